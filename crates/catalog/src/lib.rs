@@ -1,0 +1,1 @@
+//! Hosts and join tokens in SQLite. The one crate with SQL.

@@ -1,0 +1,1 @@
+//! Configuration files with drop-ins and clear errors.

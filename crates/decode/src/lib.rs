@@ -1,0 +1,1 @@
+//! Bytes to rows: nfnetlink attributes and packet headers.

@@ -1,0 +1,1 @@
+//! Received batches: deduplicate, complete, keep hot, commit.

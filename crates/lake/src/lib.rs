@@ -1,0 +1,1 @@
+//! Delta tables: Parquet files, atomic commits, exactly-once marks.

@@ -1,0 +1,1 @@
+//! Netlink sockets: NFLOG groups and nf_tables counters. The one crate with unsafe code.

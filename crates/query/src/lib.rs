@@ -1,0 +1,1 @@
+//! Questions over hot batches and lake. The one crate with DataFusion.

@@ -1,0 +1,1 @@
+//! What is known of a ruleset: actions from prefixes, counters against events.

@@ -1,0 +1,158 @@
+use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use bartizan_model::Kind;
+use std::sync::{Arc, LazyLock};
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Microseconds since 1970, UTC.
+    Time,
+    /// Text with few different values in one batch.
+    Text,
+    /// 16 bytes of address.
+    Addr,
+    /// Any bytes.
+    Bytes,
+    /// -32768 to 32767.
+    I16,
+    /// -2^31 to 2^31-1.
+    I32,
+    /// -2^63 to 2^63-1.
+    I64,
+}
+
+impl ColumnKind {
+    /// The type in memory and in queries.
+    #[must_use]
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Text => DataType::Utf8View,
+            Self::Addr => DataType::FixedSizeBinary(16),
+            Self::Bytes => DataType::Binary,
+            Self::I16 => DataType::Int16,
+            Self::I32 => DataType::Int32,
+            Self::I64 => DataType::Int64,
+        }
+    }
+
+    /// The type in a batch on its way from agent to server: text is a dictionary, so that a value which
+    /// repeats in thousands of rows is written once.
+    #[must_use]
+    pub fn wire(self) -> DataType {
+        match self {
+            Self::Text => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            other => other.arrow(),
+        }
+    }
+
+    /// The primitive type name in a Delta table's schema.
+    #[must_use]
+    pub const fn delta(self) -> &'static str {
+        match self {
+            Self::Time => "timestamp",
+            Self::Text => "string",
+            Self::Addr | Self::Bytes => "binary",
+            Self::I16 => "short",
+            Self::I32 => "integer",
+            Self::I64 => "long",
+        }
+    }
+}
+
+/// Who fills a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The sender; the column is part of a batch on the wire.
+    Sender,
+    /// The server on receipt, whatever the sender says: identity, times, derived values.
+    Server,
+}
+
+/// One column of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its name everywhere: files, SQL, JSON.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Whether a row may lack it.
+    pub nullable: bool,
+    /// Who fills it.
+    pub origin: Origin,
+    /// What it means, with its unit and source.
+    pub doc: &'static str,
+}
+
+/// A table's columns, in the order of its files.
+#[must_use]
+pub const fn table_columns(kind: Kind) -> &'static [Column] {
+    match kind {
+        Kind::Events => crate::EVENTS,
+        Kind::Losses => crate::LOSSES,
+    }
+}
+
+/// A table's Arrow schema in memory and in queries.
+#[must_use]
+pub fn table_schema(kind: Kind) -> SchemaRef {
+    static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(crate::EVENTS));
+    static LOSSES: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(crate::LOSSES));
+    Arc::clone(match kind {
+        Kind::Events => &EVENTS,
+        Kind::Losses => &LOSSES,
+    })
+}
+
+/// The schema of the columns that a sender may fill. A batch on the wire holds any subset of them that
+/// includes the ones that are not nullable; a column that it lacks is null in every row.
+#[must_use]
+pub fn wire_schema(kind: Kind) -> SchemaRef {
+    static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| wire_schema_of(crate::EVENTS));
+    static LOSSES: LazyLock<SchemaRef> = LazyLock::new(|| wire_schema_of(crate::LOSSES));
+    Arc::clone(match kind {
+        Kind::Events => &EVENTS,
+        Kind::Losses => &LOSSES,
+    })
+}
+
+fn schema_of(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(
+        columns.iter().map(|c| ArrowField::new(c.name, c.kind.arrow(), c.nullable)).collect::<Vec<_>>(),
+    ))
+}
+
+fn wire_schema_of(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(
+        columns
+            .iter()
+            .filter(|c| c.origin == Origin::Sender)
+            .map(|c| ArrowField::new(c.name, c.kind.wire(), c.nullable))
+            .collect::<Vec<_>>(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique() {
+        for kind in [Kind::Events, Kind::Losses] {
+            let columns = table_columns(kind);
+            let names: BTreeSet<_> = columns.iter().map(|c| c.name).collect();
+            assert_eq!(names.len(), columns.len(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_filter_field_covers_columns_that_exist() {
+        for field in crate::FIELDS {
+            assert!(!field.columns.is_empty(), "{}", field.name);
+            for column in field.columns {
+                assert!(crate::EVENTS.iter().any(|c| c.name == *column), "{} -> {column}", field.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The shape of the tables, and the field registry.
+//!
+//! Two lists are the only place where a column or a filter field is named:
+//! - [`EVENTS`] and [`LOSSES`]: the columns of the tables, in the order of the files, each with its type,
+//!   who fills it and what it means. Arrow and Delta schemas are made from them.
+//! - [`FIELDS`]: the fields of the filter language, each with its type and the columns it covers.
+//!
+//! Invariants:
+//! - Integers are signed, because Delta Lake has no unsigned types; each is wide enough for its values.
+//! - Addresses are 16 bytes, IPv4 as `::ffff:a.b.c.d`; see `bartizan_model::addr_from_ip`.
+//! - Columns are only ever added, at the end and nullable: old files stay readable.
+
+mod column;
+mod events;
+mod fields;
+mod losses;
+
+pub use column::{Column, ColumnKind, Origin, table_columns, table_schema, wire_schema};
+pub use events::EVENTS;
+pub use fields::{FIELDS, Field, FieldKind, field};
+pub use losses::LOSSES;

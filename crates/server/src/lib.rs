@@ -1,0 +1,1 @@
+//! The server: listeners, tasks, life cycle.

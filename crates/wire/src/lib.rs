@@ -1,0 +1,1 @@
+//! The Flight protocol between agent and server.

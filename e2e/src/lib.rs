@@ -1,0 +1,1 @@
+//! End to end: the real binaries on real packets in network namespaces.
