@@ -1,0 +1,77 @@
+//! The thin edge: files and the environment.
+
+use crate::{ConfigError, Setting, Source, load_from};
+use serde::de::DeserializeOwned;
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
+
+/// No configuration is as large as this; bytes.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// The configuration of a program: `path` (which must exist; pass `None` for a default path that does not),
+/// the `*.toml` files of `drop_ins` by name (the folder may be missing), the variables that start with
+/// `env_prefix`, then `overrides`.
+///
+/// # Errors
+/// Files that cannot be read, and whatever [`load_from`] refuses.
+pub fn load<T: DeserializeOwned>(
+    path: Option<&Path>,
+    drop_ins: Option<&Path>,
+    env_prefix: &str,
+    overrides: &[Setting],
+) -> Result<T, ConfigError> {
+    let mut sources = Vec::new();
+    if let Some(path) = path {
+        sources.push(read(path)?);
+    }
+    if let Some(folder) = drop_ins {
+        for path in
+            drop_in_paths(folder).map_err(|source| ConfigError::Read { path: folder.into(), source })?
+        {
+            sources.push(read(&path)?);
+        }
+    }
+    let mut settings: Vec<Setting> = std::env::vars_os()
+        .filter_map(|(name, value)| Setting::variable(env_prefix, name.to_str()?, &value.to_string_lossy()))
+        .collect();
+    settings.sort_by(|a, b| a.name.cmp(&b.name));
+    settings.extend_from_slice(overrides);
+    load_from(&sources, &settings)
+}
+
+fn drop_in_paths(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|p| p.extension().is_some_and(|e| e == "toml") && !hidden(p));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Editors and package managers leave hidden files behind.
+fn hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
+}
+
+fn read(path: &Path) -> Result<Source, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_LIMIT {
+        return Err(ConfigError::TooLarge { path: path.into(), limit: FILE_LIMIT });
+    }
+    let name = path.display().to_string();
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source { name, text }),
+        Err(e) => {
+            let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|b| **b == b'\n').count();
+            Err(ConfigError::Syntax { place: format!("{name}:{line}"), message: "not UTF-8 text".into() })
+        }
+    }
+}
