@@ -1,1 +1,28 @@
-//! Received batches: deduplicate, complete, keep hot, commit.
+//! Ingest: from a received batch to rows that can be searched, and to the acknowledgement.
+//!
+//! The way of a batch: [`complete`](complete::complete) casts it to the table's types and fills the columns
+//! that the server owns (host from the certificate, receipt time, action, the event's name); the lake takes
+//! it into its hot set, or knows it already; live tails see it; a committer writes hot rows by size or age;
+//! the sender hears of it when every batch up to a number is committed.
+//!
+//! Invariants:
+//! - **IN-1** an acknowledgement for a number is sent only when every batch that the stream brought up to
+//!   that number is committed, whichever table it went to.
+//! - **IN-2** the host of a row comes from the sender's certificate, never from the data.
+//! - **IN-3** a batch that the lake has already, hot or committed, changes nothing and is not shown to tails
+//!   a second time.
+//!
+//! On failure: a commit that fails (a full disk) is tried again with growing pauses; rows stay hot and
+//! readable, nothing is acknowledged, and when the hot set is full senders wait. Nothing here reads the clock
+//! by itself: the service hands one in.
+
+mod committer;
+mod complete;
+mod live;
+mod pending;
+mod sink;
+
+pub use committer::{CommitPolicy, run_committer};
+pub use complete::{CompleteError, Receipt, complete};
+pub use live::{Live, LiveBatch, Subscription, TailItem};
+pub use sink::{Clock, HostActivity, Ingest};

@@ -1,0 +1,100 @@
+//! Losses on their way to the ledger: gathered until the recorder can write them as a batch.
+
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use bartizan_model::{Kind, Loss, Micros, Reason, Stage};
+use bartizan_schema::wire_schema;
+use std::sync::Arc;
+
+/// Losses that are not recorded yet. Equal ones are added up, so that their number stays small whatever
+/// happens for however long.
+#[derive(Debug, Default)]
+pub(crate) struct Losses(Vec<Loss>);
+
+impl Losses {
+    /// Count a loss.
+    pub(crate) fn add(&mut self, loss: Loss) {
+        if loss.count == 0 {
+            return;
+        }
+        let same = |l: &&mut Loss| (l.stage, l.reason, &l.detail) == (loss.stage, loss.reason, &loss.detail);
+        match self.0.iter_mut().find(same) {
+            Some(known) => {
+                known.count = known.count.saturating_add(loss.count);
+                known.from = known.from.min(loss.from);
+                known.to = known.to.max(loss.to);
+            }
+            None => self.0.push(loss),
+        }
+    }
+
+    /// Count a loss that happened now.
+    pub(crate) fn add_now(&mut self, now: Micros, stage: Stage, reason: Reason, count: u64, detail: &str) {
+        self.add(Loss { from: now, to: now, stage, reason, count, detail: detail.to_owned() });
+    }
+
+    /// Whether there is nothing to record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many events all of them stand for.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().map(|l| l.count).fold(0, u64::saturating_add)
+    }
+
+    /// All of them as a batch of the `losses` wire schema.
+    pub(crate) fn batch(&self) -> RecordBatch {
+        let times = |of: fn(&Loss) -> Micros| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from_iter_values(self.0.iter().map(|l| of(l).0)).with_timezone("UTC"))
+        };
+        fn texts<'a>(of: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+            Arc::new(of.collect::<DictionaryArray<Int32Type>>())
+        }
+        let columns = wire_schema(Kind::Losses)
+            .fields()
+            .iter()
+            .map(|field| match field.name().as_str() {
+                "time" => times(|l| l.to),
+                "from" => times(|l| l.from),
+                "stage" => texts(self.0.iter().map(|l| Some(l.stage.as_str()))),
+                "reason" => texts(self.0.iter().map(|l| Some(l.reason.as_str()))),
+                "count" => Arc::new(Int64Array::from_iter_values(
+                    self.0.iter().map(|l| i64::try_from(l.count).unwrap_or(i64::MAX)),
+                )),
+                "detail" => texts(self.0.iter().map(|l| Some(l.detail.as_str()))),
+                "netns" => texts(self.0.iter().map(|_| None)),
+                other => unreachable!("column `{other}` of losses has no source here; the schema test covers all"),
+            })
+            .collect();
+        RecordBatch::try_new(wire_schema(Kind::Losses), columns).expect("every column has the type of the schema")
+    }
+
+    /// They are recorded.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+
+    #[test]
+    fn equal_losses_are_one_row_and_the_batch_has_every_column() {
+        let mut losses = Losses::default();
+        losses.add_now(Micros(1), Stage::Kernel, Reason::SequenceGap, 3, "nflog group 5");
+        losses.add_now(Micros(9), Stage::Kernel, Reason::SequenceGap, 4, "nflog group 5");
+        losses.add_now(Micros(9), Stage::Spool, Reason::SpoolFull, 2, "");
+        losses.add_now(Micros(9), Stage::Spool, Reason::DiskError, 0, "");
+        assert_eq!(losses.total(), 9);
+        let batch = losses.batch();
+        assert_eq!(batch.num_rows(), 2);
+        let count = batch.column_by_name("count").unwrap().as_primitive::<Int64Type>();
+        assert_eq!(count.values(), &[7, 2]);
+        let times = |n: &str| batch.column_by_name(n).unwrap().as_primitive::<arrow_array::types::TimestampMicrosecondType>().value(0);
+        assert_eq!((times("from"), times("time")), (1, 9));
+    }
+}

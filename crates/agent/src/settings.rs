@@ -1,0 +1,194 @@
+//! Settings in two stages: what was written in `agent.toml`, and what was meant by it.
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `agent.toml` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Written {
+    /// Where identity and spool live.
+    pub dir: PathBuf,
+    /// The server's port for agents, `HOST:PORT`; empty: the one that was told at enrolment.
+    pub server: String,
+    /// NFLOG groups to read.
+    pub groups: Vec<u16>,
+    /// How packets are taken from the kernel.
+    pub capture: Capture,
+    /// How rows wait on disk.
+    pub spool: Spool,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/bartizan-agent".into(),
+            server: String::new(),
+            groups: vec![5],
+            capture: Capture::default(),
+            spool: Spool::default(),
+        }
+    }
+}
+
+/// `[capture]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capture {
+    /// Bytes of each packet that the kernel copies; headers need about 100.
+    pub copy_bytes: u32,
+    /// Packets that the kernel collects before it wakes the agent.
+    pub queue_threshold: u32,
+    /// Milliseconds after which it wakes the agent with fewer.
+    pub flush_ms: u64,
+    /// Bytes of socket buffer in the kernel.
+    pub receive_buffer: usize,
+    /// Rows in a batch.
+    pub batch_rows: usize,
+    /// Milliseconds after which a batch goes with fewer.
+    pub batch_ms: u64,
+    /// Seconds between two readings of the rules' counters.
+    pub counters_secs: u64,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            copy_bytes: 128,
+            queue_threshold: 512,
+            flush_ms: 100,
+            receive_buffer: 32 << 20,
+            batch_rows: 8192,
+            batch_ms: 100,
+            counters_secs: 1,
+        }
+    }
+}
+
+/// `[spool]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Megabytes that rows may take on disk before the oldest are dropped and counted.
+    pub megabytes: u64,
+    /// Megabytes that rows may take in memory while the disk fails.
+    pub memory_megabytes: u64,
+    /// Milliseconds within which recorded rows are on disk for good.
+    pub sync_ms: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { megabytes: 1024, memory_megabytes: 8, sync_ms: 200 }
+    }
+}
+
+/// A setting that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct SettingsError {
+    key: &'static str,
+    problem: String,
+}
+
+fn wrong<T>(key: &'static str, problem: impl Into<String>) -> Result<T, SettingsError> {
+    Err(SettingsError { key, problem: problem.into() })
+}
+
+/// What was meant.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where identity and spool live.
+    pub dir: PathBuf,
+    /// The server's port for agents, when it was written.
+    pub server: Option<String>,
+    /// NFLOG groups, each once.
+    pub groups: Vec<u16>,
+    /// How packets are taken from the kernel.
+    pub capture: Capture,
+    /// How long the kernel may hold packets back.
+    pub flush: Duration,
+    /// How long rows may wait for their batch to fill.
+    pub batch_age: Duration,
+    /// How often the rules' counters are read.
+    pub counters: Duration,
+    /// Bytes on disk.
+    pub spool_bytes: u64,
+    /// Bytes in memory while the disk fails.
+    pub memory_bytes: u64,
+    /// When recorded rows must be on disk.
+    pub sync: Duration,
+}
+
+impl Settings {
+    /// What was meant by what was written.
+    ///
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn new(written: Written) -> Result<Self, SettingsError> {
+        let Written { dir, server, mut groups, capture, spool } = written;
+        groups.sort_unstable();
+        groups.dedup();
+        if groups.is_empty() {
+            return wrong("groups", "names no NFLOG group; rules log to one with `log group N`");
+        }
+        if !server.is_empty() && !server.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok()) {
+            return wrong("server", format!("`{server}` is not HOST:PORT, such as `watch.example.net:8444`"));
+        }
+        let in_range = |key, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) { Ok(()) } else { wrong(key, format!("{value} is not in {low}..={high}")) }
+        };
+        in_range("capture.copy_bytes", capture.copy_bytes.into(), 64, 65_535)?;
+        in_range("capture.queue_threshold", capture.queue_threshold.into(), 1, 65_536)?;
+        in_range("capture.flush_ms", capture.flush_ms, 10, 1000)?;
+        in_range("capture.receive_buffer", capture.receive_buffer as u64, 4096, 1 << 30)?;
+        in_range("capture.batch_rows", capture.batch_rows as u64, 1, 65_536)?;
+        in_range("capture.batch_ms", capture.batch_ms, 1, 10_000)?;
+        in_range("capture.counters_secs", capture.counters_secs, 1, 3600)?;
+        in_range("spool.megabytes", spool.megabytes, 16, 1 << 20)?;
+        in_range("spool.memory_megabytes", spool.memory_megabytes, 1, 4096)?;
+        in_range("spool.sync_ms", spool.sync_ms, 0, 10_000)?;
+        Ok(Self {
+            dir,
+            server: (!server.is_empty()).then_some(server),
+            groups,
+            flush: Duration::from_millis(capture.flush_ms),
+            batch_age: Duration::from_millis(capture.batch_ms),
+            counters: Duration::from_secs(capture.counters_secs),
+            spool_bytes: spool.megabytes << 20,
+            memory_bytes: spool.memory_megabytes << 20,
+            sync: Duration::from_millis(spool.sync_ms),
+            capture,
+        })
+    }
+
+    /// The directory of the spool's lanes.
+    pub(crate) fn spool_dir(&self) -> PathBuf {
+        self.dir.join("spool")
+    }
+
+    /// The directory of key and certificates.
+    pub(crate) fn identity_dir(dir: &Path) -> PathBuf {
+        dir.join("identity")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_values_are_named() {
+        let error = |w: Written| Settings::new(w).unwrap_err().to_string();
+        assert!(error(Written { groups: vec![], ..Written::default() }).starts_with("groups: "));
+        assert!(error(Written { server: "watch".into(), ..Written::default() }).contains("not HOST:PORT"));
+        let capture = Capture { flush_ms: 5, ..Capture::default() };
+        assert_eq!(error(Written { capture, ..Written::default() }), "capture.flush_ms: 5 is not in 10..=1000");
+    }
+
+    #[test]
+    fn the_defaults_are_meant() {
+        assert!(Settings::new(Written::default()).is_ok());
+    }
+}

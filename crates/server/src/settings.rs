@@ -1,0 +1,156 @@
+//! Settings in two stages: what was written in `server.toml`, and what was meant by it.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `server.toml` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Written {
+    /// Where everything lives: the fleet's keys, the catalog, the lake.
+    pub dir: PathBuf,
+    /// Address of the web page, the HTTP API and enrolment.
+    pub listen: String,
+    /// Address for agents.
+    pub agents_listen: String,
+    /// Names and addresses by which hosts reach this server, for its certificate.
+    pub names: Vec<String>,
+    /// When rows become files.
+    pub commit: Commit,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/bartizan".into(),
+            listen: "127.0.0.1:8443".into(),
+            agents_listen: "127.0.0.1:8444".into(),
+            names: Vec::new(),
+            commit: Commit::default(),
+        }
+    }
+}
+
+/// `[commit]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Commit {
+    /// Milliseconds that a row may wait in memory.
+    pub age_ms: u64,
+    /// Megabytes of rows in memory that are written before their time.
+    pub megabytes: u64,
+    /// Megabytes of rows in memory at which senders have to wait.
+    pub limit_megabytes: u64,
+    /// Megabytes of disk that are never used, so that a full disk can be mended.
+    pub reserve_megabytes: u64,
+}
+
+impl Default for Commit {
+    fn default() -> Self {
+        Self { age_ms: 5000, megabytes: 128, limit_megabytes: 512, reserve_megabytes: 512 }
+    }
+}
+
+/// A setting that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct SettingsError {
+    key: &'static str,
+    problem: String,
+}
+
+fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
+    Err(SettingsError { key, problem })
+}
+
+/// What was meant.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything lives.
+    pub dir: PathBuf,
+    /// Address of the web page, the HTTP API and enrolment.
+    pub listen: SocketAddr,
+    /// Address for agents.
+    pub agents_listen: SocketAddr,
+    /// Names for the server's certificate, `localhost` and the loopback addresses always among them.
+    pub names: Vec<String>,
+    /// How long a row may wait in memory.
+    pub commit_age: Duration,
+    /// Bytes of rows in memory that are written before their time.
+    pub commit_bytes: usize,
+    /// Bytes of rows in memory at which senders have to wait.
+    pub hot_limit: usize,
+    /// Bytes of disk that are never used.
+    pub reserve: u64,
+}
+
+impl Settings {
+    /// What was meant by what was written.
+    ///
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn new(written: Written) -> Result<Self, SettingsError> {
+        let address = |key, text: &str| {
+            text.parse().or_else(|_| wrong(key, format!("`{text}` is not ADDRESS:PORT, such as `0.0.0.0:8443`")))
+        };
+        let Commit { age_ms, megabytes, limit_megabytes, reserve_megabytes } = written.commit;
+        if !(10..=3_600_000).contains(&age_ms) {
+            return wrong("commit.age_ms", format!("{age_ms} is not in 10..=3600000"));
+        }
+        if megabytes == 0 || megabytes > limit_megabytes || limit_megabytes > 1 << 20 {
+            return wrong("commit.megabytes", format!("{megabytes} is not in 1..=commit.limit_megabytes"));
+        }
+        let bytes = |mb: u64| usize::try_from(mb << 20).unwrap_or(usize::MAX);
+        let (listen, agents_listen) = (
+            address("listen", &written.listen)?,
+            address("agents_listen", &written.agents_listen)?,
+        );
+        Ok(Self {
+            dir: written.dir,
+            names: names(written.names, [listen, agents_listen]),
+            listen,
+            agents_listen,
+            commit_age: Duration::from_millis(age_ms),
+            commit_bytes: bytes(megabytes),
+            hot_limit: bytes(limit_megabytes),
+            reserve: reserve_megabytes.saturating_mul(1 << 20),
+        })
+    }
+}
+
+/// The names of the certificate: those written, those listened on, and this machine's own loopback.
+fn names(mut names: Vec<String>, addresses: [SocketAddr; 2]) -> Vec<String> {
+    let listened = addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    names.extend(listened);
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|n| seen.insert(n.clone()));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_values_are_named() {
+        let error = |w: Written| Settings::new(w).unwrap_err().to_string();
+        assert!(error(Written { listen: "here".into(), ..Written::default() }).starts_with("listen: `here`"));
+        let commit = Commit { age_ms: 1, ..Commit::default() };
+        assert!(error(Written { commit, ..Written::default() }).starts_with("commit.age_ms: 1"));
+    }
+
+    #[test]
+    fn the_certificate_names_loopback_and_what_is_listened_on_once() {
+        let names = Settings::new(Written {
+            names: vec!["watch.example.net".into(), "localhost".into()],
+            agents_listen: "10.9.0.1:8444".into(),
+            ..Written::default()
+        })
+        .unwrap()
+        .names;
+        assert_eq!(names, ["watch.example.net", "localhost", "127.0.0.1", "10.9.0.1", "::1"]);
+    }
+}
