@@ -1,7 +1,7 @@
 //! Bytes to rows: netlink messages, nfnetlink_log attributes and packet headers.
 //!
-//! The way of a datagram: [`netlink::Messages`] -> [`nflog::NflogPacket`] -> `packet` -> `columns`, then out as
-//! an Arrow batch of the wire columns of `bartizan_schema::EVENTS`.
+//! The way of a datagram: [`netlink::Messages`] -> [`nflog::NflogPacket`] -> [`packet`] ->
+//! [`columns::EventColumns`], then out as an Arrow batch of the wire columns of `bartizan_schema::EVENTS`.
 //!
 //! Invariants, each held by the tests and by the targets in `fuzz/`:
 //! - Total: any byte string gives a value or an error, in time linear in its length. Nothing panics.
@@ -9,4 +9,10 @@
 //! - No allocation per packet: views borrow from the datagram, columns grow by doubling and intern text.
 //! - A capture that ends early is kept as far as it is readable: a field is there or `None`, never a guess.
 
+pub mod columns;
 pub mod netlink;
+pub mod nflog;
+pub mod packet;
+mod sequence;
+
+pub use sequence::SequenceTracker;

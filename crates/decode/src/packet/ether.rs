@@ -1,0 +1,141 @@
+use super::{ETHER_ARP, ETHER_IPV4, ETHER_IPV6, ETHER_RARP, Headers, Upper, be16, ipv4, ipv6};
+use bartizan_model::addr_from_v4;
+
+/// The smallest EtherType; smaller values are lengths (IEEE 802.3) or the kernel's own pseudo types.
+const SMALLEST_ETHER_TYPE: u16 = 0x0600;
+
+/// An Ethernet frame (IEEE 802.3), as far as captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Destination address.
+    pub dst: Option<[u8; 6]>,
+    /// Source address.
+    pub src: Option<[u8; 6]>,
+    /// EtherType after the VLAN tags; `None` for a frame with a length instead.
+    pub ether_type: Option<u16>,
+    /// VLAN id of the outermost tag.
+    pub vlan: Option<u16>,
+    /// What the frame carries, after the VLAN tags.
+    pub payload: &'a [u8],
+}
+
+/// A frame from its destination address on.
+#[must_use]
+#[inline]
+pub fn ethernet(bytes: &[u8]) -> Frame<'_> {
+    let mut frame = Frame {
+        dst: bytes.first_chunk().copied(),
+        src: bytes.get(6..).and_then(|b| b.first_chunk()).copied(),
+        ..Frame::default()
+    };
+    if let Some(ether_type) = be16(bytes, 12) {
+        (frame.vlan, frame.ether_type, frame.payload) = vlan_tags(ether_type, &bytes[14..]);
+    }
+    frame
+}
+
+/// Whether an EtherType is that of a VLAN tag: 802.1Q, 802.1ad, or the older 0x9100 of stacked tags.
+#[must_use]
+#[inline]
+pub const fn is_vlan(ether_type: u16) -> bool {
+    matches!(ether_type, 0x8100 | 0x88a8 | 0x9100)
+}
+
+/// Steps over the VLAN tags of bytes that follow an EtherType: the id of the first tag, the EtherType after
+/// the last, and what follows it. `None` for an EtherType that is cut off or is a length.
+#[must_use]
+#[inline]
+pub fn vlan_tags(mut ether_type: u16, mut bytes: &[u8]) -> (Option<u16>, Option<u16>, &[u8]) {
+    let mut outer = None;
+    while is_vlan(ether_type) {
+        outer = outer.or(be16(bytes, 0).map(|tci| tci & 0x0fff));
+        let Some(next) = be16(bytes, 2) else { return (outer, None, &[]) };
+        ether_type = next;
+        bytes = &bytes[4..];
+    }
+    (outer, Some(ether_type).filter(|t| *t >= SMALLEST_ETHER_TYPE), bytes)
+}
+
+/// The packet that an EtherType names; empty headers for one that is not read.
+#[must_use]
+#[inline]
+pub fn network(ether_type: u16, bytes: &[u8]) -> Headers {
+    match ether_type {
+        ETHER_IPV4 => ipv4(bytes),
+        ETHER_IPV6 => ipv6(bytes),
+        ETHER_ARP | ETHER_RARP => arp(bytes),
+        _ => Headers::default(),
+    }
+}
+
+/// An ARP packet (RFC 826): its operation, and its protocol addresses when they are IPv4.
+#[must_use]
+pub fn arp(bytes: &[u8]) -> Headers {
+    let mut headers = Headers::default();
+    let Some(operation) = be16(bytes, 6) else { return headers };
+    headers.upper = Upper::Arp(operation);
+    let (hardware, protocol) = (usize::from(bytes[4]), usize::from(bytes[5]));
+    if be16(bytes, 2) == Some(ETHER_IPV4) && protocol == 4 {
+        let address = |at: usize| bytes.get(at..)?.first_chunk().map(|a| addr_from_v4(*a));
+        headers.src = address(8 + hardware);
+        headers.dst = address(8 + hardware + 4 + hardware);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARP: &[u8] =
+        &[0, 1, 8, 0, 6, 4, 0, 2, 1, 1, 1, 1, 1, 1, 10, 0, 0, 1, 2, 2, 2, 2, 2, 2, 10, 0, 0, 2];
+
+    fn frame(types: &[u16], rest: &[u8]) -> Vec<u8> {
+        let mut f = vec![0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb];
+        for t in types {
+            f.extend(t.to_be_bytes());
+        }
+        f.extend(rest);
+        f
+    }
+
+    #[test]
+    fn reads_a_plain_frame() {
+        let bytes = frame(&[0x0806], ARP);
+        let f = ethernet(&bytes);
+        assert_eq!((f.dst, f.src), (Some([0xaa; 6]), Some([0xbb; 6])));
+        assert_eq!((f.ether_type, f.vlan, f.payload), (Some(0x0806), None, ARP));
+    }
+
+    #[test]
+    fn stacked_tags_give_the_outer_id_and_the_inner_type() {
+        let bytes = frame(&[0x88a8, 0xe00a, 0x8100, 0x2014, 0x86dd], b"x");
+        let f = ethernet(&bytes);
+        assert_eq!((f.ether_type, f.vlan, f.payload), (Some(0x86dd), Some(10), &b"x"[..]));
+        assert_eq!(ethernet(&bytes[..16]).vlan, Some(10));
+        assert_eq!(ethernet(&bytes[..17]).ether_type, None);
+        assert_eq!(ethernet(&bytes[..15]).vlan, None);
+    }
+
+    #[test]
+    fn a_length_is_not_a_type_and_a_cut_frame_keeps_its_addresses() {
+        assert_eq!(ethernet(&frame(&[38], b"llc")).ether_type, None);
+        let bytes = frame(&[], &[]);
+        assert_eq!(ethernet(&bytes[..11]), Frame { dst: Some([0xaa; 6]), ..Frame::default() });
+        assert_eq!(ethernet(&bytes[..5]), Frame::default());
+    }
+
+    #[test]
+    fn arp_reads_operation_and_addresses() {
+        let h = arp(ARP);
+        assert_eq!(h.upper, Upper::Arp(2));
+        assert_eq!((h.src, h.dst), (Some(addr_from_v4([10, 0, 0, 1])), Some(addr_from_v4([10, 0, 0, 2]))));
+        assert_eq!((h.proto, h.length), (None, None));
+        let cut = arp(&ARP[..27]);
+        assert_eq!((cut.src.is_some(), cut.dst), (true, None));
+        assert_eq!(arp(&ARP[..7]), Headers::default());
+        let mut other = ARP.to_vec();
+        other[2] = 0x86;
+        assert_eq!((arp(&other).src, arp(&other).upper), (None, Upper::Arp(2)));
+    }
+}
