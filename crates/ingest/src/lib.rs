@@ -13,16 +13,15 @@
 //!   a second time.
 //!
 //! On failure: a commit that fails (a full disk) is tried again with growing pauses; rows stay hot and
-//! readable, nothing is acknowledged, and when the hot set is full senders wait. Nothing here reads the clock
-//! by itself: the service hands one in.
+//! readable, nothing is acknowledged, and when the hot set is full senders wait.
 
+mod activity;
 mod committer;
 mod complete;
-mod live;
 mod pending;
 mod sink;
 
-pub use committer::{CommitPolicy, run_committer};
+pub use activity::{Activity, HostActivity};
+pub use committer::commit_forever;
 pub use complete::{CompleteError, Receipt, complete};
-pub use live::{Live, LiveBatch, Subscription, TailItem};
-pub use sink::{Clock, HostActivity, Ingest};
+pub use sink::{Ingest, Tables};

@@ -1,0 +1,209 @@
+//! Capture: one thread per NFLOG group, from the kernel's datagrams to batches of rows.
+//!
+//! A batch is handed over when it is full, when it is old enough, or when the socket is empty. Handing over
+//! waits while the recorder is busy; the kernel's buffer is the queue then, and what it drops is a hole in the
+//! sequence (AG-1).
+
+use crate::recorder::Captured;
+use bartizan_decode::columns::{EventColumns, InterfaceNames};
+use bartizan_decode::netlink::Messages;
+use bartizan_decode::nflog::NflogPacket;
+use bartizan_model::{Loss, Micros, Reason, Stage};
+use bartizan_netfilter::{Interfaces, NetfilterError, NflogSocket, Received, RecvBuffer};
+use bartizan_ruleset::Sequence;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+/// Names of interfaces are asked for again after this long.
+const NAMES_AGE: Duration = Duration::from_secs(5);
+/// An empty socket is worth telling this often.
+const IDLE_EVERY: Duration = Duration::from_millis(100);
+/// Bytes of columns with which a batch is full, whatever its rows.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// One group's capture.
+pub(crate) struct Capture {
+    socket: NflogSocket,
+    columns: EventColumns,
+    batch_age: Duration,
+    recorder: SyncSender<Captured>,
+    sequence: Sequence,
+    /// When the last packet came.
+    last: Micros,
+    names: InterfaceNames,
+    interfaces: Interfaces,
+    names_read: Instant,
+    /// Interfaces that have a name in `names`.
+    known: Vec<u32>,
+    /// Those of the packet before: mostly the same as the next one's.
+    last_indices: [Option<u32>; 4],
+    overruns: u64,
+}
+
+/// The recorder has gone.
+struct Stopped;
+
+impl Capture {
+    pub(crate) fn new(
+        socket: NflogSocket,
+        batch_rows: usize,
+        batch_age: Duration,
+        recorder: SyncSender<Captured>,
+    ) -> Result<Self, NetfilterError> {
+        Ok(Self {
+            socket,
+            columns: EventColumns::new(batch_rows),
+            batch_age,
+            recorder,
+            sequence: Sequence::new(),
+            last: bartizan_clock::now(),
+            names: InterfaceNames::new(),
+            interfaces: Interfaces::open()?,
+            names_read: Instant::now(),
+            known: Vec::new(),
+            last_indices: [None; 4],
+            overruns: 0,
+        })
+    }
+
+    /// Reads until the socket's waker stops it.
+    pub(crate) fn run(mut self) {
+        let group = self.socket.group();
+        if let Err(error) = self.read() {
+            tracing::error!(group, %error, "capture ended");
+        }
+        drop(self.hand_over());
+    }
+
+    fn read(&mut self) -> Result<(), NetfilterError> {
+        let mut buffer = RecvBuffer::new();
+        let mut batch_since = Instant::now();
+        let mut idle_told = Instant::now();
+        loop {
+            let wait = match self.columns.is_empty() {
+                true => IDLE_EVERY,
+                false => self.batch_age.saturating_sub(batch_since.elapsed()),
+            };
+            let handed = match self.socket.recv(&mut buffer, wait)? {
+                Received::Datagram(bytes) => {
+                    if self.columns.is_empty() {
+                        batch_since = Instant::now();
+                    }
+                    self.datagram(bytes)
+                }
+                Received::Overrun => {
+                    self.overruns += 1;
+                    tracing::debug!(overruns = self.overruns, "the kernel's buffer for the agent was full");
+                    Ok(())
+                }
+                Received::Truncated(bytes) => {
+                    tracing::error!(bytes, "a datagram of the kernel did not fit");
+                    Ok(())
+                }
+                Received::Idle => {
+                    let empty = self.columns.is_empty();
+                    let handed = self.hand_over();
+                    if empty && idle_told.elapsed() >= IDLE_EVERY {
+                        idle_told = Instant::now();
+                        self.recorder.send(Captured::Idle { group: self.socket.group() }).map_err(|_| Stopped)
+                    } else {
+                        handed
+                    }
+                }
+                Received::Stopped => return Ok(()),
+            };
+            let full = !self.columns.is_empty() && batch_since.elapsed() >= self.batch_age;
+            if handed.is_err() || (full && self.hand_over().is_err()) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn datagram(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        let now = bartizan_clock::now();
+        let (mut missing, mut malformed) = (0_u64, 0_u64);
+        let from = self.last;
+        for message in Messages::new(bytes) {
+            // the rest of a datagram that is no message holds packets whose number the next sequence tells
+            let Ok(message) = message else { break };
+            let Some(packet) = NflogPacket::from_message(&message) else { continue };
+            let Ok(packet) = packet else {
+                malformed += 1;
+                continue;
+            };
+            let gap = packet.seq.and_then(|seq| self.sequence.packet(seq)).unwrap_or(0);
+            missing += u64::from(gap);
+            if self.columns.is_full() {
+                self.hand_over()?;
+            }
+            self.learn_names(&packet);
+            if self.columns.push_nflog(&packet, now, &self.names).is_err() {
+                malformed += 1;
+            }
+        }
+        // a malformed message has a number too, which the next packet's gap counts
+        if malformed > 0 {
+            tracing::error!(malformed, "messages of the kernel that are no packets");
+        }
+        self.last = now;
+        self.lost(missing, Reason::SequenceGap, from)?;
+        if self.columns.bytes() >= BATCH_BYTES { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Stopped> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        if self.names_read.elapsed() >= NAMES_AGE {
+            self.refresh_names();
+        }
+        let batch = self.columns.finish();
+        let group = self.socket.group();
+        self.recorder.send(Captured::Rows { group, batch }).map_err(|_| Stopped)
+    }
+
+    fn lost(&mut self, count: u64, reason: Reason, from: Micros) -> Result<(), Stopped> {
+        if count == 0 {
+            return Ok(());
+        }
+        let group = self.socket.group();
+        let detail = format!("nflog group {group}");
+        let loss = Loss { from, to: self.last, stage: Stage::Kernel, reason, count, detail };
+        self.recorder.send(Captured::Lost { group, loss }).map_err(|_| Stopped)
+    }
+
+    /// Learns the names of a packet's interfaces before it becomes a row.
+    fn learn_names(&mut self, packet: &NflogPacket<'_>) {
+        let indices = [packet.in_dev, packet.out_dev, packet.phys_in_dev, packet.phys_out_dev];
+        if indices == self.last_indices {
+            return;
+        }
+        self.last_indices = indices;
+        for index in indices.into_iter().flatten() {
+            if self.names.name(index).is_none()
+                && let Some(name) = self.interfaces.name(index)
+            {
+                self.names.set(index, name);
+                self.known.push(index);
+            }
+        }
+    }
+
+    /// Interfaces can be renamed and removed.
+    fn refresh_names(&mut self) {
+        self.names_read = Instant::now();
+        self.last_indices = [None; 4];
+        self.interfaces.refresh();
+        let (names, interfaces) = (&mut self.names, &mut self.interfaces);
+        self.known.retain(|index| match interfaces.name(*index) {
+            Some(name) => {
+                names.set(*index, name);
+                true
+            }
+            None => {
+                names.remove(*index);
+                false
+            }
+        });
+    }
+}

@@ -1,0 +1,249 @@
+//! The lanes of the spool: where a batch is written, and what is sent next from each lane.
+//!
+//! Batches are appended to one lane, the current one. When the server is back after a while and the current
+//! lane holds a backlog, appending moves to an empty lane: live rows travel there, the backlog follows at its
+//! own pace. When the disk fails, batches wait in the bounded memory lane.
+//!
+//! Invariants:
+//! - A lane is made durable before appending moves on to another, so that the newest durable note counts no row
+//!   that a power cut can still take.
+//! - All lanes together stay within one byte budget; the oldest segments that were surely not sent go first.
+
+use crate::losses::Losses;
+use crate::memory::MemoryLane;
+use bartizan_model::{Epoch, Kind, Lane, Micros, Reason, Seq, Stage};
+use bartizan_spool::{AppendError, Cause, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError};
+use bartizan_wire::{Compression, encode};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Batches of one lane that may be sent and not yet acknowledged.
+pub(crate) const IN_FLIGHT: u64 = 64;
+/// Backlog with which live rows would have to wait: then they take another lane.
+const BEHIND_RECORDS: u64 = 16;
+
+/// All lanes of one agent.
+pub(crate) struct Lanes {
+    disks: Vec<(Lane, Spool<RealFs>)>,
+    current: usize,
+    memory: MemoryLane,
+    budget: u64,
+    /// The last thing the disk said was an error: batches take the memory lane until a sync succeeds.
+    failing: bool,
+}
+
+/// A batch on its way to the server.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) epoch: Epoch,
+    pub(crate) seq: Seq,
+    pub(crate) kind: Kind,
+    pub(crate) weight: u64,
+    /// An Arrow IPC stream.
+    pub(crate) payload: Vec<u8>,
+}
+
+/// Where an appended batch is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    OnDisk,
+    InMemory,
+    Nowhere(Reason),
+}
+
+impl Lanes {
+    /// Opens every lane below `dir`.
+    ///
+    /// `epochs` gives numbers that were never used before.
+    pub(crate) fn open(
+        dir: &Path,
+        budget: u64,
+        memory: u64,
+        sync: Duration,
+        mut epochs: impl FnMut() -> Epoch,
+        now: Instant,
+    ) -> Result<Self, SpoolError> {
+        let mut disks = Vec::with_capacity(Lane::DISK.len());
+        for lane in Lane::DISK {
+            let mut config = Config::new(dir.join(lane.number().to_string()), budget);
+            config.sync_interval = sync;
+            config.segment_bytes = config.segment_bytes.min(budget / 8);
+            let (spool, recovery) = Spool::open(config, RealFs, epochs(), now)?;
+            if spool.backlog().records > 0 {
+                tracing::info!(lane = lane.number(), backlog = spool.backlog().records, ?recovery, "spool opened");
+            }
+            disks.push((lane, spool));
+        }
+        let current = emptiest(&disks);
+        Ok(Self { disks, current, memory: MemoryLane::new(epochs(), memory), budget, failing: false })
+    }
+
+    /// The notes of every lane's newest record.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = &[u8]> {
+        self.disks.iter().filter_map(|(_, spool)| spool.last_note())
+    }
+
+    /// Writes a batch to the current lane, or keeps it in memory, or says why neither is possible.
+    pub(crate) fn append(&mut self, kind: Kind, weight: u64, note: &[u8], payload: &[u8], now: Instant) -> Kept {
+        if !self.failing {
+            self.make_room((payload.len() + note.len()) as u64);
+            let full = match self.disks[self.current].1.append(Head { kind, weight, note }, payload, now) {
+                Ok(_) => return Kept::OnDisk,
+                Err(AppendError::Disk(error)) => {
+                    self.failed(&error);
+                    false
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a batch was not taken by the spool");
+                    true
+                }
+            };
+            if full && self.memory.is_empty() {
+                // memory is for a disk that fails; when the budget is used up it would only postpone the loss
+                return Kept::Nowhere(Reason::SpoolFull);
+            }
+        }
+        match self.memory.push(kind, weight, payload) {
+            Some(_) => Kept::InMemory,
+            None => Kept::Nowhere(Reason::DiskError),
+        }
+    }
+
+    /// When [`Lanes::sync`] is due at the latest.
+    pub(crate) fn sync_due(&self) -> Option<Instant> {
+        self.disks.iter().filter_map(|(_, spool)| spool.sync_due()).min()
+    }
+
+    /// Makes what was appended durable; tells whether there is something new to send.
+    pub(crate) fn sync(&mut self, now: Instant) -> bool {
+        let mut failure = None;
+        let mut moved = false;
+        for (_, spool) in &mut self.disks {
+            let before = spool.durable();
+            if let Err(error) = spool.sync(now) {
+                failure = Some(error);
+            }
+            moved |= spool.durable() != before;
+        }
+        match failure {
+            Some(error) => self.failed(&error),
+            None if self.failing => {
+                tracing::info!("the spool's disk works again");
+                self.failing = false;
+            }
+            None => {}
+        }
+        moved || !self.memory.is_empty()
+    }
+
+    /// A connection was made: if live rows would have to wait behind a backlog, they get a lane of their own.
+    pub(crate) fn connected(&mut self, now: Instant) {
+        if self.failing || self.disks[self.current].1.backlog().records < BEHIND_RECORDS {
+            return;
+        }
+        let target = emptiest(&self.disks);
+        if self.disks[target].1.backlog().records > 0 {
+            return;
+        }
+        if let Err(error) = self.disks[self.current].1.sync(now) {
+            return self.failed(&error);
+        }
+        tracing::info!(
+            backlog = self.disks[self.current].1.backlog().records,
+            lane = self.disks[target].0.number(),
+            "live rows do not wait for the backlog"
+        );
+        self.current = target;
+    }
+
+    /// The batch after `after` in a lane.
+    pub(crate) fn next(&mut self, lane: Lane, after: Seq, now: Micros) -> Result<Option<Parcel>, DiskError> {
+        let Some((_, spool)) = self.disks.iter_mut().find(|(l, _)| *l == lane) else {
+            let epoch = self.memory.epoch();
+            return Ok(self.memory.read(after).map(|r| Parcel {
+                epoch,
+                seq: r.seq,
+                kind: r.kind,
+                weight: r.weight,
+                payload: r.payload.to_vec(),
+            }));
+        };
+        Ok(spool.read(after)?.map(|item| match item {
+            Item::Record(r) => {
+                Parcel { epoch: r.epoch, seq: r.seq, kind: r.kind, weight: r.weight, payload: r.payload }
+            }
+            Item::Hole(hole) => parcel_of(hole, now),
+        }))
+    }
+
+    /// Where sending from a lane starts.
+    pub(crate) fn acknowledged(&self, lane: Lane) -> Seq {
+        self.disks.iter().find(|(l, _)| *l == lane).map_or(Seq::ZERO, |(_, spool)| spool.acknowledged())
+    }
+
+    /// The server has everything of a lane's epoch up to a number.
+    pub(crate) fn acknowledge(&mut self, lane: Lane, epoch: Epoch, upto: Seq) {
+        match self.disks.iter_mut().find(|(l, _)| *l == lane) {
+            Some((_, spool)) => spool.acknowledge(epoch, upto),
+            None => self.memory.acknowledge(upto),
+        }
+    }
+
+    /// Whether nothing waits in memory.
+    pub(crate) fn memory_is_empty(&self) -> bool {
+        self.memory.is_empty()
+    }
+
+    /// Records waiting in all lanes, and the bytes of the spool's files.
+    pub(crate) fn backlog(&self) -> (u64, u64) {
+        self.disks.iter().fold((0, 0), |(records, bytes), (_, spool)| {
+            let backlog = spool.backlog();
+            (records + backlog.records, bytes + backlog.bytes)
+        })
+    }
+
+    fn make_room(&mut self, needed: u64) {
+        while self.backlog().1.saturating_add(needed) > self.budget {
+            // old lanes first: what they hold is older than anything in the current one
+            let order = (1..=self.disks.len()).map(|i| (self.current + i) % self.disks.len());
+            let dropped = order.filter_map(|i| {
+                let spool = &mut self.disks[i].1;
+                // what may be in flight could have arrived; only what was surely not sent is given up
+                let after = Seq(spool.acknowledged().0.saturating_add(IN_FLIGHT));
+                spool.drop_oldest(after).ok().flatten()
+            });
+            match { dropped }.next() {
+                Some(dropped) => tracing::error!(events = dropped.weight, "spool full, oldest rows dropped"),
+                None => return,
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &DiskError) {
+        if !self.failing {
+            tracing::error!(
+                op = %error.op, path = %error.path.display(), error = %error.source,
+                "the spool's disk fails; rows wait in memory"
+            );
+        }
+        self.failing = true;
+    }
+}
+
+/// The lane with the smallest backlog.
+fn emptiest(disks: &[(Lane, Spool<RealFs>)]) -> usize {
+    (0..disks.len()).min_by_key(|i| disks[*i].1.backlog().records).unwrap_or(0)
+}
+
+/// What is sent in the place of records that are gone: the number of events that they held.
+fn parcel_of(hole: Hole, now: Micros) -> Parcel {
+    let mut losses = Losses::default();
+    let (reason, what) = match hole.cause {
+        Cause::Dropped => (Reason::SpoolFull, "dropped to stay within the budget"),
+        Cause::Damaged => (Reason::SpoolDamaged, "damaged"),
+    };
+    let detail = format!("spool records {} to {} {what}", hole.first.0, hole.last.0);
+    losses.add_now(now, Stage::Spool, reason, hole.weight, &detail);
+    let payload = encode(&losses.batch(), Compression::None).expect("a batch of losses made here can be encoded");
+    Parcel { epoch: hole.epoch, seq: hole.last, kind: Kind::Losses, weight: hole.weight, payload }
+}

@@ -1,0 +1,147 @@
+//! The server's end of the wire: what happens to a batch.
+
+use crate::activity::Activity;
+use crate::complete::{Receipt, complete};
+use crate::pending::Pending;
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use bartizan_lake::{Append, LakeError, Table};
+use bartizan_model::{Kind, Seq, StreamId};
+use bartizan_schema::{ColumnKind, table_columns};
+use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// The tables of the lake.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// `events`.
+    pub events: Table,
+    /// `losses`.
+    pub losses: Table,
+}
+
+impl Tables {
+    /// The table of a kind.
+    #[must_use]
+    pub const fn of(&self, kind: Kind) -> &Table {
+        match kind {
+            Kind::Events => &self.events,
+            Kind::Losses => &self.losses,
+        }
+    }
+}
+
+/// Shows new events to whoever looks on; never waits.
+type Show = Box<dyn Fn(RecordBatch) + Send + Sync>;
+
+/// Takes batches from agents.
+pub struct Ingest {
+    tables: Tables,
+    pending: Mutex<HashMap<StreamId, Pending>>,
+    activity: Activity,
+    show: Show,
+    commits: watch::Sender<u64>,
+}
+
+impl Ingest {
+    /// Into `tables`; `show` is given each new batch of events.
+    #[must_use]
+    pub fn new(tables: Tables, show: impl Fn(RecordBatch) + Send + Sync + 'static) -> Self {
+        Self {
+            tables,
+            pending: Mutex::default(),
+            activity: Activity::default(),
+            show: Box::new(show),
+            commits: watch::Sender::new(0),
+        }
+    }
+
+    /// What hosts did since the server started.
+    pub const fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Tells streams of every commit, until the tables are gone.
+    pub async fn relay_commits(&self) {
+        let (mut events, mut losses) = (self.tables.events.watch(), self.tables.losses.watch());
+        loop {
+            let changed = tokio::select! {
+                changed = events.changed() => changed,
+                changed = losses.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+            self.commits.send_modify(|n| *n += 1);
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<StreamId, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// About how many bytes rows take in memory: the fixed width of every column, absent ones too, and what came.
+fn memory_of(kind: Kind, rows: usize, received: usize) -> u64 {
+    let width: usize = table_columns(kind)
+        .iter()
+        .map(|c| match c.kind {
+            ColumnKind::I16 => 2,
+            ColumnKind::I32 => 4,
+            ColumnKind::I64 | ColumnKind::Time => 8,
+            ColumnKind::Addr | ColumnKind::Text | ColumnKind::Bytes => 16,
+        })
+        .sum();
+    (rows * width + received) as u64
+}
+
+fn refused(error: &LakeError) -> Refusal {
+    Refusal::permanent(error.to_string())
+}
+
+#[async_trait]
+impl Sink for Ingest {
+    async fn resume(&self, peer: &Peer, stream: StreamId) -> Result<Seq, Refusal> {
+        self.activity.contact(peer.host, bartizan_clock::now());
+        // the tables' marks may differ, and only what both have is surely committed; the rest comes again
+        Ok(self.tables.events.committed(&stream).min(self.tables.losses.committed(&stream)))
+    }
+
+    async fn accept(&self, peer: &Peer, batch: IncomingBatch) -> Result<(), Refusal> {
+        let IncomingBatch { id, kind, batch, weight, bytes } = batch;
+        let received = bartizan_clock::now();
+        let receipt = Receipt { host: &peer.name, id, received };
+        let rows = complete(kind, &batch, receipt).map_err(|e| Refusal::permanent(e.to_string()))?;
+        let bytes = memory_of(kind, rows.num_rows(), bytes);
+        let table = self.tables.of(kind);
+        loop {
+            let appended = table.append(id, vec![rows.clone()], bytes, received).map_err(|e| refused(&e))?;
+            match appended {
+                Append::Busy => table.room(bytes).await,
+                Append::Duplicate => break,
+                Append::Appended => {
+                    self.activity.batch(peer.host, received, kind, weight);
+                    if kind == Kind::Events {
+                        (self.show)(rows);
+                    }
+                    break;
+                }
+            }
+        }
+        self.pending().entry(id.stream).or_default().received(id.seq, kind);
+        // a duplicate may be committed long since: the stream should hear of it
+        self.commits.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
+    }
+
+    fn committed(&self, stream: &StreamId) -> Seq {
+        let mut pending = self.pending();
+        pending.get_mut(stream).map_or(Seq::ZERO, |p| p.advance(|kind| self.tables.of(kind).committed(stream)))
+    }
+}
