@@ -1,0 +1,1 @@
+//! No code: a list of features. See this crate's manifest.
