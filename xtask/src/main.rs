@@ -1,1 +1,126 @@
-fn main() {}
+//! Tasks that are longer than one line: `cargo xtask VERB`, which `make VERB` calls.
+//!
+//! Depends on nothing heavy, so that it builds in seconds on a machine that has nothing yet. Every verb says
+//! what it runs, on stderr, before it runs it.
+
+mod layers;
+mod needs;
+mod shell;
+
+use anyhow::{Result, bail};
+use needs::Need;
+use shell::{Step, step};
+
+const HELP: &str = "\
+cargo xtask build             release binaries in target/release/
+cargo xtask test              format, lints, layers, all tests: what CI runs
+cargo xtask run               the server, and as root the agent of this machine
+cargo xtask demo [--seconds N]
+cargo xtask bench [NAME]      decode, capture, lake, spool; all without a name
+cargo xtask soak              the tests again, with many more rounds
+cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
+cargo xtask layers            only the test of the layers";
+
+/// What people get; one build for demo, run and packages.
+const PRODUCT: &[&str] = &["build", "--release", "-p", "bartizan", "-p", "bartizan-agent"];
+/// The same with what drives it. A second call with other packages might compile dependencies again.
+const STAGE: &[&str] =
+    &["build", "--release", "-p", "bartizan", "-p", "bartizan-agent", "-p", "bartizan-e2e"];
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    std::env::set_current_dir(shell::root())?;
+    match args.as_slice() {
+        ["build"] => build(PRODUCT),
+        ["test"] => test(),
+        ["run"] => {
+            build(STAGE)?;
+            shell::stage().arg("run").replace()
+        }
+        ["demo", rest @ ..] => {
+            needs::install(Need::DEMO)?;
+            build(STAGE)?;
+            shell::stage().arg("demo").args(rest).replace()
+        }
+        ["bench", names @ ..] => bench(names),
+        ["soak"] => soak(),
+        ["fuzz", rest @ ..] => fuzz(rest.first().copied().unwrap_or("60")),
+        ["layers"] => layers::check(),
+        [] | ["help" | "--help" | "-h"] => {
+            eprintln!("{HELP}");
+            Ok(())
+        }
+        [verb, ..] => bail!("there is no verb {verb:?}\n{HELP}"),
+    }
+}
+
+fn build(what: &[&str]) -> Result<()> {
+    step("building (the first time takes a quarter of an hour on two cores, DataFusion most of it)");
+    Step::cargo(what).run()
+}
+
+fn test() -> Result<()> {
+    needs::install(Need::TEST)?;
+    step("formatting");
+    Step::cargo(&["fmt", "--all", "--check"]).run()?;
+    step("layers");
+    layers::check()?;
+    // One resolution of features for everything below: binaries, tests and benches share what they compile.
+    step("building everything");
+    Step::cargo(&["build", "--release", "--workspace", "--all-targets"]).run()?;
+    step("tests");
+    all_tests("default", false)?;
+    Step::cargo(&["test", "--release", "--workspace", "--doc", "--quiet"]).run()?;
+    step("lints");
+    Step::cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+}
+
+fn soak() -> Result<()> {
+    needs::install(Need::TEST)?;
+    Step::cargo(&["build", "--release", "--workspace", "--all-targets"]).run()?;
+    step("tests with many more rounds; this takes hours");
+    all_tests("soak", true)
+}
+
+/// With nextest if it is there: tests of fleets run one at a time, and a stuck one is ended. Without it, all in
+/// one thread.
+fn all_tests(profile: &str, soak: bool) -> Result<()> {
+    let nextest = Step::cargo(&["nextest", "--version"]).succeeds();
+    let tests = if nextest {
+        Step::cargo(&["nextest", "run", "--release", "--workspace", "--profile", profile])
+    } else {
+        step("cargo-nextest is not installed, so this is slower; type: cargo install --locked cargo-nextest");
+        Step::cargo(&["test", "--release", "--workspace", "--all-targets", "--", "--test-threads", "1"])
+    };
+    if soak { tests.env("BARTIZAN_SOAK", "1").run() } else { tests.run() }
+}
+
+fn bench(names: &[&str]) -> Result<()> {
+    needs::install(Need::TEST)?;
+    build(STAGE)?;
+    Step::cargo(&["build", "--release", "-p", "bartizan-bench"]).run()?;
+    Step::new("target/release/bartizan-bench").args(names).run()
+}
+
+fn fuzz(seconds: &str) -> Result<()> {
+    if !Step::cargo(&["fuzz", "--version"]).succeeds() {
+        bail!(
+            "cargo-fuzz is missing; type: rustup toolchain install nightly && cargo install --locked cargo-fuzz"
+        );
+    }
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir("fuzz/fuzz_targets")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            targets.extend(path.file_stem().and_then(|s| s.to_str()).map(str::to_owned));
+        }
+    }
+    targets.sort();
+    for target in targets {
+        step(&format!("fuzzing {target} for {seconds} s"));
+        let time = format!("-max_total_time={seconds}");
+        Step::new("cargo").args(&["+nightly", "fuzz", "run", &target, "--", &time]).run()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+# The thin front door: each target is a verb of `cargo xtask`, which does the work and says what it does.
+#
+#   make demo              a fleet of three firewalled hosts on this machine, with real packets (Ctrl-C ends it)
+#   make demo SECONDS=20   the same, ends by itself and prints one line of figures
+#   make run               the server, and as root the agent of this machine
+#   make test              everything that CI runs
+#   make build             target/release/bartizan and target/release/bartizan-agent
+#   make bench             figures beside their goals; bench-decode, bench-capture, bench-lake, bench-spool
+#   make soak, make fuzz   the long ones
+
+SECONDS ?=
+.DEFAULT_GOAL := help
+.PHONY: help ready build test run demo bench soak fuzz
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# What cargo itself needs. Everything else is checked by the verbs.
+ready:
+	@command -v cargo >/dev/null || { echo 'cargo is missing; type: curl --proto "=https" --tlsv1.2 -sSf https://sh.rustup.rs | sh' >&2; exit 2; }
+	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq build-essential >&2; } \
+	  || { echo 'a C compiler is missing; type: sudo apt-get install build-essential' >&2; exit 2; }
+
+build test run bench soak fuzz: ready
+	@cargo xtask $@
+
+demo: ready
+	@cargo xtask demo $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-%: ready
+	@cargo xtask bench $*

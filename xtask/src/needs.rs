@@ -1,0 +1,83 @@
+//! What a machine must have besides the Rust toolchain: installed as root, otherwise said exactly.
+
+use crate::shell::{Step, step};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// One package of Debian, and how to see that what it brings is there.
+#[derive(Clone, Copy)]
+pub(crate) struct Need {
+    package: &'static str,
+    proof: Proof,
+}
+
+#[derive(Clone, Copy)]
+enum Proof {
+    Command(&'static str),
+    Module(&'static str),
+    Package,
+}
+
+const fn command(package: &'static str, command: &'static str) -> Need {
+    Need { package, proof: Proof::Command(command) }
+}
+
+impl Need {
+    /// Namespaces, rules and traffic of the demo.
+    pub(crate) const DEMO: &'static [Self] = &[
+        command("nftables", "nft"),
+        command("iproute2", "ip"),
+        command("util-linux", "unshare"),
+        command("mount", "mount"),
+        command("iputils-ping", "ping"),
+    ];
+
+    /// The tests, with the programs that they compare with.
+    pub(crate) const TEST: &'static [Self] = &[
+        command("nftables", "nft"),
+        command("iproute2", "ip"),
+        command("util-linux", "unshare"),
+        command("mount", "mount"),
+        command("iputils-ping", "ping"),
+        command("iptables", "iptables"),
+        command("tcpdump", "tcpdump"),
+        command("tshark", "tshark"),
+        command("conntrack", "conntrack"),
+        command("ulogd2", "ulogd"),
+        command("python3", "python3"),
+        Self { package: "ulogd2-json", proof: Proof::Package },
+        Self { package: "python3-scapy", proof: Proof::Module("scapy") },
+    ];
+
+    fn is_met(self) -> bool {
+        match self.proof {
+            // Not everybody has /usr/sbin in the path; the programs that need these have it.
+            Proof::Command(name) => std::env::var("PATH")
+                .unwrap_or_default()
+                .split(':')
+                .chain(["/usr/sbin", "/sbin", "/usr/bin"])
+                .any(|folder| Path::new(folder).join(name).exists()),
+            Proof::Module(name) => Step::new("python3").args(&["-c", &format!("import {name}")]).succeeds(),
+            Proof::Package => Step::new("dpkg-query").args(&["--status", self.package]).succeeds(),
+        }
+    }
+}
+
+/// Installs what is missing, if this is root on a Debian; says what to type, if not.
+pub(crate) fn install(needs: &[Need]) -> Result<()> {
+    let missing: Vec<_> = needs.iter().filter(|n| !n.is_met()).map(|n| n.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    let root = Step::new("sh").args(&["-c", "test \"$(id -u)\" = 0"]).succeeds();
+    if !root || !Path::new("/usr/bin/apt-get").exists() {
+        bail!("missing: {list}\nType: sudo apt-get install {list}");
+    }
+    step(&format!("installing {list}"));
+    let apt = |args: &[&str]| Step::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").run();
+    apt(&["update", "-qq"])?;
+    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    args.extend(&missing);
+    apt(&args)
+}
