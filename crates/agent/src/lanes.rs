@@ -14,11 +14,14 @@ use crate::memory::MemoryLane;
 use bartizan_model::{Epoch, Kind, Lane, Micros, Reason, Seq, Stage};
 use bartizan_spool::{AppendError, Cause, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError};
 use bartizan_wire::{Compression, encode};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Batches of one lane that may be sent and not yet acknowledged.
 pub(crate) const IN_FLIGHT: u64 = 64;
+/// Copies of refused batches that are kept.
+const REFUSED_KEPT: usize = 16;
 /// Backlog with which live rows would have to wait: then they take another lane.
 const BEHIND_RECORDS: u64 = 16;
 
@@ -28,6 +31,9 @@ pub(crate) struct Lanes {
     current: usize,
     memory: MemoryLane,
     budget: u64,
+    /// Batches that the server refused for good: a batch of losses goes in their place.
+    refused: BTreeSet<(Lane, Seq)>,
+    refused_dir: PathBuf,
     /// The last thing the disk said was an error: batches take the memory lane until a sync succeeds.
     failing: bool,
 }
@@ -75,7 +81,7 @@ impl Lanes {
             disks.push((lane, spool));
         }
         let current = emptiest(&disks);
-        Ok(Self { disks, current, memory: MemoryLane::new(epochs(), memory), budget, failing: false })
+        Ok(Self { disks, current, memory: MemoryLane::new(epochs(), memory), budget, refused: BTreeSet::new(), refused_dir: dir.join("refused"), failing: false })
     }
 
     /// The notes of every lane's newest record.
@@ -156,29 +162,66 @@ impl Lanes {
         self.current = target;
     }
 
-    /// The batch after `after` in a lane.
+    /// The batch after `after` in a lane; in the place of one that was lost or refused, its loss.
     pub(crate) fn next(&mut self, lane: Lane, after: Seq, now: Micros) -> Result<Option<Parcel>, DiskError> {
-        let Some((_, spool)) = self.disks.iter_mut().find(|(l, _)| *l == lane) else {
-            let epoch = self.memory.epoch();
-            return Ok(self.memory.read(after).map(|r| Parcel {
-                epoch,
-                seq: r.seq,
-                kind: r.kind,
-                weight: r.weight,
-                payload: r.payload.to_vec(),
-            }));
-        };
-        Ok(spool.read(after)?.map(|item| match item {
-            Item::Record(r) => {
-                Parcel { epoch: r.epoch, seq: r.seq, kind: r.kind, weight: r.weight, payload: r.payload }
+        let parcel = match self.disks.iter_mut().find(|(l, _)| *l == lane) {
+            Some((_, spool)) => spool.read(after)?.map(|item| match item {
+                Item::Record(r) => {
+                    Parcel { epoch: r.epoch, seq: r.seq, kind: r.kind, weight: r.weight, payload: r.payload }
+                }
+                Item::Hole(hole) => parcel_of(hole, now),
+            }),
+            None => {
+                let epoch = self.memory.epoch();
+                self.memory.read(after).map(|r| Parcel {
+                    epoch,
+                    seq: r.seq,
+                    kind: r.kind,
+                    weight: r.weight,
+                    payload: r.payload.to_vec(),
+                })
             }
-            Item::Hole(hole) => parcel_of(hole, now),
+        };
+        Ok(parcel.map(|p| match self.refused.contains(&(lane, p.seq)) {
+            true => loss_parcel(p.epoch, p.seq, Stage::Sender, Reason::Refused, p.weight, "refused", now),
+            false => p,
         }))
+    }
+
+    /// The server will never take a batch: from now on its loss is sent in its place.
+    pub(crate) fn refuse(&mut self, lane: Lane, seq: Seq, reason: &str) {
+        let parcel = self.next(lane, Seq(seq.0.saturating_sub(1)), Micros(0)).ok().flatten();
+        let Some(parcel) = parcel.filter(|p| p.seq == seq) else { return };
+        tracing::error!(lane = lane.number(), seq = seq.0, events = parcel.weight, reason, "batch refused for good");
+        if self.refused.insert((lane, seq)) {
+            self.put_aside(&parcel, lane);
+        } else {
+            // not even its loss is taken: going on is better than standing still
+            self.acknowledge(lane, parcel.epoch, seq);
+        }
+    }
+
+    /// Keeps a copy of a refused batch for people, as long as there are few.
+    fn put_aside(&self, parcel: &Parcel, lane: Lane) {
+        let write = || {
+            std::fs::create_dir_all(&self.refused_dir)?;
+            if std::fs::read_dir(&self.refused_dir)?.count() < REFUSED_KEPT {
+                let name = format!("{}-{:016x}-{}.arrows", lane.number(), parcel.epoch.0, parcel.seq.0);
+                std::fs::write(self.refused_dir.join(name), &parcel.payload)?;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        if let Err(error) = write() {
+            tracing::warn!(%error, "cannot keep a copy of a refused batch");
+        }
     }
 
     /// Where sending from a lane starts.
     pub(crate) fn acknowledged(&self, lane: Lane) -> Seq {
-        self.disks.iter().find(|(l, _)| *l == lane).map_or(Seq::ZERO, |(_, spool)| spool.acknowledged())
+        match self.disks.iter().find(|(l, _)| *l == lane) {
+            Some((_, spool)) => spool.acknowledged(),
+            None => self.memory.acknowledged(),
+        }
     }
 
     /// The server has everything of a lane's epoch up to a number.
@@ -187,6 +230,8 @@ impl Lanes {
             Some((_, spool)) => spool.acknowledge(epoch, upto),
             None => self.memory.acknowledge(upto),
         }
+        let done = self.acknowledged(lane);
+        self.refused.retain(|(l, seq)| *l != lane || *seq > done);
     }
 
     /// Whether nothing waits in memory.
@@ -237,13 +282,25 @@ fn emptiest(disks: &[(Lane, Spool<RealFs>)]) -> usize {
 
 /// What is sent in the place of records that are gone: the number of events that they held.
 fn parcel_of(hole: Hole, now: Micros) -> Parcel {
-    let mut losses = Losses::default();
     let (reason, what) = match hole.cause {
         Cause::Dropped => (Reason::SpoolFull, "dropped to stay within the budget"),
         Cause::Damaged => (Reason::SpoolDamaged, "damaged"),
     };
     let detail = format!("spool records {} to {} {what}", hole.first.0, hole.last.0);
-    losses.add_now(now, Stage::Spool, reason, hole.weight, &detail);
+    loss_parcel(hole.epoch, hole.last, Stage::Spool, reason, hole.weight, &detail, now)
+}
+
+fn loss_parcel(
+    epoch: Epoch,
+    seq: Seq,
+    stage: Stage,
+    reason: Reason,
+    count: u64,
+    detail: &str,
+    now: Micros,
+) -> Parcel {
+    let mut losses = Losses::default();
+    losses.add_now(now, stage, reason, count, detail);
     let payload = encode(&losses.batch(), Compression::None).expect("a batch of losses made here can be encoded");
-    Parcel { epoch: hole.epoch, seq: hole.last, kind: Kind::Losses, weight: hole.weight, payload }
+    Parcel { epoch, seq, kind: Kind::Losses, weight: count, payload }
 }

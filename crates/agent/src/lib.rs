@@ -29,6 +29,12 @@ mod run;
 mod sender;
 mod settings;
 
-pub use identity::{EnrolError, Identity, enrol};
+pub use identity::{Enrol, Identity, enrol};
 pub use run::run;
+
+/// Log lines to standard error, as `BARTIZAN_LOG` says (`info` when it says nothing).
+pub fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
 pub use settings::{Settings, SettingsError, Written};

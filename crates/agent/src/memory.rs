@@ -21,6 +21,7 @@ pub(crate) struct MemoryRecord {
 pub(crate) struct MemoryLane {
     epoch: Epoch,
     last: Seq,
+    acknowledged: Seq,
     records: VecDeque<MemoryRecord>,
     bytes: u64,
     limit: u64,
@@ -28,7 +29,7 @@ pub(crate) struct MemoryLane {
 
 impl MemoryLane {
     pub(crate) fn new(epoch: Epoch, limit: u64) -> Self {
-        Self { epoch, last: Seq::ZERO, records: VecDeque::new(), bytes: 0, limit }
+        Self { epoch, last: Seq::ZERO, acknowledged: Seq::ZERO, records: VecDeque::new(), bytes: 0, limit }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -54,11 +55,17 @@ impl MemoryLane {
 
     /// The server has everything up to a number.
     pub(crate) fn acknowledge(&mut self, upto: Seq) {
+        self.acknowledged = self.acknowledged.max(upto.min(self.last));
         while self.records.front().is_some_and(|r| r.seq <= upto) {
             if let Some(record) = self.records.pop_front() {
                 self.bytes -= record.payload.len() as u64;
             }
         }
+    }
+
+    /// The number up to which the server has everything.
+    pub(crate) fn acknowledged(&self) -> Seq {
+        self.acknowledged
     }
 
     pub(crate) fn is_empty(&self) -> bool {

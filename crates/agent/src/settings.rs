@@ -1,7 +1,7 @@
 //! Settings in two stages: what was written in `agent.toml`, and what was meant by it.
 
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `agent.toml` as written.
@@ -166,11 +166,6 @@ impl Settings {
     /// The directory of the spool's lanes.
     pub(crate) fn spool_dir(&self) -> PathBuf {
         self.dir.join("spool")
-    }
-
-    /// The directory of key and certificates.
-    pub(crate) fn identity_dir(dir: &Path) -> PathBuf {
-        dir.join("identity")
     }
 }
 

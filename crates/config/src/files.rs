@@ -42,6 +42,22 @@ pub fn load<T: DeserializeOwned>(
     load_from(&sources, &settings)
 }
 
+/// The configuration of a program whose file is `default` unless another is named: a file that is named must
+/// exist, the default need not. Drop-ins are in the folder beside it with the extension `d`: `server.toml` has
+/// `server.d/*.toml`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_program<T: DeserializeOwned>(
+    named: Option<&Path>,
+    default: &Path,
+    env_prefix: &str,
+    overrides: &[Setting],
+) -> Result<T, ConfigError> {
+    let path = named.or_else(|| default.exists().then_some(default));
+    load(path, Some(&named.unwrap_or(default).with_extension("d")), env_prefix, overrides)
+}
+
 fn drop_in_paths(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

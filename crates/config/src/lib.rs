@@ -21,7 +21,7 @@ mod files;
 mod tree;
 
 pub use error::ConfigError;
-pub use files::load;
+pub use files::{load, load_program};
 
 use serde::de::DeserializeOwned;
 use tree::{Node, Origin};

@@ -103,8 +103,8 @@ fn refused(error: &LakeError) -> Refusal {
 
 #[async_trait]
 impl Sink for Ingest {
-    async fn resume(&self, peer: &Peer, stream: StreamId) -> Result<Seq, Refusal> {
-        self.activity.contact(peer.host, bartizan_clock::now());
+    async fn resume(&self, stream: StreamId) -> Result<Seq, Refusal> {
+        self.activity.contact(stream.host, bartizan_clock::now());
         // the tables' marks may differ, and only what both have is surely committed; the rest comes again
         Ok(self.tables.events.committed(&stream).min(self.tables.losses.committed(&stream)))
     }

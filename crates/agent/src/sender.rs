@@ -1,0 +1,237 @@
+//! The sender: one connection to the server, one stream a lane, everything resent that was not acknowledged.
+//!
+//! A batch that the server refuses for good must neither stop its lane nor vanish: its place in the stream is
+//! taken by a batch of losses that says how many events it held ([`Lanes::refuse`]), and a copy is put aside.
+
+use crate::identity::{Identity, VERSION};
+use crate::lanes::IN_FLIGHT;
+use crate::recorder::Shared;
+use anyhow::Context as _;
+use bartizan_model::{Epoch, Lane, Seq};
+use bartizan_wire::{Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, WireError};
+use rand::Rng as _;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Bytes of one lane that may be on their way.
+const IN_FLIGHT_BYTES: usize = 8 << 20;
+/// Pauses between connections: the range of the first, and of the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// After a refusal of this host a person has to act; asking again soon helps nobody.
+const DENIED_PAUSE: Duration = Duration::from_secs(30);
+/// A look at the lanes even without news: nothing waits for ever, whatever wake-up was lost (fault F14).
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Sends for ever.
+pub(crate) struct Sender {
+    pub(crate) shared: Shared,
+    pub(crate) identity: Identity,
+    /// The server as configured; otherwise as enrolment told.
+    pub(crate) server: Option<String>,
+}
+
+impl Sender {
+    /// Connects, sends until the connection is lost, pauses, and again.
+    pub(crate) async fn run(self) {
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        loop {
+            let connected = Instant::now();
+            let error = match self.session().await {
+                Ok(()) => {
+                    backoff.reset();
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if connected.elapsed() > PAUSES.1 {
+                backoff.reset();
+            }
+            let pause = match error.downcast_ref::<WireError>().map(WireError::kind) {
+                Some(ErrorKind::Denied | ErrorKind::OtherFleet) => {
+                    tracing::error!(error = format!("{error:#}"), "the server does not take this host; rows are kept");
+                    DENIED_PAUSE
+                }
+                _ => {
+                    let pause = backoff.pause(&mut rand::rng());
+                    tracing::warn!(error = format!("{error:#}"), ?pause, "not connected; rows are kept");
+                    pause
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One connection; ends well when it has to be made anew with a new certificate.
+    async fn session(&self) -> anyhow::Result<()> {
+        let (tls, info) = self.identity.tls()?;
+        let server = match &self.server {
+            Some(server) => server.clone(),
+            None => self.identity.server()?,
+        };
+        let endpoint = Endpoint::parse(&server, 8444).map_err(anyhow::Error::msg)?;
+        let mut client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
+        let renewal = Identity::renewal(&info, rand::rng().random());
+        tracing::info!(server, host = info.name, "connected");
+        self.shared.lanes().connected(Instant::now());
+        let mut lanes = JoinSet::new();
+        for lane in Lane::DISK.into_iter().chain([Lane::MEMORY]) {
+            lanes.spawn(send_lane(self.shared.clone(), client.clone(), lane));
+        }
+        loop {
+            let wait = Duration::from_micros(u64::try_from(renewal.0 - bartizan_clock::now().0).unwrap_or(0));
+            tokio::select! {
+                () = tokio::time::sleep(wait.min(Duration::from_secs(60))) => {}
+                ended = lanes.join_next() => match ended {
+                    Some(Ok(Err(error))) => return Err(error),
+                    Some(Err(panic)) => return Err(panic).context("a lane's sender ended"),
+                    Some(Ok(Ok(()))) | None => return Ok(()),
+                },
+            }
+            if bartizan_clock::now() >= renewal {
+                self.identity.renew(&mut client).await.context("cannot renew the certificate")?;
+                tracing::info!("certificate renewed");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Sends one lane for as long as the connection lasts.
+async fn send_lane(shared: Shared, mut client: Client, lane: Lane) -> anyhow::Result<()> {
+    loop {
+        // the epoch of the next batch says which stream it belongs to
+        let first = wait_for(&shared, lane).await?;
+        let (sender, acks, committed) = client.put(lane, first, VERSION).await?;
+        shared.lanes().acknowledge(lane, first, committed);
+        let mut stream = LaneStream::new(&shared, lane, first, sender, acks);
+        stream.run().await?;
+    }
+}
+
+/// Waits until a lane has something to send; tells its epoch.
+async fn wait_for(shared: &Shared, lane: Lane) -> anyhow::Result<Epoch> {
+    loop {
+        let news = shared.news.notified();
+        {
+            let mut lanes = shared.lanes();
+            let after = lanes.acknowledged(lane);
+            if let Some(parcel) = lanes.next(lane, after, bartizan_clock::now())? {
+                return Ok(parcel.epoch);
+            }
+        }
+        drop(tokio::time::timeout(LOOK, news).await);
+    }
+}
+
+/// One open stream of a lane's epoch.
+struct LaneStream<'a> {
+    shared: &'a Shared,
+    lane: Lane,
+    epoch: Epoch,
+    sender: PutSender,
+    acks: PutAcks,
+    /// What was sent last.
+    sent: Seq,
+    /// Sent and not acknowledged, with their sizes.
+    on_the_way: std::collections::VecDeque<(Seq, usize)>,
+    bytes: usize,
+}
+
+/// What there is to send now.
+enum Next {
+    Sent,
+    Nothing,
+    OtherEpoch,
+}
+
+impl<'a> LaneStream<'a> {
+    fn new(shared: &'a Shared, lane: Lane, epoch: Epoch, sender: PutSender, acks: PutAcks) -> Self {
+        let sent = shared.lanes().acknowledged(lane);
+        Self { shared, lane, epoch, sender, acks, sent, on_the_way: Default::default(), bytes: 0 }
+    }
+
+    /// Sends and listens until the lane goes on in another epoch, or a batch is refused.
+    async fn run(&mut self) -> anyhow::Result<()> {
+        loop {
+            let news = self.shared.news.notified();
+            let room = self.bytes < IN_FLIGHT_BYTES && (self.on_the_way.len() as u64) < IN_FLIGHT;
+            if room {
+                match self.send_next().await? {
+                    Next::Sent => {}
+                    Next::OtherEpoch if self.on_the_way.is_empty() => return Ok(()),
+                    Next::OtherEpoch | Next::Nothing => {
+                        tokio::select! {
+                            _ = tokio::time::timeout(LOOK, news) => {}
+                            ack = self.acks.next() => if self.acknowledge(ack)? { return Ok(()) },
+                        }
+                        continue;
+                    }
+                }
+                // what has come in the meantime, without waiting for it
+                if let Some(ack) = futures::FutureExt::now_or_never(self.acks.next())
+                    && self.acknowledge(ack)?
+                {
+                    return Ok(());
+                }
+            } else {
+                let ack = self.acks.next().await;
+                if self.acknowledge(ack)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn send_next(&mut self) -> anyhow::Result<Next> {
+        let parcel = self.shared.lanes().next(self.lane, self.sent, bartizan_clock::now())?;
+        let Some(parcel) = parcel else { return Ok(Next::Nothing) };
+        if parcel.epoch != self.epoch {
+            return Ok(Next::OtherEpoch);
+        }
+        let size = parcel.payload.len();
+        match self.sender.send(parcel.kind, parcel.seq, parcel.weight, &parcel.payload.into()).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                // it cannot even be sent: the same as if the server had refused it
+                self.shared.lanes().refuse(self.lane, parcel.seq, &error.to_string());
+                return Ok(Next::Sent);
+            }
+            // the server's last word says more than that the stream has ended
+            Err(error) => return Err(self.last_word().await.unwrap_or(error).into()),
+        }
+        self.sent = parcel.seq;
+        self.on_the_way.push_back((parcel.seq, size));
+        self.bytes += size;
+        Ok(Next::Sent)
+    }
+
+    /// Takes the server's word; true when the stream has to be opened anew.
+    fn acknowledge(&mut self, ack: Result<Option<Ack>, WireError>) -> anyhow::Result<bool> {
+        match ack? {
+            Some(Ack::Committed(seq)) => {
+                while self.on_the_way.front().is_some_and(|(s, _)| *s <= seq) {
+                    self.bytes -= self.on_the_way.pop_front().map_or(0, |(_, size)| size);
+                }
+                self.shared.lanes().acknowledge(self.lane, self.epoch, seq);
+                Ok(false)
+            }
+            Some(Ack::Refused { seq, permanent: true, reason }) => {
+                self.shared.lanes().refuse(self.lane, seq, &reason);
+                Ok(true)
+            }
+            Some(Ack::Refused { reason, .. }) => Err(WireError::Retry(reason).into()),
+            None => Err(WireError::Retry("the stream has ended".into()).into()),
+        }
+    }
+
+    async fn last_word(&mut self) -> Option<WireError> {
+        match tokio::time::timeout(Duration::from_secs(1), self.acks.next()).await {
+            Ok(Err(error)) => Some(error),
+            Ok(Ok(Some(Ack::Refused { seq, permanent: true, reason }))) => {
+                self.shared.lanes().refuse(self.lane, seq, &reason);
+                None
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+}

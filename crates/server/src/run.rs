@@ -1,0 +1,230 @@
+//! Start, run, stop.
+
+use crate::fleet::Fleet;
+use crate::lake_source::LakeSource;
+use crate::settings::{Settings, Written};
+use crate::space::DiskSpace;
+use anyhow::{Context as _, bail};
+use bartizan_api::{Access, ApiState, Feed};
+use bartizan_catalog::Catalog;
+use bartizan_config::{Setting, load_program};
+use bartizan_ingest::{Ingest, Tables, commit_forever};
+use bartizan_lake::{DurableLocal, Options, Table};
+use bartizan_model::Kind;
+use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
+use bartizan_query::{Engine, Limits};
+use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
+use object_store::ObjectStore;
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Where the configuration is looked for when nothing is said.
+const CONFIG: &str = "/etc/bartizan/server.toml";
+/// Batches that a tail may lag behind before rows are passed over.
+const TAIL_BATCHES: usize = 256;
+/// How often log files and orphans are collected, and the certificate is looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+/// Runs the server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps it from starting: a wrong setting, a directory in use by another server, an address in use.
+pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Result<()> {
+    let settings = load(config.as_deref(), dir.as_deref())?;
+    let _lock = lock(&settings.dir)?;
+    let server = Server::start(&settings).await?;
+    signal().await;
+    server.stop().await;
+    Ok(())
+}
+
+fn load(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Settings> {
+    let flags: Vec<_> = dir.map(|dir| Setting::flag("dir", dir.display().to_string())).into_iter().collect();
+    let written: Written = load_program(config, Path::new(CONFIG), "BARTIZAN_", &flags)?;
+    Ok(Settings::new(written)?)
+}
+
+/// Two servers on one directory would both be right, and both be confused.
+fn lock(dir: &Path) -> anyhow::Result<fs::File> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let path = dir.join("lock");
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => bail!("{} is in use by another server", dir.display()),
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+struct Server {
+    stop: watch::Sender<bool>,
+    listeners: Vec<tokio::task::JoinHandle<()>>,
+    committers: Vec<tokio::task::JoinHandle<()>>,
+    stop_commits: watch::Sender<bool>,
+}
+
+impl Server {
+    async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let dir = &settings.dir;
+        let now = bartizan_clock::now();
+        let authority = Arc::new(files::load_or_create_authority(dir, now)?);
+        let issued = files::load_or_issue_server(dir, &authority, &settings.names, now)?;
+        let certificate = ServerCertificate::new(&issued.chain_pem, &issued.key_pem)?;
+        let access = Access::new(vec![Access::digest(&admin_token(dir)?)]);
+        let catalog = Catalog::open(&dir.join("catalog.db")).await?;
+
+        let front = listen("listen", settings.listen).await?;
+        let agents = listen("agents_listen", settings.agents_listen).await?;
+        let tables = open_lake(settings).await?;
+        let feed = Arc::new(Feed::new(TAIL_BATCHES));
+        let show = Arc::clone(&feed);
+        let ingest = Arc::new(Ingest::new(tables.clone(), move |rows| show.publish(rows)));
+        let engine = Arc::new(Engine::new(Arc::new(LakeSource(tables.clone())), &Limits::default())?);
+        let fleet = Arc::new(Fleet::new(catalog, Arc::clone(&authority), Arc::clone(&ingest), Arc::clone(&engine), agents.local_addr()?.port()));
+
+        let router = bartizan_api::router(ApiState {
+            engine,
+            hosts: Arc::clone(&fleet) as _,
+            tokens: Arc::clone(&fleet) as _,
+            live: feed,
+            names: Arc::new(Arc::new(bartizan_filter::Context::default())),
+            access: Arc::new(access),
+            version: env!("CARGO_PKG_VERSION"),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let (stop_commits, commits_stopped) = watch::channel(false);
+        announce(dir, "address", &format!("https://{}", front.local_addr()?))?;
+        announce(dir, "agents_address", &agents.local_addr()?.to_string())?;
+        tracing::info!(front = %front.local_addr()?, agents = %agents.local_addr()?, dir = %dir.display(), "ready");
+
+        let committers = [&tables.events, &tables.losses]
+            .map(|t| tokio::spawn(commit_forever(t.clone(), commits_stopped.clone())))
+            .into();
+        let relay = Arc::clone(&ingest);
+        tokio::spawn(async move { relay.relay_commits().await });
+        tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
+        let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router());
+        let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
+        let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
+        let agents_tls = Arc::new(agent_server(certificate, &authority)?);
+        let bounds = ListenSettings::default();
+        let listeners = vec![
+            tokio::spawn(serve(front, front_tls, router, bounds, stopped.clone())),
+            tokio::spawn(serve(agents, agents_tls, batches.into_axum_router(), bounds, stopped)),
+        ];
+        Ok(Self { stop, listeners, committers, stop_commits })
+    }
+
+    /// Stops taking batches, then commits what was taken.
+    async fn stop(self) {
+        tracing::info!("stopping");
+        self.stop.send_replace(true);
+        for listener in self.listeners {
+            drop(tokio::time::timeout(Duration::from_secs(5), listener).await);
+        }
+        self.stop_commits.send_replace(true);
+        for committer in self.committers {
+            drop(tokio::time::timeout(Duration::from_secs(30), committer).await);
+        }
+    }
+}
+
+async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {
+    let root = settings.dir.join("lake");
+    let store: Arc<dyn ObjectStore> = Arc::new(DurableLocal::new(&root)?);
+    let options = Options {
+        hot_limit: settings.hot_limit as u64,
+        commit_bytes: settings.commit_bytes as u64,
+        commit_age: i64::try_from(settings.commit_age.as_micros()).unwrap_or(i64::MAX),
+        space: Some(Arc::new(DiskSpace(root))),
+        reserve: settings.reserve,
+        ..Options::default()
+    };
+    let now = bartizan_clock::now();
+    Ok(Tables {
+        events: Table::open(Arc::clone(&store), Kind::Events, options.clone(), now).await?,
+        losses: Table::open(store, Kind::Losses, options, now).await?,
+    })
+}
+
+/// Hourly: what the lake no longer needs is deleted, and the server's certificate is renewed in time.
+async fn keep_house(
+    settings: Settings,
+    tables: Tables,
+    authority: Arc<Authority>,
+    certificate: Arc<ServerCertificate>,
+) {
+    let mut hour = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        hour.tick().await;
+        let now = bartizan_clock::now();
+        for table in [&tables.events, &tables.losses] {
+            match table.collect(now).await {
+                Ok(collected) => tracing::debug!(kind = %table.kind(), ?collected, "collected"),
+                Err(error) => tracing::warn!(kind = %table.kind(), %error, "cannot collect old files"),
+            }
+        }
+        let renewed = files::load_or_issue_server(&settings.dir, &authority, &settings.names, now)
+            .and_then(|issued| certificate.replace(&issued.chain_pem, &issued.key_pem));
+        if let Err(error) = renewed {
+            tracing::error!(%error, "cannot renew the server's certificate");
+        }
+    }
+}
+
+async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+/// The token that may ask everything, made at the first start.
+fn admin_token(dir: &Path) -> anyhow::Result<String> {
+    let path = dir.join("admin.token");
+    match fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
+    let token = data_encoding::BASE32_NOPAD.encode(&secret).to_ascii_lowercase();
+    replace(&path, &format!("{token}\n"), 0o600)?;
+    Ok(token)
+}
+
+/// Tells scripts and the command line where the server listens.
+fn announce(dir: &Path, name: &str, address: &str) -> anyhow::Result<()> {
+    replace(&dir.join(name), &format!("{address}\n"), 0o644)
+}
+
+/// Replaces a small file at once, so that nobody reads half of it.
+fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    let new = path.with_extension("new");
+    let write = || {
+        let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("cannot listen to signals");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
