@@ -1,1 +1,125 @@
-//! The HTTP API.
+//! The HTTP API, as an [`axum::Router`] without a listener: `/api/v1`, JSON in, JSON or a stream of it out.
+//!
+//! | path | question | answer |
+//! |---|---|---|
+//! | `POST search` | `filter since? until? limit? columns?` | NDJSON rows, newest first, then `{"end":…}` |
+//! | `POST count` | `filter since? until?` | `{"count":n,"took_ms":t}` |
+//! | `POST top` | `filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"count":n}],"took_ms":t}` |
+//! | `POST losses` | `since? until? host? limit?` | NDJSON as of `search` |
+//! | `POST tail` | `filter` | server-sent events `row` and, each second, `stats` |
+//! | `POST filter/check` | `filter` | `{"filter":canonical}` |
+//! | `GET hosts` | | a list |
+//! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
+//! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
+//!
+//! Times in questions are RFC 3339 texts or integer microseconds since 1970; `since` is inside, `until` is not.
+//!
+//! Invariants:
+//! - **Nothing under `/api/v1` but `health` answers without a bearer token**, not even whether a path exists.
+//!   Tokens are compared by SHA-256 and in constant time.
+//! - **Every error is a problem document** (RFC 9457, `application/problem+json`); an error of a filter has
+//!   its `span` in bytes of the filter and, where there is one, a `proposal` of the whole filter mended.
+//! - **Unknown members are refused**, so that a misspelt `untill` is not all of time.
+//! - **Bounded.** A question is at most 64 KiB; a slow reader of a tail costs a fixed buffer, and what it did
+//!   not get is counted and told to it.
+//! - **A stream that ends without its `end` line is not complete**, and one whose `end` says
+//!   `"complete":false` is not either.
+//!
+//! It holds no state of its own, opens no socket, reads no file, and does not know the wall clock.
+
+mod ask;
+mod auth;
+mod body;
+mod fleet;
+mod live;
+mod ndjson;
+mod problem;
+mod tail;
+
+pub use auth::Access;
+pub use fleet::{HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable};
+pub use live::{Feed, Live, LiveItem, Subscription};
+pub use problem::{PROBLEM_JSON, Problem, Span};
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, Uri};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use bartizan_filter::Context;
+use bartizan_query::Engine;
+use std::sync::Arc;
+
+/// Bytes of a question.
+pub const BODY_LIMIT: usize = 64 << 10;
+
+/// Knows what filters may name.
+pub trait Names: Send + Sync {
+    /// The names as they are now. Cheap, and never waits.
+    fn context(&self) -> Arc<Context>;
+}
+
+/// Names that never change.
+impl Names for Arc<Context> {
+    fn context(&self) -> Arc<Context> {
+        Self::clone(self)
+    }
+}
+
+/// What the handlers use.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Answers questions about rows.
+    pub engine: Arc<Engine>,
+    /// Knows the fleet.
+    pub hosts: Arc<dyn Hosts>,
+    /// Makes join tokens.
+    pub tokens: Arc<dyn Tokens>,
+    /// Rows as they arrive.
+    pub live: Arc<dyn Live>,
+    /// What a filter may name: sets, the fleet's addresses, services.
+    pub names: Arc<dyn Names>,
+    /// Who may ask.
+    pub access: Arc<Access>,
+    /// The program's version, shown by `health`.
+    pub version: &'static str,
+}
+
+/// The API under `/api/v1`; any other path answers 404 as a problem document.
+pub fn router(state: ApiState) -> Router {
+    let guarded = Router::new()
+        .route("/search", post(ask::search))
+        .route("/count", post(ask::count))
+        .route("/top", post(ask::top))
+        .route("/losses", post(ask::losses))
+        .route("/tail", post(tail::tail))
+        .route("/filter/check", post(ask::check))
+        .route("/hosts", get(fleet::hosts))
+        .route("/tokens", post(fleet::create_token))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state.access), auth::require));
+    Router::new()
+        .route("/api/v1/health", get(health).fallback(wrong_method))
+        .nest("/api/v1", guarded)
+        .fallback(not_found)
+        .with_state(state)
+}
+
+#[derive(serde::Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+}
+
+async fn health(State(state): State<ApiState>) -> Json<Health> {
+    Json(Health { status: "ok", version: state.version })
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    Problem::not_found(uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::wrong_method(&method, uri.path())
+}

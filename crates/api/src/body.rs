@@ -1,0 +1,117 @@
+//! What comes in: JSON bodies and the times in them.
+
+use crate::Problem;
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use bartizan_model::Micros;
+use bartizan_query::Window;
+use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use std::fmt;
+
+/// A JSON body, with problems instead of axum's plain texts.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::from_request(request, state).await {
+            Ok(Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::bad_request(rejection.status(), detail(&rejection))),
+        }
+    }
+}
+
+fn detail(rejection: &JsonRejection) -> String {
+    match rejection {
+        JsonRejection::MissingJsonContentType(_) => {
+            "the body must be `Content-Type: application/json`".to_owned()
+        }
+        other => other.body_text(),
+    }
+}
+
+/// A moment as a question gives it: RFC 3339 text or integer microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct When(pub(crate) Micros);
+
+impl<'de> de::Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WhenVisitor;
+
+        impl Visitor<'_> for WhenVisitor {
+            type Value = When;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a time such as \"2026-11-23T05:00:43.684529Z\" or integer microseconds since 1970",
+                )
+            }
+
+            fn visit_i64<E: de::Error>(self, micros: i64) -> Result<When, E> {
+                Ok(When(Micros(micros)))
+            }
+
+            fn visit_u64<E: de::Error>(self, micros: u64) -> Result<When, E> {
+                i64::try_from(micros)
+                    .map(|m| When(Micros(m)))
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(micros), &self))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<When, E> {
+                let time: jiff::Timestamp =
+                    text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))?;
+                Ok(When(Micros(time.as_microsecond())))
+            }
+        }
+
+        deserializer.deserialize_any(WhenVisitor)
+    }
+}
+
+/// The window of a question.
+pub(crate) fn window(since: Option<When>, until: Option<When>) -> Result<Window, Problem> {
+    let window = Window { since: since.map(|w| w.0), until: until.map(|w| w.0) };
+    match (window.since, window.until) {
+        (Some(since), Some(until)) if since > until => {
+            Err(Problem::bad_request(StatusCode::BAD_REQUEST, "`since` is after `until`"))
+        }
+        _ => Ok(window),
+    }
+}
+
+/// A limit within its bounds, or its default.
+pub(crate) fn limit(given: Option<u64>, default: usize, max: usize) -> Result<usize, Problem> {
+    let Some(given) = given else { return Ok(default) };
+    usize::try_from(given).ok().filter(|n| (1..=max).contains(n)).ok_or_else(|| {
+        Problem::bad_request(StatusCode::BAD_REQUEST, format!("`limit` is 1 to {max}, not {given}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_text_or_microseconds() {
+        let when = |json: &str| serde_json::from_str::<When>(json).ok().map(|w| w.0.0);
+        assert_eq!(when("1795410043684529"), Some(1_795_410_043_684_529));
+        assert_eq!(when("-1"), Some(-1));
+        assert_eq!(when("\"2026-11-23T05:00:43.684529Z\""), Some(1_795_410_043_684_529));
+        assert_eq!(when("\"2026-11-23T06:00:43.684529+01:00\""), Some(1_795_410_043_684_529));
+        for bad in ["1.5", "\"yesterday\"", "\"2026-11-23\"", "true", "null", "18446744073709551615", "[]"] {
+            assert_eq!(when(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_have_bounds() {
+        assert_eq!(limit(None, 5, 10).unwrap(), 5);
+        assert_eq!(limit(Some(10), 5, 10).unwrap(), 10);
+        assert!(limit(Some(0), 5, 10).is_err());
+        assert!(limit(Some(11), 5, 10).is_err());
+        assert!(limit(Some(u64::MAX), 5, 10).is_err());
+    }
+}

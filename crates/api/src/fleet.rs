@@ -1,0 +1,144 @@
+//! Hosts and join tokens: what the API asks of whoever knows the fleet.
+
+use crate::body::Body;
+use crate::{ApiState, Problem};
+use async_trait::async_trait;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bartizan_model::{HostId, Micros};
+use bartizan_query::render::time_text;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The fleet's catalog cannot answer now.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalog does not answer")]
+pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// How a host is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostState {
+    /// Connected now.
+    Online,
+    /// Not connected.
+    Offline,
+    /// Its certificate is not accepted any more.
+    Revoked,
+}
+
+/// One host of the fleet.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostInfo {
+    /// Its label.
+    pub name: String,
+    /// Its identity.
+    #[serde(serialize_with = "shown")]
+    pub id: HostId,
+    /// When it enrolled.
+    #[serde(serialize_with = "time")]
+    pub first_seen: Micros,
+    /// When it last sent anything.
+    #[serde(serialize_with = "maybe_time")]
+    pub last_contact: Option<Micros>,
+    /// The time of its latest event.
+    #[serde(serialize_with = "maybe_time")]
+    pub last_event: Option<Micros>,
+    /// Events received.
+    pub events: u64,
+    /// Events lost, from the ledger.
+    pub lost: u64,
+    /// When its certificate ends.
+    #[serde(serialize_with = "maybe_time")]
+    pub cert_not_after: Option<Micros>,
+    /// How it is doing.
+    pub state: HostState,
+}
+
+/// As it is written everywhere else, not as serde writes it.
+fn shown<S: Serializer>(id: &HostId, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(id)
+}
+
+fn time<S: Serializer>(time: &Micros, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&time_text(*time))
+}
+
+fn maybe_time<S: Serializer>(time: &Option<Micros>, s: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => s.serialize_str(&time_text(*time)),
+        None => s.serialize_none(),
+    }
+}
+
+/// Knows the fleet.
+#[async_trait]
+pub trait Hosts: Send + Sync {
+    /// Every host, by name.
+    async fn hosts(&self) -> Result<Vec<HostInfo>, Unavailable>;
+}
+
+/// A join token to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// How many hosts may enrol with it.
+    #[serde(default = "one")]
+    pub uses: u32,
+    /// Seconds until it is void.
+    #[serde(default = "an_hour")]
+    pub ttl_seconds: u64,
+    /// What it is for.
+    #[serde(default)]
+    pub comment: String,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn an_hour() -> u64 {
+    3600
+}
+
+/// Makes join tokens.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// A new token, as the person types it. Only its hash is kept.
+    async fn create(&self, new: NewToken) -> Result<String, Unavailable>;
+}
+
+pub(crate) async fn hosts(State(state): State<ApiState>) -> Result<Json<Vec<HostInfo>>, Problem> {
+    state.hosts.hosts().await.map(Json).map_err(unavailable)
+}
+
+#[derive(Serialize)]
+pub(crate) struct Created {
+    token: String,
+}
+
+const MAX_USES: u32 = 100_000;
+const MAX_TTL: u64 = 31 * 24 * 3600;
+const MAX_COMMENT: usize = 200;
+
+pub(crate) async fn create_token(
+    State(state): State<ApiState>,
+    Body(new): Body<NewToken>,
+) -> Result<(StatusCode, Json<Created>), Problem> {
+    let wrong = |detail: String| Err(Problem::bad_request(StatusCode::BAD_REQUEST, detail));
+    if !(1..=MAX_USES).contains(&new.uses) {
+        return wrong(format!("`uses` is 1 to {MAX_USES}, not {}", new.uses));
+    }
+    if !(1..=MAX_TTL).contains(&new.ttl_seconds) {
+        return wrong(format!("`ttl_seconds` is 1 to {MAX_TTL}, not {}", new.ttl_seconds));
+    }
+    if new.comment.chars().count() > MAX_COMMENT {
+        return wrong(format!("`comment` has at most {MAX_COMMENT} characters"));
+    }
+    let token = state.tokens.create(new).await.map_err(unavailable)?;
+    Ok((StatusCode::CREATED, Json(Created { token })))
+}
+
+fn unavailable(e: Unavailable) -> Problem {
+    Problem::internal(StatusCode::SERVICE_UNAVAILABLE, "the catalog does not answer; try again", &e)
+}

@@ -1,0 +1,250 @@
+//! Column values as people see them: the one place that turns a row into text or JSON.
+//!
+//! - Addresses as IPv4 or IPv6 text, never `::ffff:a.b.c.d`.
+//! - Times in RFC 3339, UTC, with microseconds: `2026-11-23T05:00:43.684529Z`.
+//! - `proto` and `inner_proto` as names where one exists, else as digits; always text.
+//! - `tcp_flags` as words in the order of their bits: `SYN,ACK`; no bit set is `NONE`.
+//! - Bytes as lower case hex.
+//! - A null is left out of JSON, and is `None` as text.
+//!
+//! Nothing here escapes for a terminal, for CSV or for HTML: whoever writes there does.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, PrimitiveArray, RecordBatch, StringViewArray};
+use arrow_schema::{DataType, TimeUnit};
+use bartizan_model::{Micros, addr_to_ip};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// The columns of one batch, ready to be shown row by row.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    columns: Vec<(String, Values<'a>)>,
+    rows: usize,
+}
+
+#[derive(Debug)]
+enum Values<'a> {
+    Time(&'a PrimitiveArray<TimestampMicrosecondType>),
+    Text(&'a StringViewArray),
+    Addr(&'a arrow_array::FixedSizeBinaryArray),
+    Bytes(&'a arrow_array::BinaryArray),
+    I16(&'a PrimitiveArray<Int16Type>),
+    Proto(&'a PrimitiveArray<Int16Type>),
+    Flags(&'a PrimitiveArray<Int16Type>),
+    I32(&'a PrimitiveArray<Int32Type>),
+    I64(&'a PrimitiveArray<Int64Type>),
+    /// A type that no table has; shown as nothing.
+    Unknown,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a batch that has columns of a table, in any order and number. A column whose type is
+    /// none of the tables' is left out.
+    #[must_use]
+    pub fn new(batch: &'a RecordBatch) -> Self {
+        let columns = batch
+            .schema_ref()
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(|(field, array)| (json_key(field.name()), Values::new(field.name(), array)))
+            .collect();
+        Self { columns, rows: batch.num_rows() }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Appends row `row` as one JSON object without a line end.
+    ///
+    /// # Panics
+    /// If `row` is not less than [`Rows::len`].
+    pub fn write_json(&self, row: usize, out: &mut Vec<u8>) {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        out.push(b'{');
+        let mut first = true;
+        for (key, values) in &self.columns {
+            if values.is_null(row) {
+                continue;
+            }
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            out.extend_from_slice(key.as_bytes());
+            values.write_json(row, out);
+        }
+        out.push(b'}');
+    }
+
+    /// The value of column `column` in row `row` as text; `None` for a null.
+    ///
+    /// # Panics
+    /// If `row` is not less than [`Rows::len`], or there is no such column.
+    #[must_use]
+    pub fn text(&self, column: usize, row: usize) -> Option<String> {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        let values = &self.columns[column].1;
+        (!values.is_null(row)).then(|| {
+            let mut text = String::new();
+            values.write_text(row, &mut text);
+            text
+        })
+    }
+}
+
+/// `"name":`; names come from the schema, but a quote in one would still be escaped.
+fn json_key(name: &str) -> String {
+    let mut key = Vec::with_capacity(name.len() + 3);
+    write_json_text(name, &mut key);
+    key.push(b':');
+    String::from_utf8(key).expect("JSON text is UTF-8")
+}
+
+fn write_json_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("writing text to memory does not fail");
+}
+
+impl<'a> Values<'a> {
+    fn new(name: &str, array: &'a dyn Array) -> Self {
+        match array.data_type() {
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Self::Time(array.as_primitive()),
+            DataType::Utf8View => Self::Text(array.as_string_view()),
+            DataType::FixedSizeBinary(16) => Self::Addr(array.as_fixed_size_binary()),
+            DataType::Binary => Self::Bytes(array.as_binary()),
+            DataType::Int16 => match name {
+                "proto" | "inner_proto" => Self::Proto(array.as_primitive()),
+                "tcp_flags" => Self::Flags(array.as_primitive()),
+                _ => Self::I16(array.as_primitive()),
+            },
+            DataType::Int32 => Self::I32(array.as_primitive()),
+            DataType::Int64 => Self::I64(array.as_primitive()),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Time(a) => a.is_null(row),
+            Self::Text(a) => a.is_null(row),
+            Self::Addr(a) => a.is_null(row),
+            Self::Bytes(a) => a.is_null(row),
+            Self::I16(a) | Self::Proto(a) | Self::Flags(a) => a.is_null(row),
+            Self::I32(a) => a.is_null(row),
+            Self::I64(a) => a.is_null(row),
+            Self::Unknown => true,
+        }
+    }
+
+    fn write_json(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(a) => write_json_text(a.value(row), out),
+            Self::I16(a) => write_number(a.value(row).into(), out),
+            Self::I32(a) => write_number(a.value(row).into(), out),
+            Self::I64(a) => write_number(a.value(row), out),
+            _ => {
+                // None of these can hold a character that JSON escapes.
+                let mut text = String::new();
+                self.write_text(row, &mut text);
+                out.push(b'"');
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'"');
+            }
+        }
+    }
+
+    fn write_text(&self, row: usize, out: &mut String) {
+        match self {
+            Self::Time(a) => out.push_str(&time_text(Micros(a.value(row)))),
+            Self::Text(a) => out.push_str(a.value(row)),
+            Self::Addr(a) => out.push_str(&addr_text(a.value(row))),
+            Self::Bytes(a) => {
+                for byte in a.value(row) {
+                    push(out, format_args!("{byte:02x}"));
+                }
+            }
+            Self::Proto(a) => out.push_str(&proto_text(a.value(row))),
+            Self::Flags(a) => out.push_str(&flags_text(a.value(row))),
+            Self::I16(a) => push(out, format_args!("{}", a.value(row))),
+            Self::I32(a) => push(out, format_args!("{}", a.value(row))),
+            Self::I64(a) => push(out, format_args!("{}", a.value(row))),
+            Self::Unknown => {}
+        }
+    }
+}
+
+fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
+    out.write_fmt(what).expect("writing to a string does not fail");
+}
+
+fn write_number(n: i64, out: &mut Vec<u8>) {
+    write!(out, "{n}").expect("writing to memory does not fail");
+}
+
+/// A moment in RFC 3339, UTC, with microseconds. Outside the years -9999 to 9999: microseconds as digits.
+#[must_use]
+pub fn time_text(time: Micros) -> String {
+    match jiff::Timestamp::from_microsecond(time.0) {
+        Ok(t) => format!("{t:.6}"),
+        Err(_) => time.0.to_string(),
+    }
+}
+
+/// 16 bytes of address as a person writes it; bytes of another length in hex.
+#[must_use]
+pub fn addr_text(bytes: &[u8]) -> String {
+    match <[u8; 16]>::try_from(bytes) {
+        Ok(addr) => addr_to_ip(addr).to_string(),
+        Err(_) => bytes.iter().fold(String::new(), |mut text, byte| {
+            push(&mut text, format_args!("{byte:02x}"));
+            text
+        }),
+    }
+}
+
+const PROTOS: &[(i16, &str)] = &[
+    (1, "icmp"),
+    (2, "igmp"),
+    (4, "ipip"),
+    (6, "tcp"),
+    (17, "udp"),
+    (33, "dccp"),
+    (41, "ipv6"),
+    (47, "gre"),
+    (50, "esp"),
+    (51, "ah"),
+    (58, "icmpv6"),
+    (89, "ospf"),
+    (103, "pim"),
+    (108, "ipcomp"),
+    (112, "vrrp"),
+    (132, "sctp"),
+    (136, "udplite"),
+];
+
+/// The name of an IP protocol as nft writes it, else its number.
+#[must_use]
+pub fn proto_text(proto: i16) -> String {
+    PROTOS.iter().find(|(n, _)| *n == proto).map_or_else(|| proto.to_string(), |(_, name)| (*name).to_owned())
+}
+
+const FLAGS: [&str; 9] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE"];
+
+/// TCP flags as words in the order of their bits; `NONE` if no bit is set.
+#[must_use]
+pub fn flags_text(flags: i16) -> String {
+    let words: Vec<_> =
+        FLAGS.iter().enumerate().filter(|(bit, _)| flags & (1 << bit) != 0).map(|(_, word)| *word).collect();
+    if words.is_empty() { "NONE".to_owned() } else { words.join(",") }
+}

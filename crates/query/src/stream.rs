@@ -1,0 +1,150 @@
+use crate::QueryError;
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricValue;
+use futures::{Stream, StreamExt};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// What an answer took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Files that the time window touches; pruning inside them is not counted.
+    pub files: usize,
+    /// Bytes read from files so far, footers that were in the cache not counted.
+    pub bytes: u64,
+    /// Row groups left unread because their statistics rule out a match, so far.
+    pub groups_pruned: u64,
+    /// From the question to now, or to the end of the answer.
+    pub took: Duration,
+}
+
+/// The rows of an answer, batch by batch. Dropping it ends the work behind it.
+pub struct RowStream {
+    inner: Option<SendableRecordBatchStream>,
+    plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    left: Option<usize>,
+    rows: u64,
+    files: usize,
+    started: Instant,
+    took: Option<Duration>,
+}
+
+impl RowStream {
+    pub(crate) fn new(
+        inner: SendableRecordBatchStream,
+        plan: Arc<dyn ExecutionPlan>,
+        limit: Option<usize>,
+        files: usize,
+        started: Instant,
+    ) -> Self {
+        let schema = inner.schema();
+        Self { inner: Some(inner), plan, schema, left: limit, rows: 0, files, started, took: None }
+    }
+
+    /// The columns of every batch.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    /// How many rows have been given so far.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// What the answer took so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats {
+            files: self.files,
+            took: self.took.unwrap_or_else(|| self.started.elapsed()),
+            ..Stats::default()
+        };
+        add_metrics(self.plan.as_ref(), &mut stats);
+        stats
+    }
+
+    /// All the batches that are left.
+    ///
+    /// # Errors
+    /// The first error of the stream.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>, QueryError> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+
+    fn end(&mut self) {
+        self.inner = None;
+        self.took.get_or_insert(self.started.elapsed());
+    }
+}
+
+fn add_metrics(plan: &dyn ExecutionPlan, stats: &mut Stats) {
+    for metric in plan.metrics().iter().flat_map(|set| set.iter()) {
+        match metric.value() {
+            MetricValue::Count { name, count } if name == "bytes_scanned" => {
+                stats.bytes += count.value() as u64
+            }
+            MetricValue::PruningMetrics { name, pruning_metrics }
+                if name.starts_with("row_groups_pruned") =>
+            {
+                stats.groups_pruned += pruning_metrics.pruned() as u64;
+            }
+            _ => {}
+        }
+    }
+    for child in plan.children() {
+        add_metrics(child.as_ref(), stats);
+    }
+}
+
+impl std::fmt::Debug for RowStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowStream")
+            .field("rows", &self.rows)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends after the first error.
+impl Stream for RowStream {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.left == Some(0) {
+            self.end();
+        }
+        let Some(inner) = self.inner.as_mut() else {
+            return Poll::Ready(None);
+        };
+        match std::task::ready!(inner.poll_next_unpin(cx)) {
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Some(Err(e)) => {
+                self.end();
+                Poll::Ready(Some(Err(e.into())))
+            }
+            Some(Ok(mut batch)) => {
+                if let Some(left) = self.left.as_mut() {
+                    batch = batch.slice(0, batch.num_rows().min(*left));
+                    *left -= batch.num_rows();
+                }
+                self.rows += batch.num_rows() as u64;
+                Poll::Ready(Some(Ok(batch)))
+            }
+        }
+    }
+}

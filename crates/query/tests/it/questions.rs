@@ -1,0 +1,298 @@
+use crate::common::{Lake, addr, batch, int, text};
+use arrow_array::RecordBatch;
+use bartizan_filter::{Context, Filter};
+use bartizan_model::{Kind, Micros};
+use bartizan_query::render::Rows;
+use bartizan_query::{Engine, ErrorKind, Limits, Order, QueryError, Search, Window};
+use std::sync::Arc;
+
+fn parse(text: &str) -> Filter {
+    Filter::parse(text, &Context::default()).unwrap()
+}
+
+fn engine(lake: &Arc<Lake>) -> Engine {
+    Engine::new(Arc::clone(lake) as _, &Limits::default()).unwrap()
+}
+
+/// Rows with these times; `seq` as given, `row` by position.
+fn at(seq: i64, times: &[i64]) -> RecordBatch {
+    batch(Kind::Events, times.len(), |column, row| match column.name {
+        "time" => int(times[row]),
+        "seq" => int(seq),
+        "row" => int(row as i64),
+        _ => None,
+    })
+}
+
+fn json(batches: &[RecordBatch]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in batches {
+        let rows = Rows::new(batch);
+        for row in 0..rows.len() {
+            let mut out = Vec::new();
+            rows.write_json(row, &mut out);
+            lines.push(String::from_utf8(out).unwrap());
+        }
+    }
+    lines
+}
+
+fn columns(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|n| (*n).to_owned()).collect())
+}
+
+async fn found(engine: &Engine, search: Search<'_>) -> Vec<(i64, i64)> {
+    let batches = engine.search(Search { columns: columns(&["seq", "row"]), ..search }).await.unwrap();
+    json(&batches.collect().await.unwrap())
+        .iter()
+        .map(|line| {
+            let v: serde_json::Value = serde_json::from_str(line).unwrap();
+            (v["seq"].as_i64().unwrap(), v["row"].as_i64().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn rows_come_in_order_of_time_from_memory_and_files() {
+    let lake = Lake::new();
+    lake.add_file(Kind::Events, &at(1, &[10, 40, 20]));
+    lake.add_hot(Kind::Events, at(2, &[30, 40, 50]));
+    lake.add_file(Kind::Events, &at(3, &[40, 5]));
+    let (engine, all) = (engine(&lake), Filter::all());
+    let search = Search::new(Kind::Events, &all);
+    let newest = [(2, 2), (3, 0), (2, 1), (1, 1), (2, 0), (1, 2), (1, 0), (3, 1)];
+    assert_eq!(found(&engine, search.clone()).await, newest);
+    for limit in 0..=newest.len() {
+        assert_eq!(found(&engine, Search { limit: Some(limit), ..search.clone() }).await, newest[..limit]);
+    }
+    let oldest = [(3, 1), (1, 0), (1, 2), (2, 0), (1, 1), (2, 1), (3, 0), (2, 2)];
+    assert_eq!(found(&engine, Search { order: Order::OldestFirst, ..search }).await, oldest);
+}
+
+#[tokio::test]
+async fn a_window_holds_its_start_and_not_its_end() {
+    let lake = Lake::new();
+    lake.add_file(Kind::Events, &at(1, &[10, 20, 30]));
+    lake.add_file(Kind::Events, &at(2, &[40, 50]));
+    lake.add_hot(Kind::Events, at(3, &[20, 40]));
+    let engine = engine(&lake);
+    for (since, until) in [
+        (None, None),
+        (Some(20), Some(40)),
+        (Some(31), None),
+        (None, Some(20)),
+        (Some(50), Some(51)),
+        (Some(60), None),
+    ] {
+        let inside = |t: i64| since.is_none_or(|s| t >= s) && until.is_none_or(|u| t < u);
+        let want = [10, 20, 30, 40, 50, 20, 40].into_iter().filter(|t| inside(*t)).count();
+        let window = Window { since: since.map(Micros), until: until.map(Micros) };
+        for filter in [Filter::all(), parse("host:x")] {
+            let count = engine.count(Kind::Events, &filter, window).await.unwrap();
+            assert_eq!(count.rows, want as u64, "{window:?}");
+            assert_eq!(
+                found(&engine, Search { window, ..Search::new(Kind::Events, &filter) }).await.len(),
+                want
+            );
+        }
+    }
+    let window = Window { since: Some(Micros(35)), until: None };
+    let stats = engine.count(Kind::Events, &parse("host:x"), window).await.unwrap().stats;
+    assert_eq!(stats.files, 1, "the older file is not asked");
+    let all = engine.count(Kind::Events, &Filter::all(), Window::ALL).await.unwrap();
+    assert_eq!(
+        (all.rows, all.stats.bytes),
+        (7, 0),
+        "what a file holds as a whole is known without reading it"
+    );
+}
+
+#[tokio::test]
+async fn an_address_is_found_without_reading_every_row_group() {
+    let lake = Lake::new();
+    // Sorted by address: 64 rows per row group, 100 groups.
+    lake.add_file(
+        Kind::Events,
+        &batch(Kind::Events, 6400, |column, row| match column.name {
+            "src" => addr(&format!("10.0.{}.{}", row / 256, row % 256)),
+            "row" => int(row as i64),
+            _ => None,
+        }),
+    );
+    let engine = engine(&lake);
+    for (filter, rows, pruned) in [
+        ("src:10.0.7.9", 1, 99),
+        ("src:10.0.7.9,10.0.20.1", 2, 98),
+        ("src:10.0.7.0/26", 64, 99),
+        ("src:192.168.0.0/16", 0, 100),
+        ("src:2001:db8::/32", 0, 100),
+        ("-src:10.0.0.0/8", 0, 0),
+    ] {
+        let count = engine.count(Kind::Events, &parse(filter), Window::ALL).await.unwrap();
+        assert_eq!((count.rows, count.stats.groups_pruned), (rows, pruned), "{filter}: {:?}", count.stats);
+    }
+}
+
+#[tokio::test]
+async fn the_most_frequent_are_counted_exactly() {
+    let lake = Lake::new();
+    let rows = |ports: &'static [i64]| {
+        batch(Kind::Events, ports.len(), move |column, row| match column.name {
+            "dport" => int(ports[row]).filter(|_| ports[row] > 0),
+            "proto" => int(if ports[row] == 53 { 17 } else { 6 }),
+            "src" => addr("192.0.2.1"),
+            _ => None,
+        })
+    };
+    lake.add_hot(Kind::Events, rows(&[22, 22, 53, 0]));
+    lake.add_file(Kind::Events, &rows(&[22, 443, 53, 80]));
+    let engine = engine(&lake);
+    let all = Filter::all();
+    let top = engine.top(Kind::Events, &all, Window::ALL, &["dport", "proto"], 4).await.unwrap();
+    assert_eq!(
+        json(&top.collect().await.unwrap()),
+        [
+            r#"{"dport":22,"proto":"tcp","count":3}"#,
+            r#"{"dport":53,"proto":"udp","count":2}"#,
+            r#"{"dport":80,"proto":"tcp","count":1}"#,
+            r#"{"dport":443,"proto":"tcp","count":1}"#,
+        ]
+    );
+    let top = engine.top(Kind::Events, &parse("-dport:*"), Window::ALL, &["SRC", "dport"], 4).await.unwrap();
+    assert_eq!(json(&top.collect().await.unwrap()), [r#"{"src":"192.0.2.1","count":1}"#]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_grouped_is_refused() {
+    let engine = engine(&Lake::new());
+    let error =
+        async |by: &[&str]| engine.top(Kind::Events, &Filter::all(), Window::ALL, by, 4).await.unwrap_err();
+    let either = error(&["ip"]).await;
+    assert_eq!(either.kind(), ErrorKind::Question);
+    assert_eq!(either.to_string(), "`ip` is either of `src`, `dst`: group by one of them");
+    assert!(matches!(error(&["nonsense"]).await, QueryError::NoColumn { .. }));
+    assert!(matches!(error(&[]).await, QueryError::Groups { given: 0, .. }));
+    assert!(matches!(error(&["src"; 9]).await, QueryError::Groups { given: 9, .. }));
+    let all = Filter::all();
+    let search = Search { columns: columns(&["time", "sauce"]), ..Search::new(Kind::Events, &all) };
+    assert!(
+        matches!(engine.search(search).await.unwrap_err(), QueryError::NoColumn { column, .. } if column == "sauce")
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_found_in_nothing() {
+    let engine = engine(&Lake::new());
+    for filter in [Filter::all(), parse("dport:22 -src:10.0.0.0/8")] {
+        assert_eq!(engine.count(Kind::Events, &filter, Window::ALL).await.unwrap().rows, 0);
+        assert!(found(&engine, Search::new(Kind::Events, &filter)).await.is_empty());
+        let top = engine.top(Kind::Events, &filter, Window::ALL, &["src"], 4).await.unwrap();
+        assert!(json(&top.collect().await.unwrap()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_is_searched_by_host_and_time() {
+    let lake = Lake::new();
+    let losses = |host: &'static str, time: i64| {
+        batch(Kind::Losses, 1, move |column, _| match column.name {
+            "host" => text(host),
+            "time" => int(time),
+            "from" => int(time - 1),
+            "stage" => text("kernel"),
+            "reason" => text("sequence gap"),
+            "count" => int(7),
+            _ => None,
+        })
+    };
+    lake.add_hot(Kind::Losses, losses("web1", 2_000_000));
+    lake.add_file(Kind::Losses, &losses("web1", 1_000_000));
+    lake.add_file(Kind::Losses, &losses("db1", 3_000_000));
+    let engine = engine(&lake);
+    let all = |window, host| {
+        let engine = &engine;
+        async move { json(&engine.losses(window, host, None).await.unwrap().collect().await.unwrap()) }
+    };
+    assert_eq!(all(Window::ALL, None).await.len(), 3);
+    let web = all(Window::ALL, Some("WEB1")).await;
+    assert_eq!(web.len(), 2);
+    assert_eq!(
+        web[0],
+        r#"{"time":"1970-01-01T00:00:02.000000Z","from":"1970-01-01T00:00:01.999999Z","received":"1970-01-01T00:00:00.000000Z","host":"web1","stage":"kernel","reason":"sequence gap","count":7,"stream":"x","seq":0,"row":0}"#
+    );
+    let window = Window { since: Some(Micros(1_500_000)), until: None };
+    assert_eq!(all(window, Some("web1")).await.len(), 1);
+    assert_eq!(all(window, Some("web")).await.len(), 0);
+    // A filter on what the ledger lacks: no value, in both senses.
+    assert_eq!(engine.count(Kind::Losses, &parse("src:10.0.0.1"), Window::ALL).await.unwrap().rows, 0);
+    assert_eq!(
+        engine.count(Kind::Losses, &parse("-src:10.0.0.1 host:web*"), Window::ALL).await.unwrap().rows,
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_missing_file_is_an_error_and_not_a_short_answer() {
+    let lake = Lake::new();
+    lake.add_hot(Kind::Events, at(1, &[1, 2, 3]));
+    let mut file = lake.write(Kind::Events, &at(2, &[1, 2]));
+    file.path = "events/gone.parquet".into();
+    lake.change(Kind::Events, |view| view.files.push(file));
+    let engine = engine(&lake);
+    let filter = parse("host:x");
+    let error = engine.count(Kind::Events, &filter, Window::ALL).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    let rows = engine.search(Search::new(Kind::Events, &filter)).await.unwrap().collect().await;
+    assert_eq!(rows.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn a_large_limit_is_kept_exactly() {
+    let lake = Lake::new();
+    let times: Vec<i64> = (0..15_000).collect();
+    lake.add_hot(Kind::Events, at(1, &times));
+    lake.add_hot(Kind::Events, at(2, &times));
+    let (engine, all) = (engine(&lake), Filter::all());
+    let rows = found(&engine, Search { limit: Some(25_000), ..Search::new(Kind::Events, &all) }).await;
+    assert_eq!(rows.len(), 25_000);
+    assert_eq!(rows[..3], [(2, 14_999), (1, 14_999), (2, 14_998)]);
+}
+
+#[tokio::test]
+async fn a_question_beyond_its_memory_is_refused() {
+    let lake = Lake::new();
+    let times: Vec<i64> = (0..15_000).collect();
+    lake.add_hot(Kind::Events, at(1, &times));
+    let limits = Limits { memory: 100 << 10, spill: 1 << 10, ..Limits::default() };
+    let engine = Engine::new(lake, &limits).unwrap();
+    let all = Filter::all();
+    let rows = match engine.search(Search::new(Kind::Events, &all)).await {
+        Ok(rows) => rows.collect().await,
+        Err(e) => Err(e),
+    };
+    assert_eq!(rows.unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_the_rows_ends_the_work() {
+    let lake = Lake::new();
+    let times: Vec<i64> = (0..2_000).collect();
+    for seq in 0..20 {
+        lake.add_file(Kind::Events, &at(seq, &times));
+    }
+    let (engine, all) = (engine(&lake), Filter::all());
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    let mut rows = engine.search(Search::new(Kind::Events, &all)).await.unwrap();
+    // Polled once, so that whatever it spawns is spawned.
+    assert!(futures::poll!(futures::StreamExt::next(&mut rows)).is_pending());
+    assert!(metrics.num_alive_tasks() > before);
+    drop(rows);
+    for _ in 0..500 {
+        if metrics.num_alive_tasks() <= before {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{} tasks are left", metrics.num_alive_tasks() - before);
+}
