@@ -51,10 +51,9 @@ pub fn action_of(prefix: &str) -> Action {
     let mut action = Action::Log;
     let mut negated = false;
     for word in Words(said) {
-        if let Some((_, named)) = WORDS.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
-            if !negated {
-                action = *named;
-            }
+        match WORDS.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
+            Some((_, named)) if !negated => action = *named,
+            _ => {}
         }
         negated = word.eq_ignore_ascii_case("not");
     }

@@ -274,7 +274,7 @@ mod tests {
             counter: Some(Counter::Packets(41)),
             reconcilable: true,
         };
-        assert_eq!(parse(&rule_bytes(&[counter(41), log(7, "x ")])), [rule.clone()]);
+        assert_eq!(parse(&rule_bytes(&[counter(41), log(7, "x ")])), std::slice::from_ref(&rule));
         assert_eq!(
             parse(&rule_bytes(&[expr("cmp", &[]), log(7, "x "), counter(41), expr("immediate", &[])])),
             [rule]
