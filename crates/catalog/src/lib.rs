@@ -1,1 +1,64 @@
 //! Hosts and join tokens in SQLite. The one crate with SQL.
+//!
+//! Invariants:
+//! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
+//!   one host that is not revoked. Revoking a host frees its name.
+//! - A token is kept as the hash of its secret. [`Catalog::redeem`] takes one use of it in one statement, so
+//!   that two hosts never share the last one.
+//! - A revoked host stays in the list: its rows stay in the lake.
+//! - What a call has changed is on disk when it returns (WAL, `synchronous = FULL`).
+//!
+//! On failure: every call is one transaction, which either happened or did not. A newer catalog than this
+//! program knows is refused, never changed.
+//!
+//! What it does not do: it reads no clock and knows no certificate but its serial number and end.
+
+mod error;
+mod hosts;
+mod schema;
+mod tokens;
+
+pub use error::CatalogError;
+pub use hosts::{Certificate, Enrolment, Host};
+pub use tokens::{Redeemed, Token};
+
+use bartizan_model::HostId;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::{path::Path, time::Duration};
+
+/// The catalog. Clones share its few connections.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pool: SqlitePool,
+}
+
+impl Catalog {
+    /// Opens the catalog in this file; makes or updates it where needed.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is damaged, or is of a newer program.
+    pub async fn open(path: &Path) -> Result<Self, CatalogError> {
+        let fail = |source| CatalogError::Open { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(fail)?;
+        schema::migrate(&pool).await.map_err(|e| e.in_file(path))?;
+        Ok(Self { pool })
+    }
+
+    /// Writes all to the file and closes it.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn id_of(text: &str) -> Result<HostId, CatalogError> {
+    text.parse().map_err(|_| CatalogError::Damaged(format!("`{text}` is no host id")))
+}

@@ -1,1 +1,48 @@
-//! The Flight protocol between agent and server.
+//! The protocol between agent and server: Arrow Flight over TLS.
+//!
+//! ```text
+//! agents' port (mTLS 1.3)   DoPut       one gRPC stream per (lane, epoch)
+//!   -> descriptor, cmd = {"version":1,"lane":0,"epoch":7,"agent":"0.1.0"}
+//!   <- {"committed":41}                        where to go on
+//!   -> schema message, app_metadata = {"kind":"events","epoch":7,"seq":42,"weight":900}
+//!   -> dictionary messages, record batch message          (the parts of the IPC stream in the spool)
+//!   <- {"committed":42}                        when it is in the lake, not before
+//!   <- {"refused":{"seq":43,"permanent":true,"reason":"..."}}   and the stream ends
+//!                           DoAction    renew
+//! front port (TLS)          DoAction    enrol
+//! ```
+//!
+//! Invariants:
+//! - **WI-1** an acknowledgement says what [`Sink::committed`] says, nothing earlier.
+//! - **WI-2** whose rows they are comes from the client's certificate, never from a message.
+//! - **WI-3** a refusal ends the stream, so that no later mark can cover a refused batch: the sender
+//!   puts it aside, counts it, and opens the stream again behind it. Nothing is acknowledged silently.
+//! - **WI-4** nothing is decoded before its declared sizes were summed and found within [`Limits`]; a batch
+//!   that declares little and unpacks to much is cut off where it lies.
+//! - **WI-5** only columns of the wire schema pass, with their exact types, validated by arrow.
+//!
+//! On failure: a lost connection loses nothing, whatever was not acknowledged is sent again after
+//! [`Backoff`]; [`WireError::kind`] says what the sender should do.
+//!
+//! What it does not do: it keeps no state between connections, and it reads no clock of day.
+
+mod backoff;
+mod batch;
+mod client;
+mod decode;
+mod dialogue;
+mod encode;
+mod error;
+mod listen;
+mod message;
+mod server;
+
+pub use backoff::Backoff;
+pub use batch::{Message, messages};
+pub use client::{Ack, Client, ClientSettings, Endpoint, PutAcks, PutSender};
+pub use decode::{DecodeError, Limits, declared_bytes, decode};
+pub use encode::{Compression, EncodeError, encode, split};
+pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
+pub use listen::{Connection, ListenSettings, Peer, serve};
+pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION};
+pub use server::{Admission, IncomingBatch, Sink, agent_service, front_service};

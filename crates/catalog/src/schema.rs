@@ -1,0 +1,42 @@
+//! The tables, and how older ones become them.
+
+use crate::{CatalogError, error::doing};
+use sqlx::{Row, sqlite::SqlitePool};
+
+/// One step from each version to the next. Steps are only ever added. Times are microseconds since 1970.
+const STEPS: &[&str] = &["
+    CREATE TABLE hosts (
+        id TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        first_seen INTEGER NOT NULL,
+        serial TEXT NOT NULL,
+        not_after INTEGER NOT NULL,
+        agent_version TEXT NOT NULL,
+        revoked_at INTEGER,
+        last_contact INTEGER
+    ) STRICT;
+    CREATE UNIQUE INDEX hosts_name ON hosts (name COLLATE NOCASE) WHERE revoked_at IS NULL;
+    CREATE TABLE join_tokens (
+        hash BLOB PRIMARY KEY NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+        comment TEXT NOT NULL
+    ) STRICT;
+    PRAGMA user_version = 1;
+"];
+
+pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {
+    const WHAT: &str = "be brought up to date";
+    // The write lock first: two servers started at once take turns.
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(doing(WHAT))?;
+    let row = sqlx::query("PRAGMA user_version").fetch_one(&mut *tx).await.map_err(doing(WHAT))?;
+    let found: i64 = row.try_get(0).map_err(doing(WHAT))?;
+    let known = i64::try_from(STEPS.len()).expect("a handful of steps");
+    let done = usize::try_from(found).ok().filter(|done| *done <= STEPS.len());
+    let Some(done) = done else { return Err(CatalogError::Newer { found, known }) };
+    for step in &STEPS[done..] {
+        sqlx::raw_sql(*step).execute(&mut *tx).await.map_err(doing(WHAT))?;
+    }
+    tx.commit().await.map_err(doing(WHAT))
+}

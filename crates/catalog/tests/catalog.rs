@@ -1,0 +1,123 @@
+//! The catalog in a real file.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment, Redeemed, Token};
+use bartizan_model::{HostId, Micros};
+
+fn host(n: u8, name: &str) -> Enrolment {
+    Enrolment {
+        id: HostId::from_bytes([n; 16]),
+        name: name.into(),
+        certificate: Certificate { serial: format!("{n:02x}"), not_after: Micros(1000) },
+        agent_version: "0.1.0".into(),
+        replace: false,
+    }
+}
+
+fn token(n: u8, expires: i64, uses_left: u32) -> Token {
+    Token { hash: [n; 32], created: Micros(1), expires: Micros(expires), uses_left, comment: "rack 4".into() }
+}
+
+async fn new() -> (tempfile::TempDir, Catalog) {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).await.unwrap();
+    (dir, catalog)
+}
+
+#[tokio::test]
+async fn a_token_is_used_as_often_as_it_says() {
+    let (_dir, catalog) = new().await;
+    catalog.add_token(&token(1, 100, 2)).await.unwrap();
+    let redeem = async |n: u8, now| catalog.redeem(&[n; 32], Micros(now)).await.unwrap();
+    assert_eq!(redeem(9, 50).await, Redeemed::Unknown);
+    assert_eq!(redeem(1, 100).await, Redeemed::Expired);
+    assert_eq!(redeem(1, 99).await, Redeemed::Ok);
+    assert_eq!(redeem(1, 99).await, Redeemed::Ok);
+    assert_eq!(redeem(1, 99).await, Redeemed::Used);
+    catalog.give_back(&[1; 32]).await.unwrap();
+    assert_eq!(redeem(1, 99).await, Redeemed::Ok);
+    assert_eq!(catalog.tokens().await.unwrap()[0].uses_left, 0);
+    assert_eq!(catalog.forget_tokens(Micros(101)).await.unwrap(), 1);
+    assert_eq!(redeem(1, 99).await, Redeemed::Unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_use_goes_to_one_of_many() {
+    let (_dir, catalog) = new().await;
+    catalog.add_token(&token(1, 100, 3)).await.unwrap();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let catalog = catalog.clone();
+            tokio::spawn(async move { catalog.redeem(&[1; 32], Micros(5)).await.unwrap() })
+        })
+        .collect();
+    let mut ok = 0;
+    for task in tasks {
+        ok += usize::from(task.await.unwrap() == Redeemed::Ok);
+    }
+    assert_eq!(ok, 3);
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one_host() {
+    let (_dir, catalog) = new().await;
+    catalog.enrol(&host(1, "web-1"), Micros(10)).await.unwrap();
+    let refused = catalog.enrol(&host(2, "WEB-1"), Micros(11)).await.unwrap_err();
+    assert!(matches!(&refused, CatalogError::NameTaken { host, .. } if *host == HostId::from_bytes([1; 16])));
+    assert!(refused.to_string().contains("--replace"), "{refused}");
+    assert!(catalog.host(HostId::from_bytes([2; 16])).await.unwrap().is_none());
+
+    // the same key may come again, under the same name or another
+    catalog.enrol(&host(1, "web-1"), Micros(12)).await.unwrap();
+    assert_eq!(catalog.host(HostId::from_bytes([1; 16])).await.unwrap().unwrap().first_seen, Micros(10));
+
+    catalog.enrol(&Enrolment { replace: true, ..host(2, "web-1") }, Micros(13)).await.unwrap();
+    let old = catalog.host(HostId::from_bytes([1; 16])).await.unwrap().unwrap();
+    assert_eq!(old.revoked_at, Some(Micros(13)));
+    assert_eq!(catalog.host_by_name("Web-1").await.unwrap().unwrap().id, HostId::from_bytes([2; 16]));
+
+    catalog.revoke(HostId::from_bytes([2; 16]), Micros(14)).await.unwrap();
+    catalog.revoke(HostId::from_bytes([2; 16]), Micros(15)).await.unwrap();
+    assert_eq!(
+        catalog.host(HostId::from_bytes([2; 16])).await.unwrap().unwrap().revoked_at,
+        Some(Micros(14))
+    );
+    catalog.enrol(&host(3, "web-1"), Micros(16)).await.unwrap();
+    assert_eq!(catalog.hosts().await.unwrap().len(), 3, "revoked ones stay");
+    let nobody = catalog.revoke(HostId::from_bytes([9; 16]), Micros(17)).await;
+    assert!(matches!(nobody, Err(CatalogError::NoHost(_))));
+}
+
+#[tokio::test]
+async fn contact_and_certificates_are_kept_across_a_restart() {
+    let (dir, catalog) = new().await;
+    let id = HostId::from_bytes([1; 16]);
+    catalog.enrol(&host(1, "a"), Micros(10)).await.unwrap();
+    catalog.touch(&[(id, Micros(20)), (HostId::from_bytes([7; 16]), Micros(1))]).await.unwrap();
+    catalog.touch(&[(id, Micros(15))]).await.unwrap();
+    let newer = Certificate { serial: "ff".into(), not_after: Micros(2000) };
+    catalog.renewed(id, &newer).await.unwrap();
+    catalog.close().await;
+    let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).await.unwrap();
+    let found = catalog.host(id).await.unwrap().unwrap();
+    assert_eq!((found.last_contact, found.certificate), (Some(Micros(20)), newer.clone()));
+    catalog.revoke(id, Micros(30)).await.unwrap();
+    assert!(matches!(catalog.renewed(id, &newer).await, Err(CatalogError::NoHost(_))), "revoked");
+}
+
+#[tokio::test]
+async fn what_is_no_catalog_or_a_newer_one_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    std::fs::write(&path, "this is not a database, it only lies where one should be ".repeat(40)).unwrap();
+    let refused = Catalog::open(&path).await.unwrap_err();
+    assert!(refused.to_string().contains("catalog.sqlite"), "{refused}");
+
+    let (dir, catalog) = new().await;
+    catalog.close().await;
+    let path = dir.path().join("catalog.sqlite");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 7").execute(&pool).await.unwrap();
+    pool.close().await;
+    assert!(matches!(Catalog::open(&path).await, Err(CatalogError::Newer { found: 7, known: 1 })));
+}

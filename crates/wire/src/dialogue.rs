@@ -1,0 +1,236 @@
+//! One DoPut stream, as the server sees it.
+
+use crate::{
+    DecodeError, IncomingBatch, Limits, Message, Peer, Refusal, RefusalKind, Sink, declared_bytes, decode,
+    error::printable,
+    listen::stopped,
+    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, from_json, to_json},
+    server::Admission,
+};
+use arrow_flight::{FlightData, PutResult};
+use bartizan_model::{BatchId, Lane, Seq, StreamId};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tonic::{Code, Status, Streaming};
+
+/// Between two questions whether the host is still let in.
+const ADMIT_EVERY: Duration = Duration::from_secs(60);
+/// For the first message.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+
+/// What a stream needs of its server.
+pub(crate) struct Dialogue<S, A> {
+    pub(crate) sink: Arc<S>,
+    pub(crate) admission: Arc<A>,
+    pub(crate) peer: Peer,
+    pub(crate) limits: Limits,
+    /// KiB that may be unpacked at one time.
+    pub(crate) memory: Arc<Semaphore>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) admit_every: Option<Duration>,
+}
+
+type Answer = Result<PutResult, Status>;
+
+/// Why reading ended before the sender was done.
+enum End {
+    Refused(Seq, Refusal),
+    Status(Status),
+}
+
+impl<S: Sink, A: Admission> Dialogue<S, A> {
+    pub(crate) async fn run(mut self, inbound: Streaming<FlightData>, out: mpsc::Sender<Answer>) {
+        if let Err(status) = self.talk(inbound, &out).await {
+            // If it cannot be sent the sender is gone, and learns nothing anyhow.
+            drop(out.send(Err(status)).await);
+        }
+    }
+
+    async fn talk(
+        &mut self,
+        mut inbound: Streaming<FlightData>,
+        out: &mpsc::Sender<Answer>,
+    ) -> Result<(), Status> {
+        let hello = tokio::time::timeout(HELLO_TIME, inbound.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no first message"))??;
+        let stream = self.stream_of(hello)?;
+        // Before the first look at the marks, so that no change is missed.
+        let mut commits = self.sink.commits();
+        let mut sent = self.sink.resume(stream).await.map_err(|r| r.status())?;
+        reply(out, &Reply::Committed(sent)).await?;
+
+        let mut stop = self.stop.clone();
+        let every = self.admit_every.unwrap_or(ADMIT_EVERY);
+        let mut admit = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        let reading = self.read(stream, sent, inbound);
+        tokio::pin!(reading);
+        // Some(last number that was taken) once the sender has said that nothing more comes.
+        let mut done: Option<Seq> = None;
+        loop {
+            let mark = self.sink.committed(&stream);
+            if done.is_some_and(|last| sent >= last) {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return Err(Status::unavailable("the server is stopping")),
+                () = out.closed() => return Ok(()),
+                _ = admit.tick() => self.admission.admit(&self.peer).await.map_err(|r| r.status())?,
+                permit = out.reserve(), if mark > sent => {
+                    if let Ok(permit) = permit {
+                        permit.send(Ok(result(&Reply::Committed(mark))));
+                        sent = mark;
+                    }
+                }
+                changed = commits.changed() => {
+                    changed.map_err(|_| Status::unavailable("the server is stopping"))?;
+                }
+                ended = &mut reading, if done.is_none() => match ended {
+                    Ok(last) => done = Some(last),
+                    Err(End::Status(status)) => return Err(status),
+                    Err(End::Refused(seq, refusal)) => {
+                        return self.refuse(stream, sent, seq, refusal, out).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refuse(
+        &self,
+        stream: StreamId,
+        sent: Seq,
+        seq: Seq,
+        refusal: Refusal,
+        out: &mpsc::Sender<Answer>,
+    ) -> Result<(), Status> {
+        if refusal.kind == RefusalKind::Denied {
+            return Err(refusal.status());
+        }
+        tracing::debug!(%stream, seq = seq.0, reason = refusal.reason, "batch refused");
+        let mark = self.sink.committed(&stream);
+        if mark > sent {
+            reply(out, &Reply::Committed(mark)).await?;
+        }
+        let permanent = refusal.kind == RefusalKind::Permanent;
+        reply(out, &Reply::Refused { seq, permanent, reason: printable(&refusal.reason) }).await
+    }
+
+    fn stream_of(&self, hello: Option<FlightData>) -> Result<StreamId, Status> {
+        let wrong = |why: String| Refusal::permanent(why).status();
+        let command = hello.and_then(|h| h.flight_descriptor).map(|d| d.cmd);
+        let command = command.ok_or_else(|| wrong("the first message says nothing".into()))?;
+        let hello: Hello = from_json("the first message", &command).map_err(wrong)?;
+        if hello.version != PROTOCOL_VERSION {
+            return Err(wrong(format!(
+                "agent {} speaks protocol {}, this server {PROTOCOL_VERSION}: update the older one",
+                printable(&hello.agent),
+                hello.version
+            )));
+        }
+        let lane =
+            Lane::from_number(hello.lane).ok_or_else(|| wrong(format!("there is no lane {}", hello.lane)))?;
+        Ok(StreamId { host: self.peer.host, lane, epoch: hello.epoch })
+    }
+
+    /// Takes batches until the sender is done; gives the last number that was taken.
+    async fn read(
+        &self,
+        stream: StreamId,
+        resumed: Seq,
+        mut inbound: Streaming<FlightData>,
+    ) -> Result<Seq, End> {
+        let mut taken = resumed;
+        let mut before = Seq::ZERO;
+        while let Some(first) = inbound.message().await.map_err(End::Status)? {
+            let meta: BatchMeta = from_json("a batch's description", &first.app_metadata)
+                .map_err(|why| End::Status(Refusal::permanent(why).status()))?;
+            let refused = |refusal| End::Refused(meta.seq, refusal);
+            if meta.epoch != stream.epoch || meta.seq <= before {
+                return Err(refused(Refusal::permanent("batches out of order")));
+            }
+            before = meta.seq;
+            let messages = self.gather(first, &mut inbound).await.map_err(|end| match end {
+                GatherEnd::Refused(refusal) => refused(refusal),
+                GatherEnd::Status(status) => End::Status(status),
+            })?;
+            // What is committed already was sent again because its acknowledgement was lost.
+            if meta.seq > self.sink.committed(&stream) {
+                self.take(stream, meta, messages).await.map_err(refused)?;
+            }
+            taken = taken.max(meta.seq);
+        }
+        Ok(taken)
+    }
+
+    /// The messages of one batch: up to the one that holds its rows.
+    async fn gather(
+        &self,
+        first: FlightData,
+        inbound: &mut Streaming<FlightData>,
+    ) -> Result<Vec<Message>, GatherEnd> {
+        const MOST_MESSAGES: usize = 256; // a schema, a dictionary per column, the rows
+        let permanent = |why: String| GatherEnd::Refused(Refusal::permanent(why));
+        let mut bytes = 0_usize;
+        let mut messages = Vec::new();
+        let mut next = Some(first);
+        while let Some(data) = next {
+            bytes += data.data_header.len() + data.data_body.len();
+            if bytes > self.limits.batch_bytes || messages.len() >= MOST_MESSAGES {
+                return Err(permanent(format!(
+                    "a batch above the limit of {} bytes",
+                    self.limits.batch_bytes
+                )));
+            }
+            let message = Message { header: data.data_header, body: data.data_body };
+            let last = arrow_ipc::root_as_message(&message.header)
+                .map_err(|_| permanent("not an arrow batch: a header cannot be read".into()))?
+                .header_type()
+                == arrow_ipc::MessageHeader::RecordBatch;
+            messages.push(message);
+            if last {
+                return Ok(messages);
+            }
+            next = inbound.message().await.map_err(|status| match status.code() {
+                Code::OutOfRange => permanent(format!("a message above the limit: {}", status.message())),
+                _ => GatherEnd::Status(status),
+            })?;
+        }
+        Err(GatherEnd::Status(Status::cancelled("the sender left in the middle of a batch")))
+    }
+
+    async fn take(&self, stream: StreamId, meta: BatchMeta, messages: Vec<Message>) -> Result<(), Refusal> {
+        let limits = self.limits;
+        let poison = |e: &DecodeError| Refusal::permanent(e.to_string());
+        let declared = declared_bytes(meta.kind, &messages, &limits).map_err(|e| poison(&e))?;
+        let kib = u32::try_from(declared.min(limits.decoding_bytes) / 1024).unwrap_or(u32::MAX);
+        let _memory =
+            self.memory.acquire_many(kib).await.map_err(|_| Refusal::retry("the server is stopping"))?;
+        let bytes = messages.iter().map(|m| m.header.len() + m.body.len()).sum();
+        // Off the threads that serve everyone; and if a decoder panics, the batch is at fault and not us.
+        let batch = tokio::task::spawn_blocking(move || decode(meta.kind, &messages, &limits))
+            .await
+            .map_err(|e| match e.is_panic() {
+                true => Refusal::permanent("the batch cannot be decoded"),
+                false => Refusal::retry("the server is stopping"),
+            })?
+            .map_err(|e| poison(&e))?;
+        let id = BatchId { stream, seq: meta.seq };
+        let incoming = IncomingBatch { id, kind: meta.kind, batch, weight: meta.weight, bytes };
+        self.sink.accept(&self.peer, incoming).await
+    }
+}
+
+enum GatherEnd {
+    Refused(Refusal),
+    Status(Status),
+}
+
+fn result(reply: &Reply) -> PutResult {
+    PutResult { app_metadata: to_json(reply) }
+}
+
+async fn reply(out: &mpsc::Sender<Answer>, message: &Reply) -> Result<(), Status> {
+    out.send(Ok(result(message))).await.map_err(|_| Status::cancelled("the sender left"))
+}

@@ -1,0 +1,103 @@
+//! The small messages beside the batches: JSON, unknown keys ignored, so that either side may grow.
+
+use crate::error::printable;
+use bartizan_model::{Epoch, Kind, Lane, Seq};
+use bartizan_pki::SecretHash;
+use serde::{Deserialize, Serialize};
+
+/// The version of the protocol that this program speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The first word on a stream.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) version: u32,
+    pub(crate) lane: u8,
+    pub(crate) epoch: Epoch,
+    pub(crate) agent: String,
+}
+
+impl Hello {
+    pub(crate) fn new(lane: Lane, epoch: Epoch, agent: &str) -> Self {
+        Self { version: PROTOCOL_VERSION, lane: lane.number(), epoch, agent: agent.to_owned() }
+    }
+}
+
+/// What a batch is, on its first message.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct BatchMeta {
+    pub(crate) kind: Kind,
+    pub(crate) epoch: Epoch,
+    pub(crate) seq: Seq,
+    pub(crate) weight: u64,
+}
+
+/// What the server says on a stream.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reply {
+    Committed(Seq),
+    Refused { seq: Seq, permanent: bool, reason: String },
+}
+
+/// What a new host asks, as the server sees it.
+#[derive(Debug, Clone)]
+pub struct Enrolment {
+    /// The hash of its token's secret.
+    pub token: SecretHash,
+    /// Its certificate request, PKCS#10 in DER, unverified.
+    pub request: Vec<u8>,
+    /// The name that it would like.
+    pub name: String,
+    /// The version of its agent.
+    pub agent_version: String,
+    /// Whether it should take the place of a host that has this name.
+    pub replace: bool,
+}
+
+/// A certificate for a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The name it now has.
+    pub name: String,
+    /// Its certificate, PEM.
+    pub cert_pem: String,
+    /// The fleet's authority, PEM.
+    pub ca_pem: String,
+    /// Good until, microseconds since 1970.
+    pub not_after: bartizan_model::Micros,
+    /// The server's clock, microseconds since 1970: the difference is the host's offset.
+    pub server_time: bartizan_model::Micros,
+    /// Port of the agents at the same server.
+    pub agent_port: u16,
+}
+
+/// [`Enrolment`] on the wire.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EnrolCall {
+    pub(crate) version: u32,
+    pub(crate) token: String,
+    /// DER in base64.
+    pub(crate) request: String,
+    pub(crate) name: String,
+    pub(crate) agent: String,
+    #[serde(default)]
+    pub(crate) replace: bool,
+}
+
+/// What a host sends to renew.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RenewCall {
+    pub(crate) version: u32,
+    /// DER in base64.
+    pub(crate) request: String,
+    pub(crate) agent: String,
+}
+
+pub(crate) fn to_json(value: &impl Serialize) -> bytes::Bytes {
+    serde_json::to_vec(value).expect("structs of numbers and texts can be written as JSON").into()
+}
+
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|e| printable(&format!("{what} cannot be read: {e}")))
+}

@@ -1,0 +1,236 @@
+//! The server's side: what it needs of its surroundings, and the two Flight services.
+
+use crate::{
+    Connection, Limits, Peer, Refusal,
+    dialogue::Dialogue,
+    message::{EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, from_json, to_json},
+};
+use arrow_array::RecordBatch;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
+    flight_service_server::{FlightService, FlightServiceServer},
+};
+use async_trait::async_trait;
+use bartizan_model::{BatchId, Kind, Seq, StreamId};
+use futures::stream::BoxStream;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming, service::Routes};
+
+/// A batch that passed all checks of the wire.
+#[derive(Debug)]
+pub struct IncomingBatch {
+    /// Its name.
+    pub id: BatchId,
+    /// For which table.
+    pub kind: Kind,
+    /// Columns of the wire schema, a subset.
+    pub batch: RecordBatch,
+    /// Events that it stands for, as the sender counts them.
+    pub weight: u64,
+    /// Its size on the wire.
+    pub bytes: usize,
+}
+
+/// Where batches go.
+#[async_trait]
+pub trait Sink: Send + Sync + 'static {
+    /// The number up to which this stream is committed; the sender goes on behind it.
+    async fn resume(&self, stream: StreamId) -> Result<Seq, Refusal>;
+    /// Takes a batch, waiting while there is no room. One that is there already changes nothing and is well.
+    /// Numbers of a stream come in order, but some may be missing.
+    async fn accept(&self, peer: &Peer, batch: IncomingBatch) -> Result<(), Refusal>;
+    /// Changes when marks may have moved.
+    fn commits(&self) -> watch::Receiver<u64>;
+    /// The number up to which this stream is committed now.
+    fn committed(&self, stream: &StreamId) -> Seq;
+}
+
+/// Who is let in.
+#[async_trait]
+pub trait Admission: Send + Sync + 'static {
+    /// Whether this host may send. Asked at connect and every minute while a stream is open.
+    async fn admit(&self, peer: &Peer) -> Result<(), Refusal>;
+    /// A new host with a token.
+    async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal>;
+    /// A new certificate for the key of an enrolled host. `request` (PKCS#10, DER) must be for that key.
+    async fn renew(&self, peer: &Peer, request: Vec<u8>) -> Result<Enrolled, Refusal>;
+}
+
+/// The service of the agents' port: batches and renewal. Needs a [`Connection`] with a peer.
+///
+/// `admit_every` is for tests; it is a minute if `None`.
+pub fn agent_service<S: Sink, A: Admission>(
+    sink: Arc<S>,
+    admission: Arc<A>,
+    limits: Limits,
+    admit_every: Option<Duration>,
+    stop: watch::Receiver<bool>,
+) -> Routes {
+    let memory = Arc::new(Semaphore::new(limits.decoding_bytes / 1024));
+    let agents = Agents { sink, admission, limits, memory, stop, admit_every };
+    // The size of a message, and a little for what is around it.
+    Routes::new(FlightServiceServer::new(agents).max_decoding_message_size(limits.message_bytes + (64 << 10)))
+}
+
+/// The service of the front port: enrolment. `into_axum_router()` merges it with others.
+pub fn front_service<A: Admission>(admission: Arc<A>) -> Routes {
+    Routes::new(FlightServiceServer::new(Front { admission }).max_decoding_message_size(64 << 10))
+}
+
+struct Agents<S, A> {
+    sink: Arc<S>,
+    admission: Arc<A>,
+    limits: Limits,
+    memory: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+    admit_every: Option<Duration>,
+}
+
+struct Front<A> {
+    admission: Arc<A>,
+}
+
+fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {
+    request.extensions().get().cloned().ok_or_else(|| Status::internal("no connection is known"))
+}
+
+fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
+    connection(request)?.peer.ok_or_else(|| Status::unauthenticated("a client certificate is needed"))
+}
+
+fn one<T: Send + 'static>(item: T) -> BoxStream<'static, Result<T, Status>> {
+    Box::pin(futures::stream::once(std::future::ready(Ok(item))))
+}
+
+fn request_der(version: u32, base64: &str) -> Result<Vec<u8>, Status> {
+    if version != PROTOCOL_VERSION {
+        let why =
+            format!("protocol {version} here and {PROTOCOL_VERSION} at the server: update the older one");
+        return Err(Refusal::permanent(why).status());
+    }
+    data_encoding::BASE64
+        .decode(base64.as_bytes())
+        .map_err(|_| Refusal::permanent("the certificate request cannot be read").status())
+}
+
+async fn do_put<S: Sink, A: Admission>(
+    agents: &Agents<S, A>,
+    request: Request<Streaming<FlightData>>,
+) -> Result<BoxStream<'static, Result<PutResult, Status>>, Status> {
+    let peer = peer(&request)?;
+    agents.admission.admit(&peer).await.map_err(|r| r.status())?;
+    let (out, answers) = mpsc::channel(8);
+    let dialogue = Dialogue {
+        sink: Arc::clone(&agents.sink),
+        admission: Arc::clone(&agents.admission),
+        peer,
+        limits: agents.limits,
+        memory: Arc::clone(&agents.memory),
+        stop: agents.stop.clone(),
+        admit_every: agents.admit_every,
+    };
+    tokio::spawn(dialogue.run(request.into_inner(), out));
+    Ok(Box::pin(ReceiverStream::new(answers)))
+}
+
+async fn renew<S: Sink, A: Admission>(
+    agents: &Agents<S, A>,
+    request: Request<Action>,
+) -> Result<Enrolled, Status> {
+    let peer = peer(&request)?;
+    let action = request.into_inner();
+    if action.r#type != "renew" {
+        return Err(Status::unimplemented("this port knows only the action `renew`"));
+    }
+    let call: RenewCall =
+        from_json("the request", &action.body).map_err(|e| Refusal::permanent(e).status())?;
+    let request = request_der(call.version, &call.request)?;
+    agents.admission.admit(&peer).await.map_err(|r| r.status())?;
+    agents.admission.renew(&peer, request).await.map_err(|r| r.status())
+}
+
+async fn enrol<A: Admission>(front: &Front<A>, request: Request<Action>) -> Result<Enrolled, Status> {
+    let from = connection(&request)?.address;
+    let action = request.into_inner();
+    if action.r#type != "enrol" {
+        return Err(Status::unimplemented("this port knows only the action `enrol`"));
+    }
+    let call: EnrolCall =
+        from_json("the request", &action.body).map_err(|e| Refusal::permanent(e).status())?;
+    let request = request_der(call.version, &call.request)?;
+    let token =
+        bartizan_pki::Secret::parse(&call.token).map_err(|e| Refusal::denied(e.to_string()).status())?.hash();
+    let enrolment =
+        Enrolment { token, request, name: call.name, agent_version: call.agent, replace: call.replace };
+    front.admission.enrol(from, enrolment).await.map_err(|r| r.status())
+}
+
+fn answer(enrolled: &Enrolled) -> Response<BoxStream<'static, Result<arrow_flight::Result, Status>>> {
+    Response::new(one(arrow_flight::Result { body: to_json(enrolled) }))
+}
+
+/// A Flight service of which only some calls exist.
+macro_rules! flight_service {
+    ($(<$($param:ident: $bound:ident),+>)? for $service:ty, put: |$put_self:ident, $put:ident| $do_put:expr, action: |$act_self:ident, $act:ident| $do_action:expr) => {
+        #[async_trait]
+        impl<$($($param: $bound),+)?> FlightService for $service {
+            type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+            type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+            type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
+            type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+            type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
+            type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+            type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+
+            async fn do_put(&self, $put: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+                let $put_self = self;
+                $do_put
+            }
+
+            async fn do_action(&self, $act: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+                let $act_self = self;
+                $do_action
+            }
+
+            async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+                Err(not_here())
+            }
+            async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+                Err(not_here())
+            }
+            async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+                Err(not_here())
+            }
+            async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+                Err(not_here())
+            }
+            async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+                Err(not_here())
+            }
+            async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+                Err(not_here())
+            }
+            async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+                Err(not_here())
+            }
+            async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+                Err(not_here())
+            }
+        }
+    };
+}
+
+fn not_here() -> Status {
+    Status::unimplemented("this port does not offer that")
+}
+
+flight_service!(<S: Sink, A: Admission> for Agents<S, A>,
+    put: |service, request| do_put(service, request).await.map(Response::new),
+    action: |service, request| renew(service, request).await.map(|e| answer(&e)));
+
+flight_service!(<A: Admission> for Front<A>,
+    put: |_service, _request| Err(not_here()),
+    action: |service, request| enrol(service, request).await.map(|e| answer(&e)));

@@ -1,0 +1,160 @@
+use crate::support::*;
+use bartizan_model::{Kind, Lane, Micros, Seq};
+use bartizan_pki::{Authority, TlsFault, agent_client};
+use bartizan_wire::{Ack, Client, ErrorKind, Refusal, RefusalKind, WireError};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+#[tokio::test]
+async fn batches_arrive_and_are_acknowledged_only_when_committed() {
+    let server = server().await;
+    server.sink.commit_at_once.store(false, Ordering::Relaxed);
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    let (sender, mut acks, from) = client.put(LANE, EPOCH, "t").await.unwrap();
+    assert_eq!(from, Seq::ZERO);
+    for seq in 1..=3 {
+        sender.send(Kind::Events, Seq(seq), 10, &ipc(10)).await.unwrap();
+    }
+    while server.sink.seqs().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), acks.next()).await.is_err(), "not committed yet");
+    server.sink.commit();
+    assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(3))));
+
+    // the sender is done: the stream ends when the last batch is committed, not before
+    sender.send(Kind::Events, Seq(4), 10, &ipc(10)).await.unwrap();
+    drop(sender);
+    while server.sink.seqs().len() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.sink.commit();
+    assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(4))));
+    assert_eq!(acks.next().await.unwrap(), None);
+
+    // a new stream of the same life goes on there; another lane begins at its own
+    let (_, _, from) = client.put(LANE, EPOCH, "t").await.unwrap();
+    assert_eq!(from, Seq(4));
+    let (_, _, from) = client.put(Lane::DISK[1], EPOCH, "t").await.unwrap();
+    assert_eq!(from, Seq::ZERO);
+    let taken = server.sink.taken.lock().unwrap();
+    assert!(
+        taken.iter().all(|(_, _, batch)| batch.num_rows() == 10 && batch.column_by_name("mark").is_none())
+    );
+    let mut expected = rows(10);
+    expected.remove_column(7);
+    assert_eq!(taken[0].2, expected);
+}
+
+#[tokio::test]
+async fn f33_refusals_are_told_apart_and_nothing_behind_one_is_acknowledged() {
+    let server = server().await;
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    for (kind, permanent) in [(RefusalKind::Retry, false), (RefusalKind::Permanent, true)] {
+        let (sender, mut acks, from) = client.put(LANE, EPOCH, "t").await.unwrap();
+        *server.sink.refuse.lock().unwrap() = Some(Refusal { kind, reason: "disk\x1b full".into() });
+        sender.send(Kind::Events, from.next(), 1, &ipc(1)).await.unwrap();
+        drop(sender.send(Kind::Events, from.next().next(), 1, &ipc(1)).await);
+        let refused = Ack::Refused { seq: from.next(), permanent, reason: "disk\u{fffd} full".into() };
+        assert_eq!(acks.next().await.unwrap(), Some(refused));
+        assert_eq!(acks.next().await.unwrap(), None, "the stream ends with a refusal");
+        assert!(server.sink.seqs().is_empty());
+    }
+    *server.sink.refuse.lock().unwrap() = None;
+    // the sender goes on behind a batch that it put aside
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    sender.send(Kind::Events, Seq(2), 1, &ipc(1)).await.unwrap();
+    assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(2))));
+    assert_eq!(server.sink.seqs(), [2]);
+}
+
+#[tokio::test]
+async fn a_poisoned_batch_is_refused_for_good_with_its_number() {
+    let server = server().await;
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    sender.send(Kind::Events, Seq(1), 1, &ipc(5)).await.unwrap();
+    sender.send(Kind::Losses, Seq(2), 1, &ipc(5)).await.unwrap(); // events, said to be losses
+    let mut seen = Vec::new();
+    while let Some(ack) = acks.next().await.unwrap() {
+        seen.push(ack);
+    }
+    let Some(Ack::Refused { seq: Seq(2), permanent: true, reason }) = seen.last() else { panic!("{seen:?}") };
+    assert!(reason.contains("column"), "{reason}");
+    assert_eq!(server.sink.seqs(), [1]);
+}
+
+#[tokio::test]
+async fn a_revoked_host_is_shut_out_of_open_streams_and_new_ones() {
+    let server = server().await;
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    let (_sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    server.door.revoked.store(true, Ordering::Relaxed);
+    let error = acks.next().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    let error = client.put(LANE, EPOCH, "t").await.unwrap_err();
+    assert!(matches!(&error, WireError::Denied(why) if why.contains("web-1 is revoked")), "{error}");
+}
+
+#[tokio::test]
+async fn certificates_that_are_not_ours_or_over_are_refused_in_words() {
+    let server = server().await;
+    let other = Authority::create(now()).unwrap();
+    let fault = async |tls| {
+        let client = server.connect(&tls).await;
+        match client.put(LANE, EPOCH, "t").await.unwrap_err() {
+            WireError::Tls { source, .. } => source,
+            error => panic!("{error}"),
+        }
+    };
+    assert_eq!(fault(server.host_of(&other, now())).await, TlsFault::OwnRefused);
+    let old = server.host_of(&server.door.authority, Micros(now().0 - 9 * Micros::DAY));
+    assert_eq!(fault(old).await, TlsFault::OwnExpired);
+    let without = bartizan_pki::pinned_client(&server.door.authority.cert_pem()).unwrap();
+    assert_eq!(fault(without).await, TlsFault::OwnRefused);
+
+    // an agent of another fleet does not talk to this server at all
+    let key = bartizan_pki::HostKey::generate().unwrap();
+    let cert = other.issue_host(&key.request().unwrap(), "a", now(), 7).unwrap();
+    let theirs = agent_client(&other.cert_pem(), &cert.pem, &key.reveal_pem()).unwrap();
+    let error = Client::connect(&at(server.agents), &theirs, server.settings).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OtherFleet, "{error}");
+    assert!(server.sink.seqs().is_empty());
+}
+
+#[tokio::test]
+async fn tls_12_is_refused_on_the_agents_port() {
+    let server = server().await;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(server.door.authority.cert_der().clone()).unwrap();
+    let old = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let error = Client::connect(&at(server.agents), &old, server.settings).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    Client::connect(&at(server.front), &old, server.settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_ends_streams_and_frees_the_port() {
+    let server = server().await;
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    let (_sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    server.stop.send(true).unwrap();
+    let error = acks.next().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    drop((client, acks, _sender));
+    tokio::time::timeout(Duration::from_secs(10), server.task).await.unwrap().unwrap();
+    let error = Client::connect(&at(server.agents), &tls, server.settings).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+}
