@@ -1,0 +1,91 @@
+use crate::{Context, Expr, FilterError, parse, print};
+use std::{collections::BTreeSet, fmt};
+
+/// Longest filter, in bytes, as written and as printed.
+pub const MAX_LEN: usize = 8 * 1024;
+/// Deepest nesting of parentheses, as written and as printed.
+pub const MAX_DEPTH: usize = 64;
+/// Most values in one list; more belong into a set.
+pub const MAX_LIST: usize = 10_000;
+/// Most regular expressions in one filter.
+pub const MAX_REGEXES: usize = 32;
+
+/// A filter that was parsed and type-checked.
+///
+/// `Display` prints the canonical form: stable, and fit for cache keys, addresses of pages and audit logs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Filter {
+    expr: Expr,
+}
+
+impl Filter {
+    /// The filter that every event passes; it prints as the empty text.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self { expr: Expr::All }
+    }
+
+    /// The filter that a text stands for.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what was probably meant.
+    pub fn parse(text: &str, context: &Context) -> Result<Self, FilterError> {
+        Self::parse_counting(text, context).0
+    }
+
+    /// As [`Filter::parse`], with the number of characters that the parser looked at. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn parse_counting(text: &str, context: &Context) -> (Result<Self, FilterError>, usize) {
+        let (result, steps) = parse::parse(text, context);
+        (result.map(|expr| Self { expr }).map_err(|fault| fault.into_error(text)), steps)
+    }
+
+    /// Its tree.
+    #[must_use]
+    pub const fn expr(&self) -> &Expr {
+        &self.expr
+    }
+
+    /// What passes both, as for a scope that is added to every query. The result may be longer or deeper
+    /// than a text may be; it is for evaluation.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { expr: Expr::and(vec![self.expr, other.expr]) }
+    }
+
+    /// The columns of `events` that it looks at.
+    #[must_use]
+    pub fn columns(&self) -> BTreeSet<&'static str> {
+        fn visit(expr: &Expr, into: &mut BTreeSet<&'static str>) {
+            match expr {
+                Expr::All => {}
+                Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| visit(part, into)),
+                Expr::Not(inner) => visit(inner, into),
+                Expr::Term(term) => into.extend(term.field.columns),
+            }
+        }
+        let mut columns = BTreeSet::new();
+        visit(&self.expr, &mut columns);
+        columns
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+/// Takes a tree as it is; one that was not made by the constructors of [`Expr`] may print as another.
+impl From<Expr> for Filter {
+    fn from(expr: Expr) -> Self {
+        Self { expr }
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print::filter(&self.expr, f)
+    }
+}

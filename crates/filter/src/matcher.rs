@@ -1,0 +1,264 @@
+//! Filters on Arrow batches, column by column.
+//!
+//! Invariants:
+//! - The answer has no nulls: a null, and a column that the batch lacks, holds no value, so that a term on it
+//!   is false and its negation true.
+//! - Columns may have the type of the table (`Utf8View`), of the wire (`Dictionary(Int32, Utf8)`) or any other
+//!   that casts to it; what does not cast is as if it were null.
+//! - Of a dictionary each value is compared once, however many rows have it.
+
+use crate::{Addrs, Expr, Filter, NumRange, TextPattern, Values, text::fold_into};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray,
+    Int16Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
+    types::Int32Type,
+};
+use arrow_buffer::BooleanBuffer;
+use arrow_cast::cast;
+use arrow_schema::DataType;
+
+/// A filter, ready to run on batches. It holds no state and can be shared.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    root: Node,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    All,
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    Term(&'static [&'static str], Test),
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Present,
+    Addr(Addrs),
+    Numbers(Vec<NumRange>),
+    Flags(i64),
+    Text(TextTest),
+}
+
+/// A list of text patterns, the whole ones apart for a binary search.
+#[derive(Clone, Debug)]
+struct TextTest {
+    whole: Vec<String>,
+    others: Vec<TextPattern>,
+}
+
+impl Matcher {
+    /// Prepares a filter.
+    #[must_use]
+    pub fn new(filter: &Filter) -> Self {
+        Self { root: Node::new(filter.expr()) }
+    }
+
+    /// Which rows of a batch pass.
+    #[must_use]
+    pub fn matches(&self, batch: &RecordBatch) -> BooleanArray {
+        BooleanArray::new(self.root.evaluate(batch), None)
+    }
+}
+
+impl Node {
+    fn new(expr: &Expr) -> Self {
+        match expr {
+            Expr::All => Self::All,
+            Expr::And(parts) => Self::And(parts.iter().map(Self::new).collect()),
+            Expr::Or(parts) => Self::Or(parts.iter().map(Self::new).collect()),
+            Expr::Not(inner) => Self::Not(Box::new(Self::new(inner))),
+            Expr::Term(term) => Self::Term(term.field.columns, Test::new(&term.values)),
+        }
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> BooleanBuffer {
+        let rows = batch.num_rows();
+        match self {
+            Self::All => BooleanBuffer::new_set(rows),
+            Self::And(parts) => {
+                let mut passed = BooleanBuffer::new_set(rows);
+                for part in parts {
+                    passed = &passed & &part.evaluate(batch);
+                    if passed.count_set_bits() == 0 {
+                        break;
+                    }
+                }
+                passed
+            }
+            Self::Or(parts) => {
+                let mut passed = BooleanBuffer::new_unset(rows);
+                for part in parts {
+                    passed = &passed | &part.evaluate(batch);
+                    if passed.count_set_bits() == rows {
+                        break;
+                    }
+                }
+                passed
+            }
+            Self::Not(inner) => !&inner.evaluate(batch),
+            Self::Term(columns, test) => {
+                let mut passed = BooleanBuffer::new_unset(rows);
+                for column in columns.iter().filter_map(|name| batch.column_by_name(name)) {
+                    passed = &passed | &test.evaluate(column);
+                }
+                passed
+            }
+        }
+    }
+}
+
+impl Test {
+    fn new(values: &Values) -> Self {
+        match values {
+            Values::Present => Self::Present,
+            Values::Addr(addrs) => Self::Addr(addrs.clone()),
+            Values::Numbers(ranges) => Self::Numbers(ranges.clone()),
+            Values::Flags(mask) => Self::Flags(*mask),
+            Values::Text(patterns) => {
+                let mut test = TextTest { whole: Vec::new(), others: Vec::new() };
+                for pattern in patterns {
+                    match pattern {
+                        TextPattern::Whole(text) => test.whole.push(text.clone()),
+                        other => test.others.push(other.clone()),
+                    }
+                }
+                test.whole.sort_unstable();
+                Self::Text(test)
+            }
+        }
+    }
+
+    fn evaluate(&self, column: &ArrayRef) -> BooleanBuffer {
+        let tested = match self {
+            Self::Present => BooleanBuffer::new_set(column.len()),
+            Self::Addr(addrs) => test_addrs(column, addrs),
+            Self::Numbers(ranges) => match ranges.as_slice() {
+                [one] => test_numbers(column, |n| one.contains(n)),
+                many => test_numbers(column, |n| {
+                    let after = many.partition_point(|range| range.first <= n);
+                    after.checked_sub(1).and_then(|i| many.get(i)).is_some_and(|range| range.contains(n))
+                }),
+            },
+            Self::Flags(mask) => test_numbers(column, |n| n & mask != 0),
+            Self::Text(test) => test_text(column, test),
+        };
+        match column.logical_nulls() {
+            Some(nulls) => &tested & nulls.inner(),
+            None => tested,
+        }
+    }
+}
+
+/// Tests each row; what it says of a null does not count.
+fn test_addrs(column: &ArrayRef, addrs: &Addrs) -> BooleanBuffer {
+    let test = |bytes: &[u8]| bytes.try_into().is_ok_and(|addr: &[u8; 16]| addrs.contains(addr));
+    let any = column.as_any();
+    if let Some(array) = any.downcast_ref::<FixedSizeBinaryArray>() {
+        BooleanBuffer::collect_bool(array.len(), |i| test(array.value(i)))
+    } else if let Some(array) = any.downcast_ref::<BinaryArray>() {
+        BooleanBuffer::collect_bool(array.len(), |i| test(array.value(i)))
+    } else if let Some(array) = any.downcast_ref::<BinaryViewArray>() {
+        BooleanBuffer::collect_bool(array.len(), |i| test(array.value(i)))
+    } else {
+        match cast(column, &DataType::BinaryView) {
+            Ok(other) if other.data_type() == &DataType::BinaryView => {
+                let nulls = other.logical_nulls();
+                let tested = test_addrs(&other, addrs);
+                nulls.map_or_else(|| tested.clone(), |nulls| &tested & nulls.inner())
+            }
+            _ => BooleanBuffer::new_unset(column.len()),
+        }
+    }
+}
+
+fn test_numbers(column: &ArrayRef, test: impl Fn(i64) -> bool) -> BooleanBuffer {
+    let any = column.as_any();
+    if let Some(array) = any.downcast_ref::<Int32Array>() {
+        let values = array.values();
+        BooleanBuffer::collect_bool(array.len(), |i| test(i64::from(values[i])))
+    } else if let Some(array) = any.downcast_ref::<Int16Array>() {
+        let values = array.values();
+        BooleanBuffer::collect_bool(array.len(), |i| test(i64::from(values[i])))
+    } else if let Some(array) = any.downcast_ref::<Int64Array>() {
+        let values = array.values();
+        BooleanBuffer::collect_bool(array.len(), |i| test(values[i]))
+    } else {
+        let other = cast(column, &DataType::Int64);
+        match other.as_ref().ok().and_then(|other| other.as_any().downcast_ref::<Int64Array>()) {
+            Some(array) => {
+                BooleanBuffer::collect_bool(array.len(), |i| array.is_valid(i) && test(array.value(i)))
+            }
+            None => BooleanBuffer::new_unset(column.len()),
+        }
+    }
+}
+
+fn test_text(column: &ArrayRef, test: &TextTest) -> BooleanBuffer {
+    let mut folded = String::new();
+    let any = column.as_any();
+    if let Some(array) = any.downcast_ref::<StringViewArray>() {
+        // Rows of one burst repeat their text: a view with the same bits is the same text.
+        let views = array.views();
+        let mut last: Option<(u128, bool)> = None;
+        return BooleanBuffer::collect_bool(array.len(), |i| match last {
+            _ if array.is_null(i) => false,
+            Some((view, passed)) if view == views[i] => passed,
+            _ => {
+                let passed = test.is_match(array.value(i), &mut folded);
+                last = Some((views[i], passed));
+                passed
+            }
+        });
+    }
+    if let Some(array) = any.downcast_ref::<DictionaryArray<Int32Type>>() {
+        if let Some(values) = array.values().as_any().downcast_ref::<StringArray>() {
+            return test_dictionary(array, values.len(), |i| {
+                values.is_valid(i) && test.is_match(values.value(i), &mut folded)
+            });
+        }
+    }
+    if let Some(array) = any.downcast_ref::<StringArray>() {
+        return BooleanBuffer::collect_bool(array.len(), |i| {
+            array.is_valid(i) && test.is_match(array.value(i), &mut folded)
+        });
+    }
+    if let Some(array) = any.downcast_ref::<LargeStringArray>() {
+        return BooleanBuffer::collect_bool(array.len(), |i| {
+            array.is_valid(i) && test.is_match(array.value(i), &mut folded)
+        });
+    }
+    match cast(column, &DataType::Utf8View) {
+        Ok(other) if other.data_type() == &DataType::Utf8View => test_text(&other, test),
+        _ => BooleanBuffer::new_unset(column.len()),
+    }
+}
+
+/// Tests each value of a dictionary when the first row with it comes.
+fn test_dictionary(
+    array: &DictionaryArray<Int32Type>,
+    values: usize,
+    mut test: impl FnMut(usize) -> bool,
+) -> BooleanBuffer {
+    let mut known: Vec<Option<bool>> = vec![None; values];
+    let keys = array.keys();
+    BooleanBuffer::collect_bool(array.len(), |i| {
+        if keys.is_null(i) {
+            return false;
+        }
+        let Ok(key) = usize::try_from(keys.value(i)) else { return false };
+        match known.get_mut(key) {
+            Some(slot) => *slot.get_or_insert_with(|| test(key)),
+            None => false,
+        }
+    })
+}
+
+impl TextTest {
+    fn is_match(&self, value: &str, folded: &mut String) -> bool {
+        fold_into(value, folded);
+        self.whole.binary_search_by(|text| text.as_str().cmp(folded)).is_ok()
+            || self.others.iter().any(|pattern| pattern.is_match_folded(value, folded))
+    }
+}
