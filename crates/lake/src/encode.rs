@@ -1,0 +1,119 @@
+//! Rows to a Parquet file.
+//!
+//! Rows are sorted by `time` inside a file. Columns of few different values are dictionaries; counters and
+//! times are deltas; all is zstd. Pages carry an index, so that a reader skips inside a file as well.
+//! Columns without any value, which are many, are not sorted and cost next to nothing.
+
+use crate::delta::stats::{self, Bounds};
+use crate::error::LakeError;
+use crate::partition::times;
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow_select::concat::concat;
+use arrow_select::take::take;
+use bartizan_model::Kind;
+use bartizan_schema::{ColumnKind, table_columns, table_schema};
+use bytes::Bytes;
+use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use std::sync::Arc;
+
+const ROW_GROUP_ROWS: usize = 262_144;
+const PAGE_ROWS: usize = 16_384;
+const ZSTD_LEVEL: i32 = 1;
+/// Columns whose values seldom repeat in a file, or rise: differences are shorter than a dictionary.
+const DELTA: &[&str] = &["time", "received", "from", "tcp_seq", "tcp_ack", "ip_id", "row"];
+/// Columns of free bytes: their smallest and largest values say nothing.
+const NO_BOUNDS: &[&str] = &["payload", "raw", "extra", "detail"];
+
+/// A Parquet file in memory.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub bytes: Bytes,
+    pub bounds: Bounds,
+    /// For the `add` action.
+    pub stats: String,
+}
+
+/// Sorts and writes rows. `path` is for errors only. There is at least one row.
+pub(crate) fn encode(kind: Kind, batches: &[RecordBatch], path: &Path) -> Result<Encoded, LakeError> {
+    let sorted = sort(kind, batches)?;
+    let (bytes, meta) =
+        write(kind, &sorted).map_err(|source| LakeError::Parquet { path: path.clone(), source })?;
+    let (bounds, stats) = stats::of_file(kind, &meta);
+    Ok(Encoded { bytes: bytes.into(), bounds, stats })
+}
+
+fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
+    // Without Arrow's own schema in the footer, every reader sees plain Parquet types.
+    let options = ArrowWriterOptions::new().with_properties(properties(kind)?).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), table_schema(kind), options)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    let meta = writer.finish()?;
+    Ok((writer.into_inner()?, meta))
+}
+
+fn properties(kind: Kind) -> Result<WriterProperties, ParquetError> {
+    let time = table_columns(kind).iter().position(|c| c.name == "time").and_then(|i| i32::try_from(i).ok());
+    let mut builder = WriterProperties::builder()
+        .set_created_by(crate::ENGINE.to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(
+            time.map(|column_idx| vec![SortingColumn { column_idx, descending: false, nulls_first: false }]),
+        );
+    for column in table_columns(kind) {
+        let path = ColumnPath::from(column.name);
+        if DELTA.contains(&column.name) {
+            builder = builder
+                .set_column_dictionary_enabled(path, false)
+                .set_column_encoding(ColumnPath::from(column.name), Encoding::DELTA_BINARY_PACKED);
+        } else if NO_BOUNDS.contains(&column.name) {
+            builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+            if column.kind == ColumnKind::Bytes {
+                builder = builder.set_column_dictionary_enabled(ColumnPath::from(column.name), false);
+            }
+        }
+    }
+    Ok(builder.build())
+}
+
+/// The rows in the order of `time`, equal times in the order in which they came.
+fn sort(kind: Kind, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, LakeError> {
+    let mut order: Vec<(i64, u32)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for batch in batches {
+        order.extend(
+            times(batch, "time")?
+                .values()
+                .iter()
+                .zip(u32::try_from(order.len()).unwrap_or(0)..)
+                .map(|(t, i)| (*t, i)),
+        );
+    }
+    if order.is_sorted() {
+        return Ok(batches.to_vec());
+    }
+    // Mostly long rising runs, which this merges.
+    order.sort();
+    let rows = order.len();
+    let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, i)| i));
+    let schema = table_schema(kind);
+    let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+        let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(index).as_ref()).collect();
+        if parts.iter().all(|p| p.null_count() == p.len()) {
+            return Ok(new_null_array(field.data_type(), rows));
+        }
+        take(&concat(&parts)?, &order, None)
+    });
+    let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
+    Ok(vec![RecordBatch::try_new(Arc::clone(&schema), columns)?])
+}

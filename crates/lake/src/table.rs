@@ -1,0 +1,330 @@
+use crate::delta::load::{self, Replay, load, unsupported};
+use crate::delta::{Metadata, schema};
+use crate::error::LakeError;
+use crate::files::{DataFile, Files};
+use crate::hot::{Hot, HotBatch};
+use crate::options::Options;
+use crate::partition::Times;
+use crate::state::State;
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::ArrowError;
+use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
+use bartizan_schema::table_schema;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, watch};
+
+/// One Delta table, open for reading and writing. Copies are handles of the same table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub kind: Kind,
+    pub folder: Path,
+    pub store: Arc<dyn ObjectStore>,
+    pub options: Options,
+    state: Mutex<State>,
+    /// Held by whoever moves the version; true if the fate of the last entry put is not known.
+    pub turn: tokio::sync::Mutex<bool>,
+    pub version: watch::Sender<i64>,
+    pub room: Notify,
+    pub checkpointing: AtomicBool,
+    /// Files that no log names, and when that was first seen.
+    pub unnamed: Mutex<HashMap<Path, Micros>>,
+}
+
+impl Shared {
+    /// The state. A panic while it was held is a bug of ours in code that cannot leave it half changed.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a batch that was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Append {
+    /// It is readable, and in the log with the next commit.
+    Appended,
+    /// It was here before.
+    Duplicate,
+    /// There is no room: wait for [`Table::room`] and append it again before any later batch of its stream.
+    Busy,
+}
+
+/// What a commit wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The entry of the log.
+    pub version: i64,
+    /// Batches whose marks it carries.
+    pub batches: usize,
+    /// Rows.
+    pub rows: u64,
+    /// Data files.
+    pub files: usize,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// Totals over the hot batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HotTotals {
+    /// Batches.
+    pub batches: usize,
+    /// Bytes, as the callers of `append` stated them.
+    pub bytes: u64,
+    /// When the oldest came. An age of minutes means that commits fail (fault F41).
+    pub oldest: Option<Micros>,
+}
+
+/// What can be read at a moment: each row once. Later commits, also ones that remove files, do not change it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The entry of the log up to which the files reach.
+    pub version: i64,
+    /// Files that the log names.
+    pub files: Files,
+    /// Batches that no file holds yet.
+    pub hot: Hot,
+}
+
+impl View {
+    /// The files that may hold a row with `since <= time < until`.
+    #[must_use]
+    pub fn files_between(&self, since: Micros, until: Micros) -> Vec<Arc<DataFile>> {
+        self.files.iter().filter(|f| f.may_hold(since, until)).cloned().collect()
+    }
+
+    /// The hot batches that may hold such a row.
+    #[must_use]
+    pub fn hot_between(&self, since: Micros, until: Micros) -> Vec<Arc<HotBatch>> {
+        self.hot.iter().filter(|b| b.may_hold(since, until)).cloned().collect()
+    }
+}
+
+impl Table {
+    /// Opens the table of a kind, in the folder of its name, and makes it if there is none.
+    ///
+    /// # Errors
+    /// If the store fails, the log is damaged, or the table needs what this version does not know.
+    pub async fn open(
+        store: Arc<dyn ObjectStore>,
+        kind: Kind,
+        options: Options,
+        now: Micros,
+    ) -> Result<Self, LakeError> {
+        let folder = Path::from(kind.as_str());
+        let (replay, metadata) = Self::load_or_make(&*store, &folder, kind, now).await?;
+        let state = State::new(replay, metadata);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                kind,
+                folder,
+                store,
+                options,
+                version: watch::Sender::new(state.version),
+                state: Mutex::new(state),
+                turn: tokio::sync::Mutex::new(false),
+                room: Notify::new(),
+                checkpointing: AtomicBool::new(false),
+                unnamed: Mutex::default(),
+            }),
+        })
+    }
+
+    async fn load_or_make(
+        store: &dyn ObjectStore,
+        folder: &Path,
+        kind: Kind,
+        now: Micros,
+    ) -> Result<(Replay, Metadata), LakeError> {
+        loop {
+            let (version, metadata) = match load(store, folder).await? {
+                None => (0, schema::new_metadata(kind, now)),
+                Some(replay) => {
+                    let found = replay.metadata.clone().filter(|_| replay.protocol.is_some());
+                    let found = found.ok_or_else(|| unsupported(folder, "a log without metadata".into()))?;
+                    match schema::upgrade(kind, &found).map_err(|what| unsupported(folder, what))? {
+                        None => return Ok((replay, found)),
+                        Some(upgraded) => (replay.version + 1, upgraded),
+                    }
+                }
+            };
+            // Whoever comes first: the next turn of the loop reads what there is then.
+            crate::write::put_definition(store, folder, version, metadata, now).await?;
+        }
+    }
+
+    /// Which rows it holds.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.shared.kind
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.shared.store
+    }
+
+    /// Takes a batch: rows in the table's schema, complete, and their weight in bytes. A batch without rows
+    /// only moves its stream's mark. Batches of a stream come in the order of their numbers; a number that is
+    /// not above all before it is a duplicate.
+    ///
+    /// # Errors
+    /// [`LakeError::Rows`] if the rows are not in the schema, `received` is no sane time, or the number of the
+    /// batch is above 2^63 - 1.
+    pub fn append(
+        &self,
+        id: BatchId,
+        rows: Vec<RecordBatch>,
+        bytes: u64,
+        now: Micros,
+    ) -> Result<Append, LakeError> {
+        if i64::try_from(id.seq.0).is_err() {
+            return Err(LakeError::Rows { reason: format!("the batch number {}", id.seq.0) });
+        }
+        let time = check_rows(self.shared.kind, &rows)?;
+        let mut state = self.shared.state();
+        if id.seq <= state.received(&id.stream) {
+            return Ok(Append::Duplicate);
+        }
+        if !state.hot.is_empty() && state.hot_bytes.saturating_add(bytes) > self.shared.options.hot_limit {
+            return Ok(Append::Busy);
+        }
+        state.heat(HotBatch::new(id, rows, bytes, now, time));
+        Ok(Append::Appended)
+    }
+
+    /// Waits until a batch of so many bytes has room.
+    pub async fn room(&self, bytes: u64) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.room.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.shared.state();
+                if state.hot.is_empty()
+                    || state.hot_bytes.saturating_add(bytes) <= self.shared.options.hot_limit
+                {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// What can be read now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let (version, files, hot) = self.shared.state().view();
+        View { version, files, hot }
+    }
+
+    /// The last batch of a stream that is in the log, for good: it may be acknowledged.
+    #[must_use]
+    pub fn committed(&self, stream: &StreamId) -> Seq {
+        self.shared.state().committed(stream)
+    }
+
+    /// The last batch of a stream that is in the log or hot.
+    #[must_use]
+    pub fn received(&self, stream: &StreamId) -> Seq {
+        self.shared.state().received(stream)
+    }
+
+    /// The newest entry of the log, as it changes. Look at [`Table::committed`] after each change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<i64> {
+        self.shared.version.subscribe()
+    }
+
+    /// Totals over what is not committed.
+    #[must_use]
+    pub fn hot(&self) -> HotTotals {
+        let state = self.shared.state();
+        HotTotals {
+            batches: state.hot.len(),
+            bytes: state.hot_bytes,
+            oldest: state.hot.iter().next().map(|b| b.arrived()),
+        }
+    }
+
+    /// Whether a commit is due, by size or by age.
+    #[must_use]
+    pub fn is_due(&self, now: Micros) -> bool {
+        let (hot, options) = (self.hot(), &self.shared.options);
+        hot.oldest.is_some_and(|oldest| {
+            hot.bytes >= options.commit_bytes || now.0.saturating_sub(oldest.0) >= options.commit_age
+        })
+    }
+
+    /// All rows of a file, in the table's schema; columns that the file is too old for are null.
+    ///
+    /// # Errors
+    /// [`LakeError::MissingFile`], or if the file cannot be read or understood.
+    pub async fn read(&self, file: &DataFile) -> Result<Vec<RecordBatch>, LakeError> {
+        let path = file.path().clone();
+        let got = match self.shared.store.get(&path).await {
+            Err(object_store::Error::NotFound { .. }) => return Err(LakeError::MissingFile { path }),
+            other => other.map_err(LakeError::store("open", &path))?,
+        };
+        let bytes = got.bytes().await.map_err(LakeError::store("read", &path))?;
+        let kind = self.shared.kind;
+        tokio::task::spawn_blocking(move || {
+            ParquetRecordBatchReaderBuilder::try_new(bytes)
+                .and_then(|b| b.with_batch_size(65_536).build())
+                .and_then(|reader| reader.map(|batch| Ok(conform(kind, &batch?)?)).collect())
+                .map_err(|source| LakeError::Parquet { path, source })
+        })
+        .await
+        .map_err(LakeError::Stopped)?
+    }
+
+    /// Takes over what other writers have committed since, and says the newest entry.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn refresh(&self) -> Result<i64, LakeError> {
+        let _turn = self.shared.turn.lock().await;
+        self.shared.catch_up().await
+    }
+
+    /// Reads the log anew, as after a start, and says the newest entry in it.
+    pub(crate) async fn reload(&self) -> Result<i64, LakeError> {
+        let replay = load::load(&*self.shared.store, &self.shared.folder).await?;
+        Ok(replay.map_or(-1, |r| r.version))
+    }
+}
+
+/// The bounds of the rows' times, if the rows are as they should be.
+fn check_rows(kind: Kind, rows: &[RecordBatch]) -> Result<Option<(Micros, Micros)>, LakeError> {
+    let schema = table_schema(kind);
+    let mut all: Option<(i64, i64)> = None;
+    for batch in rows {
+        let fields = batch.schema_ref();
+        if !Arc::ptr_eq(fields, &schema) && fields.fields() != schema.fields() {
+            return Err(LakeError::Rows { reason: format!("not in the schema of `{kind}`") });
+        }
+        if let Some(times) = Times::of(batch)? {
+            let (min, max) = all.unwrap_or(times.time);
+            all = Some((min.min(times.time.0), max.max(times.time.1)));
+        }
+    }
+    Ok(all.map(|(min, max)| (Micros(min), Micros(max))))
+}
+
+fn conform(kind: Kind, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = table_schema(kind);
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => arrow_cast::cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
+}
