@@ -1,4 +1,4 @@
-use super::{FRAGMENT_OFFSET, Headers, MORE_FRAGMENTS, Upper, be16, be32, icmp::Quoted, upper};
+use super::{Headers, MORE_FRAGMENTS, Upper, be16, be32, icmp::Quoted, upper};
 
 const HEADER: usize = 40;
 const HOP_BY_HOP: u8 = 0;
@@ -77,9 +77,12 @@ fn chain<'a>(headers: &mut Headers, mut next: u8, mut body: &'a [u8]) -> Option<
             FRAGMENT => {
                 let field = be16(body, 2)?;
                 let offset = field >> 3;
-                headers.frag = offset | if field & 1 == 1 { MORE_FRAGMENTS } else { 0 };
-                headers.id = be32(body, 4);
-                if offset & FRAGMENT_OFFSET != 0 {
+                // a second fragment header is nothing that a sender makes; the outermost names the packet
+                if headers.id.is_none() {
+                    headers.frag = offset | if field & 1 == 1 { MORE_FRAGMENTS } else { 0 };
+                    headers.id = Some(be32(body, 4)?);
+                }
+                if offset != 0 {
                     headers.proto = Some(following).filter(|p| !is_extension(*p));
                     return None;
                 }

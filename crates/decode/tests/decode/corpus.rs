@@ -1,0 +1,119 @@
+//! The fuzz corpus as a test: every file of `fuzz/corpus/<target>` through the check of that name. The inputs
+//! that we make ourselves are written by `BARTIZAN_WRITE_SEEDS=1`.
+
+use crate::{build, checks};
+use std::path::PathBuf;
+
+type Check = fn(&[u8]);
+
+const TARGETS: [(&str, Check); 5] = [
+    ("nflog_datagram", checks::nflog_datagram),
+    ("ipv4", checks::ipv4),
+    ("ipv6", checks::ipv6),
+    ("ethernet_arp", checks::ethernet_arp),
+    ("netlink_attrs", checks::netlink_attrs),
+];
+
+fn folder(target: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+}
+
+#[test]
+fn the_corpus_passes() {
+    if std::env::var_os("BARTIZAN_WRITE_SEEDS").is_some() {
+        write_seeds();
+    }
+    for (target, check) in TARGETS {
+        let mut files = 0;
+        for entry in std::fs::read_dir(folder(target)).unwrap() {
+            check(&std::fs::read(entry.unwrap().path()).unwrap());
+            files += 1;
+        }
+        assert!(files >= 3, "{target} has {files} inputs");
+    }
+}
+
+fn write_seeds() {
+    for (target, name, bytes) in seeds() {
+        std::fs::create_dir_all(folder(target)).unwrap();
+        std::fs::write(folder(target).join(name), bytes).unwrap();
+    }
+}
+
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (a, b) = ([192, 0, 2, 1], [198, 51, 100, 7]);
+    let (a6, b6) = ([0x20; 16], [0xfd; 16]);
+    let tcp = build::ipv4(a, b, 6, 7, &build::tcp_syn(40000, 22, 1));
+    let udp = build::ipv4(a, b, 17, 8, &build::udp(53, 5353, b"payload"));
+    let unreachable = build::ipv4(b, a, 1, 9, &build::icmp(3, 3, &udp));
+    let mut options = udp.clone();
+    options[0] = 0x47;
+    options.splice(20..20, [1, 1, 1, 0, 1, 1, 1, 0]);
+    let mut later = udp.clone();
+    later[7] = 0xb9;
+    let tcp6 = build::ipv6(a6, b6, 6, &build::tcp_syn(40000, 443, 1));
+    let chain =
+        [&[60u8, 0, 1, 4, 0, 0, 0, 0][..], &[44, 0, 1, 4, 0, 0, 0, 0], &[17, 0, 0, 1, 0, 0, 0, 9]].concat();
+    let chain = build::ipv6(a6, b6, 0, &[&chain[..], &build::udp(1, 2, b"x")].concat());
+    let auth =
+        build::ipv6(a6, b6, 51, &[&[58u8, 4, 0, 0][..], &[0; 20], &build::icmp(128, 0, b"ping")].concat());
+    let too_big = build::ipv6(b6, a6, 58, &build::icmp(2, 0, &tcp6));
+    let arp = [0, 1, 8, 0, 6, 4, 0, 1, 1, 1, 1, 1, 1, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2].to_vec();
+    let frame = |types: &[u16], body: &[u8]| {
+        let mut f = vec![0x52; 12];
+        types.iter().for_each(|t| f.extend(t.to_be_bytes()));
+        f.extend(body);
+        f
+    };
+    let nested = build::attr(0x8000 | 20, &[build::be16(1, 0x8100), build::be16(2, 0x2064)].concat());
+    let bridge = build::message(
+        7,
+        9,
+        &[
+            build::packet_hdr(0x0806, 2),
+            build::be32(6, 3),
+            build::be32(7, 4),
+            nested.clone(),
+            build::attr(21, &frame(&[0x0806], &[])),
+            build::attr(9, &arp),
+        ],
+    );
+    let egress =
+        build::message(5, 9, &[build::packet_hdr(0x0800, 1), build::attr(9, &frame(&[0x0800], &tcp))]);
+    let output = build::message(
+        10,
+        1,
+        &[
+            build::packet_hdr(0x86dd, 3),
+            build::prefix("out: "),
+            build::be32(5, 2),
+            build::be32(2, 0xdead),
+            build::be32(11, 1000),
+            build::be32(14, 100),
+            build::be32(19, 2),
+            build::attr(9, &too_big),
+        ],
+    );
+    let input = build::input(2, "drop: ", 1, &tcp);
+    vec![
+        ("nflog_datagram", "input-tcp", input.clone()),
+        ("nflog_datagram", "several", [input.clone(), output.clone(), bridge.clone()].concat()),
+        ("nflog_datagram", "bridge-arp", bridge),
+        ("nflog_datagram", "netdev-egress", egress),
+        ("nflog_datagram", "output-cut", output[..output.len() - 3].to_vec()),
+        ("ipv4", "tcp", tcp.clone()),
+        ("ipv4", "unreachable", unreachable),
+        ("ipv4", "options", options),
+        ("ipv4", "later-fragment", later),
+        ("ipv6", "tcp", tcp6.clone()),
+        ("ipv6", "chain", chain),
+        ("ipv6", "auth", auth),
+        ("ipv6", "too-big", too_big),
+        ("ethernet_arp", "arp", frame(&[0x0806], &arp)),
+        ("ethernet_arp", "arp-alone", arp),
+        ("ethernet_arp", "stacked-tags", frame(&[0x88a8, 10, 0x8100, 20, 0x86dd], &tcp6)),
+        ("netlink_attrs", "flat", [build::prefix("x"), build::be32(12, 1)].concat()),
+        ("netlink_attrs", "nested", nested),
+        ("netlink_attrs", "message", input),
+    ]
+}

@@ -1,0 +1,157 @@
+//! Checks of the decoders on any bytes: nothing panics, and a capture that is cut shorter says the same or
+//! less, never something else.
+
+use bartizan_decode::columns::{EventColumns, InterfaceNames};
+use bartizan_decode::netlink::{Attrs, Messages};
+use bartizan_decode::nflog::NflogPacket;
+use bartizan_decode::packet::{self, Headers, Icmp, Ports, Quoted, Tcp, Upper};
+use bartizan_model::Micros;
+
+/// Depth to which nested attributes are walked.
+const DEPTH: usize = 8;
+
+/// A datagram of netlink messages, into columns.
+pub fn nflog_datagram(data: &[u8]) {
+    let mut columns = EventColumns::new(64);
+    let mut names = InterfaceNames::new();
+    names.set(1, "lo");
+    let (mut rows, mut batches) = (0, 0);
+    for message in Messages::new(data).flatten() {
+        let Some(Ok(packet)) = NflogPacket::from_message(&message) else { continue };
+        if columns.is_full() {
+            batches += columns.finish().num_rows();
+        }
+        columns.push_nflog(&packet, Micros(1), &names).expect("the builder was emptied when it was full");
+        rows += 1;
+    }
+    assert!(columns.bytes() <= 64 * (1024 + 3 * 256));
+    assert_eq!(rows, batches + columns.finish().num_rows());
+}
+
+/// An IPv4 packet.
+pub fn ipv4(data: &[u8]) {
+    cuts(data, packet::ipv4);
+}
+
+/// An IPv6 packet.
+pub fn ipv6(data: &[u8]) {
+    cuts(data, packet::ipv6);
+}
+
+/// An Ethernet frame, and the same bytes as an ARP packet.
+pub fn ethernet_arp(data: &[u8]) {
+    cuts(data, packet::arp);
+    cuts(data, |bytes| {
+        let frame = packet::ethernet(bytes);
+        frame.ether_type.map_or_else(Headers::default, |t| packet::network(t, frame.payload))
+    });
+    let whole = packet::ethernet(data);
+    for n in cut_points(data) {
+        let cut = packet::ethernet(&data[..n]);
+        assert!(same(cut.src, whole.src) && same(cut.dst, whole.dst) && same(cut.vlan, whole.vlan));
+        assert!(same(cut.ether_type, whole.ether_type));
+    }
+}
+
+/// Attributes, with those inside them.
+pub fn netlink_attrs(data: &[u8]) {
+    walk(data, DEPTH);
+    for message in Messages::new(data).flatten() {
+        let _ = (message.error_code(), message.is_done(), message.subsystem(), message.subtype());
+        if let Some((_, attrs)) = message.nfgen() {
+            assert!(attrs.count() <= data.len() / 4 + 1);
+        }
+    }
+}
+
+fn walk(data: &[u8], depth: usize) {
+    let mut items = 0;
+    let mut ended = false;
+    for item in Attrs::new(data) {
+        assert!(!ended, "a malformed tail is the last item");
+        items += 1;
+        match item {
+            Ok(attr) => {
+                assert!(data.as_ptr_range().contains(&attr.payload.as_ptr()) || attr.payload.is_empty());
+                let _ = (attr.u8(), attr.be16(), attr.be32(), attr.be64(), attr.ne32(), attr.c_str());
+                if depth > 0 {
+                    walk(attr.payload, depth - 1);
+                }
+            }
+            Err(malformed) => {
+                assert_eq!(malformed.offset + malformed.left, data.len());
+                ended = true;
+            }
+        }
+    }
+    assert!(items <= data.len() / 4 + 1);
+}
+
+/// Reads `data` whole and cut: the cut must say the same or less.
+fn cuts(data: &[u8], read: impl Fn(&[u8]) -> Headers) {
+    let whole = read(data);
+    for n in cut_points(data) {
+        let cut = read(&data[..n]);
+        assert!(less(&cut, &whole), "cut to {n} bytes says {cut:?}, whole {whole:?}");
+    }
+}
+
+/// Everywhere in the headers, and the last byte.
+fn cut_points(data: &[u8]) -> impl Iterator<Item = usize> + use<> {
+    (0..data.len().min(160)).chain(data.len().checked_sub(1))
+}
+
+fn same<T: PartialEq>(cut: Option<T>, whole: Option<T>) -> bool {
+    cut.is_none() || cut == whole
+}
+
+/// Whether the first says nothing that the second does not say.
+pub fn less(cut: &Headers, whole: &Headers) -> bool {
+    same(cut.src, whole.src)
+        && same(cut.dst, whole.dst)
+        && same(cut.proto, whole.proto)
+        && same(cut.length, whole.length)
+        && same(cut.tos, whole.tos)
+        && same(cut.ttl, whole.ttl)
+        && same(cut.id, whole.id)
+        && (cut.frag == 0 || cut.frag == whole.frag)
+        && less_upper(&cut.upper, &whole.upper)
+}
+
+fn less_upper(cut: &Upper, whole: &Upper) -> bool {
+    match (cut, whole) {
+        (Upper::None, _) => true,
+        (Upper::Ports(cut), Upper::Ports(whole)) => less_ports(cut, whole),
+        (Upper::Tcp(cut), Upper::Tcp(whole)) => less_tcp(cut, whole),
+        (Upper::Icmp(cut), Upper::Icmp(whole)) => less_icmp(cut, whole),
+        (cut, whole) => cut == whole,
+    }
+}
+
+fn less_ports(cut: &Ports, whole: &Ports) -> bool {
+    same(cut.source, whole.source) && same(cut.destination, whole.destination)
+}
+
+fn less_tcp(cut: &Tcp, whole: &Tcp) -> bool {
+    less_ports(&cut.ports, &whole.ports)
+        && same(cut.seq, whole.seq)
+        && same(cut.ack, whole.ack)
+        && same(cut.flags, whole.flags)
+        && same(cut.window, whole.window)
+}
+
+fn less_icmp(cut: &Icmp, whole: &Icmp) -> bool {
+    let quoted = match (&cut.quoted, &whole.quoted) {
+        (None, _) => true,
+        (Some(cut), Some(whole)) => less_quoted(cut, whole),
+        (Some(_), None) => false,
+    };
+    same(cut.kind, whole.kind) && same(cut.code, whole.code) && quoted
+}
+
+fn less_quoted(cut: &Quoted, whole: &Quoted) -> bool {
+    same(cut.proto, whole.proto)
+        && same(cut.src, whole.src)
+        && same(cut.dst, whole.dst)
+        && less_ports(&cut.ports, &whole.ports)
+}

@@ -1,0 +1,4 @@
+//! What each fuzz target checks, as plain functions, so that an ordinary test of the crate concerned replays the
+//! corpus through the same code: `corpus/<target>/*` belongs to the function of that name.
+
+pub mod decode;
