@@ -29,7 +29,11 @@ const LOG_TAIL: usize = 60;
 ///
 /// # Errors
 /// At the deadline, with `what` was waited for; earlier with the error of `done`.
-pub fn wait_until<T>(what: &str, patience: Duration, mut done: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn wait_until<T>(
+    what: &str,
+    patience: Duration,
+    mut done: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(5);
     loop {
@@ -50,7 +54,8 @@ pub fn binaries() -> Result<PathBuf> {
     let exe = std::env::current_exe().context("where is this program")?;
     // Tests are one folder further down.
     let found = exe.ancestors().skip(1).take(3).find(|dir| dir.join("bartizan").is_file());
-    let dir = found.with_context(|| format!("no `bartizan` beside {}; run `make build` first", exe.display()))?;
+    let dir =
+        found.with_context(|| format!("no `bartizan` beside {}; run `make build` first", exe.display()))?;
     ensure!(dir.join("bartizan-agent").is_file(), "no `bartizan-agent` in {}", dir.display());
     Ok(dir.to_owned())
 }
@@ -66,7 +71,8 @@ fn program(netns: Option<&NetNs>, binary: &str) -> Result<Command> {
         None => Command::new("setpriv"),
     };
     command.args(["--pdeathsig", "KILL", "--"]).arg(path);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BARTIZAN_")) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BARTIZAN_"))
+    {
         if name != "BARTIZAN_LOG" {
             command.env_remove(name);
         }
@@ -221,7 +227,8 @@ impl Server {
                 bail!("the server ended at once ({status}):\n{}", running.log_tail());
             }
             // Written in this order.
-            Ok(address(&dir.join("agents_address")).and_then(|agents| Some([address(&dir.join("address"))?, agents])))
+            Ok(address(&dir.join("agents_address"))
+                .and_then(|agents| Some([address(&dir.join("address"))?, agents])))
         })?;
         self.listen = listen;
         Ok(())
@@ -283,7 +290,11 @@ impl Server {
     /// When it does not end with 0, with what it said.
     pub fn ask(&self, args: &[&str]) -> Result<String> {
         let Output { status, stdout, stderr } = self.cli()?.args(args).output().context("run bartizan")?;
-        ensure!(status.success(), "bartizan {args:?} ({status}): {}", String::from_utf8_lossy(&stderr).trim());
+        ensure!(
+            status.success(),
+            "bartizan {args:?} ({status}): {}",
+            String::from_utf8_lossy(&stderr).trim()
+        );
         String::from_utf8(stdout).context("the output of bartizan")
     }
 
@@ -493,7 +504,9 @@ mod tests {
             Ok((tries == 3).then_some(tries))
         });
         assert_eq!(third.unwrap(), 3);
-        assert!(wait_until::<()>("it", PATIENCE, || bail!("broken")).unwrap_err().to_string().contains("broken"));
+        assert!(
+            wait_until::<()>("it", PATIENCE, || bail!("broken")).unwrap_err().to_string().contains("broken")
+        );
         let late = wait_until::<()>("a train", Duration::ZERO, || Ok(None)).unwrap_err();
         assert!(late.to_string().contains("a train"), "{late}");
     }
@@ -507,7 +520,10 @@ mod tests {
             command.args(["-c", script]);
             command
         };
-        let polite = Running::start(shell("trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.01; done"), &log);
+        let polite = Running::start(
+            shell("trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.01; done"),
+            &log,
+        );
         let polite = polite.unwrap();
         wait_until("hello", PATIENCE, || Ok(polite.log_tail().contains("hello").then_some(()))).unwrap();
         polite.stop().unwrap();
@@ -518,7 +534,9 @@ mod tests {
         stubborn.kill().unwrap();
         assert!(!Path::new("/proc").join(id.to_string()).exists());
 
-        let failing = Running::start(shell("trap 'exit 3' TERM; echo ready >&2; while :; do sleep 0.01; done"), &log).unwrap();
+        let failing =
+            Running::start(shell("trap 'exit 3' TERM; echo ready >&2; while :; do sleep 0.01; done"), &log)
+                .unwrap();
         wait_until("ready", PATIENCE, || Ok(failing.log_tail().contains("ready").then_some(()))).unwrap();
         assert!(failing.stop().unwrap_err().to_string().contains("ready"), "the log is in the error");
     }

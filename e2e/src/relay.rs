@@ -226,7 +226,8 @@ mod tests {
         // Two relays in a row, as in the demo: TCP to a path, the path to TCP.
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let _far = Relay::start(Listener::Unix(UnixListener::bind(&path).unwrap()), Target::Tcp(target)).unwrap();
+        let _far =
+            Relay::start(Listener::Unix(UnixListener::bind(&path).unwrap()), Target::Tcp(target)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let near = Relay::start(Listener::Tcp(listener), Target::Unix(path)).unwrap();

@@ -1,1 +1,55 @@
-fn main() {}
+//! `bartizan`: the server, and the command line that asks it.
+//!
+//! Conventions, held by `tests/cli.rs`:
+//! - data on stdout, talk on stderr; a closed pipe ends quietly with 0;
+//! - exit codes 0 ok, 1 error, 2 usage or filter syntax, 4 not permitted, 5 not found, 7 server unreachable,
+//!   8 partial result ([`failure::Failure`]);
+//! - a filter is checked here before anything is sent;
+//! - every byte of an event is written by an attacker: nothing reaches a terminal unescaped ([`escape`]).
+
+mod args;
+mod client;
+mod clock;
+mod columns;
+mod command;
+mod connection;
+mod escape;
+mod failure;
+mod render;
+mod stream;
+mod syntax;
+mod when;
+
+use args::{Args, Command};
+use clap::Parser as _;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let style = args.style();
+    match run(args) {
+        Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(style.colour_stderr);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    let style = args.style();
+    let connection = args.connection;
+    match args.command {
+        Command::Server(server) => command::server(server, connection.dir),
+        Command::Filter(filter) => command::filter(&filter),
+        Command::Completion { shell } => command::completion(shell),
+        Command::Man { to } => command::man(to.as_deref()),
+        Command::Version => command::version(),
+        Command::Search(search) => client::block_on(command::search(&connection, search, style))?,
+        Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
+        Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,
+        Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,
+        Command::Token(token) => client::block_on(command::token(&connection, token, style))?,
+    }
+}

@@ -1,0 +1,242 @@
+//! What may be written on the command line. Help, man pages and completions are made from this.
+
+use crate::render::{Format, Style};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::{io::IsTerminal as _, path::PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  bartizan search 'dport:22 action:drop' --since 1h
+  bartizan search 'src:203.0.113.0/24 -host:web*' --since today -o csv > today.csv
+  bartizan search 'action:drop' --since 1d --by src,dport --top 20
+  bartizan search '2001:db8::/32 OR 198.51.100.7' --count
+  bartizan tail 'proto:tcp flags:syn -flags:ack'
+  bartizan token create --uses 10 --ttl 1h
+
+Exit codes:
+  0 ok, 1 error, 2 usage or filter syntax, 4 not permitted, 5 not found,
+  7 server unreachable, 8 partial result";
+
+/// Watches the firewalls of a fleet from one place.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// When to use colour; NO_COLOR and TERM=dumb turn it off
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(crate) color: Colour,
+    /// Show times in UTC instead of local time
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to reach the server. On the server's own machine nothing of this is needed.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct ConnectionArgs {
+    /// The server's address: https://HOST:PORT
+    #[arg(long, global = true, env = "BARTIZAN_SERVER", value_name = "URL", hide_env_values = true)]
+    pub(crate) server: Option<String>,
+    /// The certificate of the fleet's authority, in PEM; the only one that is trusted
+    #[arg(long, global = true, env = "BARTIZAN_CA", value_name = "FILE", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The file with the access token
+    #[arg(long, global = true, env = "BARTIZAN_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The server's directory [default: /var/lib/bartizan]
+    #[arg(long, global = true, env = "BARTIZAN_DIR", value_name = "DIR", hide_env_values = true)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find logged packets
+    Search(SearchArgs),
+    /// Show logged packets as they come
+    Tail(TailArgs),
+    /// Show the hosts that report
+    Hosts(HostsArgs),
+    /// Show what was lost, where and why
+    Losses(LossesArgs),
+    /// Make tokens with which hosts join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Work on filters
+    #[command(subcommand)]
+    Filter(FilterCommand),
+    /// Run the server
+    Server(ServerArgs),
+    /// Print a completion script
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them
+    Man {
+        /// Write one file per command to this folder
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Print the version
+    Version,
+}
+
+/// The time that is searched.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct RangeArgs {
+    /// From when: 15m, 1h30m, 2d, today, yesterday, 07:30, 2026-01-31, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// Until when, written like --since; not included
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SearchArgs {
+    /// What to find; nothing finds everything
+    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// At most so many rows, the newest; 0 for all
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "ROWS")]
+    pub(crate) limit: u64,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// Only these columns
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
+    pub(crate) columns: Vec<String>,
+    /// Only how many there are
+    #[arg(long, conflicts_with_all = ["by", "columns", "follow"])]
+    pub(crate) count: bool,
+    /// Count by these columns, the most frequent first
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with_all = ["columns", "follow"])]
+    pub(crate) by: Vec<String>,
+    /// So many of them
+    #[arg(long, default_value_t = 10, value_name = "N", requires = "by")]
+    pub(crate) top: u64,
+    /// Go on with what comes, like tail
+    #[arg(short, long, conflicts_with_all = ["since", "until"])]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TailArgs {
+    /// What to show; nothing shows everything
+    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// Only these columns
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
+    pub(crate) columns: Vec<String>,
+    /// End after so many rows; 0 never
+    #[arg(short = 'n', long, default_value_t = 0, value_name = "ROWS", hide_default_value = true)]
+    pub(crate) limit: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct HostsArgs {
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LossesArgs {
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Of this host only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a join token and print it
+    Create {
+        /// How many hosts may join with it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How long it is valid: 30m, 1h, 2d
+        #[arg(long, default_value = "1h")]
+        ttl: String,
+        /// What it is for
+        #[arg(long, default_value = "", hide_default_value = true)]
+        comment: String,
+        /// How to write it
+        #[arg(short, long, value_enum, default_value_t = Format::Table, hide_default_value = true)]
+        output: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FilterCommand {
+    /// Check a filter and print it as it is understood
+    Check {
+        /// The filter
+        #[arg(allow_hyphen_values = true)]
+        filter: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServerArgs {
+    /// The configuration file [default: /etc/bartizan/server.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Args {
+    /// What the terminal and the environment say about looks.
+    pub(crate) fn style(&self) -> Style {
+        let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        let plain = set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        let colour = |terminal: bool| match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => (terminal || set("CLICOLOR_FORCE")) && !plain,
+        };
+        let terminal = std::io::stdout().is_terminal();
+        Style {
+            colour_stdout: colour(terminal),
+            colour_stderr: colour(std::io::stderr().is_terminal()),
+            utc: self.utc || !terminal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_filter_may_begin_with_a_minus() {
+        let args =
+            Args::parse_from(["bartizan", "search", "-host:web* dport:22", "--since", "-15m", "-n", "5"]);
+        let Command::Search(search) = args.command else { panic!("not a search") };
+        assert_eq!(search.filter, "-host:web* dport:22");
+        assert_eq!((search.range.since.as_deref(), search.limit), (Some("-15m"), 5));
+    }
+}

@@ -1,0 +1,112 @@
+//! Which columns are shown, and what their names may be.
+
+use crate::failure::Failure;
+use bartizan_model::Kind;
+use bartizan_schema::{ColumnKind, table_columns};
+
+/// The columns of a table of events when nobody says which.
+pub(crate) const EVENTS_SHOWN: &[&str] =
+    &["time", "host", "action", "prefix", "in_if", "proto", "src", "sport", "dst", "dport", "tcp_flags"];
+
+/// The columns of a table of losses.
+pub(crate) const LOSSES_SHOWN: &[&str] = &["time", "host", "stage", "reason", "count", "detail"];
+
+/// One column of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) look: Look,
+}
+
+/// How the values of a column are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Time,
+    /// Written by whoever sent the packet or the rule: guarded in spreadsheets.
+    Text,
+    Address,
+    Number,
+}
+
+impl Column {
+    /// A column of a table of the schema; text if there is none of that name.
+    pub(crate) fn of(kind: Kind, name: &str) -> Self {
+        let look = match table_columns(kind).iter().find(|c| c.name == name).map(|c| c.kind) {
+            Some(ColumnKind::Time) => Look::Time,
+            Some(ColumnKind::Addr) => Look::Address,
+            // Protocols and flags are numbers in the table and words in the output.
+            Some(ColumnKind::I16 | ColumnKind::I32 | ColumnKind::I64)
+                if !matches!(name, "proto" | "tcp_flags" | "inner_proto") =>
+            {
+                Look::Number
+            }
+            None if name == "count" => Look::Number,
+            _ => Look::Text,
+        };
+        Self { name: name.into(), look }
+    }
+}
+
+/// Every column of a table.
+pub(crate) fn all(kind: Kind) -> Vec<Column> {
+    table_columns(kind).iter().map(|c| Column::of(kind, c.name)).collect()
+}
+
+/// The columns of these names.
+pub(crate) fn named(kind: Kind, names: &[&str]) -> Vec<Column> {
+    names.iter().map(|name| Column::of(kind, name)).collect()
+}
+
+/// The columns of events that a person named. The name of a filter field that covers one column is good too.
+pub(crate) fn wanted(names: &[String]) -> Result<Vec<Column>, Failure> {
+    names.iter().map(|name| event_column(name).map(|name| Column::of(Kind::Events, name))).collect()
+}
+
+fn event_column(name: &str) -> Result<&'static str, Failure> {
+    let word = name.trim().to_ascii_lowercase();
+    let columns = table_columns(Kind::Events);
+    if let Some(column) = columns.iter().find(|c| c.name == word) {
+        return Ok(column.name);
+    }
+    if let Some([column]) = bartizan_schema::field(&word).map(|f| f.columns) {
+        return Ok(column);
+    }
+    let nearest = columns
+        .iter()
+        .map(|c| (strsim::damerau_levenshtein(&word, c.name), c.name))
+        .filter(|(distance, _)| *distance <= (word.len() / 3).max(1))
+        .min();
+    Err(Failure::Usage(match nearest {
+        Some((_, nearest)) => format!("no column {name:?} (did you mean {nearest:?}?)"),
+        None => {
+            let names: Vec<_> = columns.iter().map(|c| c.name).collect();
+            format!("no column {name:?}; there are: {}", names.join(", "))
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_columns_exist() {
+        for (kind, shown) in [(Kind::Events, EVENTS_SHOWN), (Kind::Losses, LOSSES_SHOWN)] {
+            for name in shown {
+                assert!(table_columns(kind).iter().any(|c| c.name == *name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_columns_and_fields() {
+        let names = |list: &[&str]| wanted(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        let good: Vec<_> =
+            names(&["src", "DPORT", "in", "flags"]).unwrap().into_iter().map(|c| c.name).collect();
+        assert_eq!(good, ["src", "dport", "in_if", "tcp_flags"]);
+        let Err(Failure::Usage(text)) = names(&["dprot"]) else { panic!("accepted") };
+        assert_eq!(text, "no column \"dprot\" (did you mean \"dport\"?)");
+        assert!(names(&["ip"]).is_err(), "covers two columns");
+        assert!(names(&["zzzzzzzzzzz"]).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! Commands that ask nobody, and the one that answers.
+
+use crate::{
+    args::{Args, FilterCommand, ServerArgs},
+    failure::Failure,
+    syntax,
+};
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failure> {
+    let filter = std::env::var("BARTIZAN_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    runtime.block_on(bartizan_server::run(args.config, dir)).map_err(|error| {
+        let wrong_settings = error.chain().any(|e| e.is::<bartizan_config::ConfigError>());
+        if wrong_settings { Failure::Usage(format!("{error:#}")) } else { Failure::Error(error) }
+    })
+}
+
+pub(crate) fn filter(command: &FilterCommand) -> Result<(), Failure> {
+    let FilterCommand::Check { filter } = command;
+    let filter = syntax::check(filter)?;
+    Ok(writeln!(io::stdout(), "{filter}")?)
+}
+
+pub(crate) fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "bartizan", &mut script);
+    Ok(io::stdout().write_all(&script)?)
+}
+
+pub(crate) fn man(to: Option<&Path>) -> Result<(), Failure> {
+    match to {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
+                .with_context(|| format!("cannot write to {}", folder.display()))?;
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Args::command()).render(&mut page)?;
+            io::stdout().write_all(&page)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn version() -> Result<(), Failure> {
+    Ok(writeln!(io::stdout(), "bartizan {}", env!("CARGO_PKG_VERSION"))?)
+}

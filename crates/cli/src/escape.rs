@@ -1,0 +1,92 @@
+//! The one place where text from events is made harmless for terminals and spreadsheets.
+
+use std::borrow::Cow;
+
+/// Whether a character may change what a terminal does or how a line reads: C0 and C1 controls, DEL, line and
+/// paragraph separators, bidirectional controls, invisible marks.
+fn dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{061c}' | '\u{feff}')
+}
+
+/// Text for a terminal: what is dangerous is written as `\x1b` or `\u{202e}`.
+pub(crate) fn for_terminal(text: &str) -> Cow<'_, str> {
+    if !text.contains(dangerous) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match u32::from(c) {
+            code if !dangerous(c) => {
+                debug_assert!(code != 0x1b);
+                out.push(c);
+            }
+            code if code <= 0xff => out.push_str(&format!("\\x{code:02x}")),
+            code => out.push_str(&format!("\\u{{{code:x}}}")),
+        }
+    }
+    out.into()
+}
+
+/// A line of JSON, the same value, without any dangerous character: JSON escapes C0 by nature, the rest may
+/// stand in its strings as it is.
+pub(crate) fn json_for_terminal(line: &str) -> Cow<'_, str> {
+    if !line.contains(dangerous) {
+        return line.into();
+    }
+    let mut out = String::with_capacity(line.len() + 8);
+    for c in line.chars() {
+        if dangerous(c) {
+            // All of them are in the basic plane, so one escape is enough.
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out.into()
+}
+
+/// Text for a cell of a spreadsheet: what would be run as a formula begins with an apostrophe.
+pub(crate) fn for_spreadsheet(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        format!("'{text}").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_controls() {
+        assert_eq!(for_terminal("in-drop é 中"), "in-drop é 中");
+        assert_eq!(for_terminal("\x1b[2J\r\n\t\x7f"), "\\x1b[2J\\x0d\\x0a\\x09\\x7f");
+        assert_eq!(
+            for_terminal("\u{9b}31m\u{202e}x\u{2066}\u{200b}"),
+            "\\x9b31m\\u{202e}x\\u{2066}\\u{200b}"
+        );
+        for c in (0..0x1_0000).filter_map(char::from_u32) {
+            let text = c.to_string();
+            assert!(!for_terminal(&text).contains(dangerous), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let value = serde_json::json!({ "prefix": "a\u{9b}b\u{202e}c\u{7f}\u{1b}\n\"" });
+        let line = value.to_string();
+        let safe = json_for_terminal(&line);
+        assert!(!safe.contains(dangerous), "{safe}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+    }
+
+    #[test]
+    fn spreadsheets_run_nothing() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(for_spreadsheet(text), format!("'{text}"));
+        }
+        assert_eq!(for_spreadsheet("a=1"), "a=1");
+    }
+}

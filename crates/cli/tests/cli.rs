@@ -1,0 +1,315 @@
+//! The binary against a server that says what a test wants: exit codes, streams, and what goes where.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    process::{Command, Output, Stdio},
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
+};
+
+/// A request as the fake server saw it.
+struct Asked {
+    line: String,
+    authorization: String,
+    body: String,
+}
+
+/// Answers each connection with the next of these texts, then refuses.
+fn server(answers: Vec<String>) -> (SocketAddr, Receiver<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (send, asked) = sync_channel(16);
+    thread::spawn(move || {
+        for answer in answers {
+            let (stream, _) = listener.accept().unwrap();
+            send.send(read(&stream)).unwrap();
+            (&stream).write_all(answer.as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+    });
+    (address, asked)
+}
+
+fn read(stream: &TcpStream) -> Asked {
+    let mut reader = BufReader::new(stream);
+    let mut next = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    };
+    let line = next();
+    let (mut length, mut authorization) = (0, String::new());
+    loop {
+        let header = next();
+        let Some((name, value)) = header.split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap(),
+            "authorization" => value.clone_into(&mut authorization),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    Asked { line, authorization, body: String::from_utf8(body).unwrap() }
+}
+
+fn answer(status: &str, content_type: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn rows(body: &str) -> String {
+    answer("200 OK", "application/x-ndjson", body)
+}
+
+fn problem(status: &str, body: &str) -> String {
+    answer(status, "application/problem+json", body)
+}
+
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn bartizan() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+    for (name, _) in std::env::vars_os().filter(|(n, _)| n.as_encoded_bytes().starts_with(b"BARTIZAN_")) {
+        command.env_remove(name);
+    }
+    command.env("TZ", "UTC").stdin(Stdio::null());
+    command
+}
+
+fn done(command: &mut Command) -> Done {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Done { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+/// Runs a command against one answer.
+fn ask(args: &[&str], answer: String) -> (Done, Asked) {
+    let (address, asked) = server(vec![answer]);
+    let token = tempfile::NamedTempFile::new().unwrap();
+    token.as_file().write_all(b"secret\n").unwrap();
+    let mut command = bartizan();
+    command.args(["--server", &format!("http://{address}"), "--token-file"]).arg(token.path()).args(args);
+    (done(&mut command), asked.recv().unwrap())
+}
+
+const TWO: &str = "{\"time\":\"2026-01-02T03:04:05Z\",\"src\":\"203.0.113.9\",\"dport\":22}\n\
+                   {\"time\":\"2026-01-02T03:04:06Z\",\"src\":\"2001:db8::1\",\"dport\":443}\n\
+                   {\"end\":{\"rows\":2,\"complete\":true,\"took_ms\":1}}\n";
+
+#[test]
+fn a_search_asks_and_shows() {
+    let args = ["search", "dport:22", "--since", "2026-01-01T00:00:00Z", "-n", "7", "-o", "ndjson"];
+    let (done, asked) = ask(&args, rows(TWO));
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    assert_eq!(done.out.lines().count(), 2);
+    assert_eq!(asked.line, "POST /api/v1/search HTTP/1.1");
+    assert_eq!(asked.authorization, "Bearer secret");
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    let expected = serde_json::json!({ "filter": "dport:22", "since": "2026-01-01T00:00:00Z", "limit": 7 });
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn columns_limit_and_formats() {
+    let (done, asked) = ask(&["search", "--columns", "src,dport", "-n", "2", "-o", "csv"], rows(TWO));
+    assert_eq!(done.out, "src,dport\r\n203.0.113.9,22\r\n2001:db8::1,443\r\n");
+    assert!(done.err.contains("may be more"), "{}", done.err);
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(body["columns"], serde_json::json!(["src", "dport"]));
+    let (done, _) = ask(&["search", "--columns", "time,src", "-n", "0"], rows(TWO));
+    assert_eq!(
+        done.out,
+        "TIME                  SRC\n2026-01-02T03:04:05Z  203.0.113.9\n2026-01-02T03:04:06Z  2001:db8::1\n"
+    );
+    assert_eq!(done.err, "");
+}
+
+#[test]
+fn counts_and_tops() {
+    let (done, asked) = ask(&["search", "--count"], answer("200 OK", "application/json", "{\"count\":42}"));
+    assert_eq!((done.code, done.out.as_str()), (0, "42\n"));
+    assert_eq!(asked.line, "POST /api/v1/count HTTP/1.1");
+    let top = "{\"columns\":[\"src\",\"count\"],\"rows\":[{\"src\":\"203.0.113.9\",\"count\":5}]}";
+    let args = ["search", "--by", "src", "--top", "3"];
+    let (done, asked) = ask(&args, answer("200 OK", "application/json", top));
+    assert_eq!((done.code, done.out.as_str()), (0, "SRC          COUNT\n203.0.113.9      5\n"));
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!((&body["by"], &body["limit"]), (&serde_json::json!(["src"]), &serde_json::json!(3)));
+}
+
+#[test]
+fn a_filter_with_a_typo_asks_nobody() {
+    for args in [["search", "dprot:22"], ["tail", "dprot:22"]] {
+        // Nobody listens on this port; a request would end with 7.
+        let done = done(bartizan().args(["--server", "http://127.0.0.1:1"]).args(args));
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(done.err.contains("\n  dprot:22\n  ^^^^^\n"), "{}", done.err);
+        assert!(done.err.contains("dport:22"), "{}", done.err);
+        assert_eq!(done.out, "");
+    }
+    let done = done(bartizan().args(["search", "--columns", "dprot"]));
+    assert_eq!((done.code, done.err.as_str()), (2, "error: no column \"dprot\" (did you mean \"dport\"?)\n"));
+}
+
+#[test]
+fn a_filter_is_checked_without_a_server() {
+    let good = done(bartizan().args(["filter", "check", "DPORT:ssh  action:drop"]));
+    assert_eq!((good.code, good.out.as_str(), good.err.as_str()), (0, "dport:22 action:drop\n", ""));
+    let bad = done(bartizan().args(["filter", "check", "dport:70000"]));
+    assert_eq!((bad.code, bad.out.as_str()), (2, ""));
+    assert!(bad.err.contains('^'), "{}", bad.err);
+}
+
+#[test]
+fn the_servers_errors_have_their_exit_codes() {
+    let span = "{\"detail\":\"no such set\",\"span\":{\"start\":4,\"end\":8},\"proposal\":\"src:@two\"}";
+    for (status, body, code, text) in [
+        ("401 Unauthorized", "{\"detail\":\"a token is needed\"}", 4, "a token is needed"),
+        ("403 Forbidden", "{}", 4, "403"),
+        ("404 Not Found", "{\"detail\":\"nothing here\"}", 5, "nothing here"),
+        ("400 Bad Request", "{\"detail\":\"since is after until\"}", 2, "since is after until"),
+        ("400 Bad Request", span, 2, "  src:@one\n      ^^^^\n"),
+        ("500 Internal Server Error", "not json", 1, "500"),
+        ("503 Service Unavailable", "{\"detail\":\"try again\"}", 7, "try again"),
+    ] {
+        let (done, _) = ask(&["search", "src:@one"], problem(status, body));
+        assert_eq!(done.code, code, "{status} {}", done.err);
+        assert!(done.err.contains(text), "{status} {}", done.err);
+        assert_eq!(done.out, "");
+    }
+}
+
+#[test]
+fn nobody_there_is_7() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let done_ = done(bartizan().args(["--server", &format!("http://{nobody}"), "hosts"]));
+    assert_eq!(done_.code, 7, "{}", done_.err);
+    let empty = tempfile::tempdir().unwrap();
+    let nowhere = done(bartizan().arg("--dir").arg(empty.path()).arg("hosts"));
+    assert_eq!(nowhere.code, 7);
+    assert!(nowhere.err.contains("address"), "{}", nowhere.err);
+}
+
+#[test]
+fn half_an_answer_is_shown_and_is_8() {
+    let half = TWO.lines().next().unwrap();
+    for body in [
+        format!("{half}\n"),
+        format!("{half}\n{{\"time\":\"2026"),
+        format!(
+            "{half}\n{{\"end\":{{\"rows\":1,\"complete\":false,\"problem\":{{\"detail\":\"a file is gone\"}}}}}}\n"
+        ),
+    ] {
+        let (done, _) = ask(&["search", "-o", "json"], rows(&body));
+        assert_eq!(done.code, 8, "{body}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&done.out).unwrap().as_array().unwrap().len(),
+            1
+        );
+        assert!(!done.err.is_empty());
+    }
+    // The connection breaks where more bytes were announced.
+    let broken = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{half}\n");
+    let (done, _) = ask(&["search", "-o", "ndjson"], broken);
+    assert_eq!((done.code, done.out.lines().count()), (8, 1), "{}", done.err);
+}
+
+#[test]
+fn what_an_attacker_writes_reaches_no_terminal() {
+    let body =
+        "{\"prefix\":\"\\u001b]0;x\\u0007\u{9b}2J\u{202e}\"}\n{\"end\":{\"rows\":1,\"complete\":true}}\n";
+    for format in ["table", "json", "ndjson"] {
+        let (done, _) = ask(&["search", "--columns", "prefix", "-o", format], rows(body));
+        assert!(!done.out.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']), "{format}: {:?}", done.out);
+        assert_eq!(done.code, 0);
+    }
+    let (done, _) = ask(&["hosts"], problem("404 Not Found", "{\"detail\":\"\\u001b[31m\"}"));
+    assert!(done.err.contains("\\x1b[31m") && !done.err.contains('\x1b'), "{:?}", done.err);
+}
+
+#[test]
+fn usage_is_2() {
+    for args in [
+        &["serch"] as &[&str],
+        &["search", "--since", "tomorrow"],
+        &["search", "--count", "--by", "src"],
+        &["token", "create", "--ttl", "never"],
+        &["--server", "ftp://x", "hosts"],
+        &["--server", "http://192.0.2.1:1", "hosts"],
+        &["--server", "https://127.0.0.1:1", "--ca", "/nonexistent", "hosts"],
+    ] {
+        let done = done(bartizan().args(args));
+        assert_eq!(done.code, 2, "{args:?} {}", done.err);
+        assert_eq!(done.out, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let many = format!(
+        "{}{{\"end\":{{\"rows\":1,\"complete\":true}}}}\n",
+        "{\"src\":\"203.0.113.9\"}\n".repeat(200_000)
+    );
+    let (address, _asked) = server(vec![rows(&many)]);
+    let mut command = bartizan();
+    command.args(["--server", &format!("http://{address}"), "search", "-n", "0", "-o", "ndjson"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn a_tail_survives_a_lost_connection() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let first = format!(
+        "{head}event: row\ndata: {{\"src\":\"203.0.113.1\"}}\n\n\
+         event: stats\ndata: {{\"matched\":8,\"shown\":1,\"skipped\":7,\"missed\":0}}\n\n"
+    );
+    let second = format!("{head}event: row\ndata: {{\"src\":\"203.0.113.2\",\"dport\":22}}\n\n");
+    let (address, _asked) = server(vec![first, second]);
+    let mut command = bartizan();
+    command.args([
+        "--server",
+        &format!("http://{address}"),
+        "tail",
+        "-n",
+        "2",
+        "-o",
+        "ndjson",
+        "--columns",
+        "src",
+    ]);
+    let done = done(&mut command);
+    assert_eq!(done.out, "{\"src\":\"203.0.113.1\"}\n{\"src\":\"203.0.113.2\"}\n");
+    assert_eq!(done.code, 0, "{}", done.err);
+    for said in ["7 rows skipped", "connection lost", "connected again"] {
+        assert!(done.err.contains(said), "{said}: {}", done.err);
+    }
+}
+
+#[test]
+fn what_asks_nobody_works_everywhere() {
+    for (args, text) in [
+        (&["version"] as &[&str], "bartizan 0."),
+        (&["completion", "bash"], "bartizan"),
+        (&["man"], ".TH"),
+        (&["--help"], "Exit codes"),
+    ] {
+        let done = done(bartizan().args(args));
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{args:?}");
+        assert!(done.out.contains(text), "{args:?}: {}", done.out);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(done(bartizan().args(["man", "--to"]).arg(folder.path())).code, 0);
+    assert!(folder.path().join("bartizan-search.1").exists());
+}
