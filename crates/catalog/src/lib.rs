@@ -26,7 +26,7 @@ use bartizan_model::HostId;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 /// The catalog. Clones share its few connections.
 #[derive(Clone, Debug)]
@@ -41,6 +41,14 @@ impl Catalog {
     /// If it cannot be opened, is damaged, or is of a newer program.
     pub async fn open(path: &Path) -> Result<Self, CatalogError> {
         let fail = |source| CatalogError::Open { path: path.to_owned(), source };
+        // For its owner only; what SQLite lays beside it takes over the mode.
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| fail(sqlx::Error::Io(e)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

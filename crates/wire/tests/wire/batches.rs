@@ -135,7 +135,11 @@ fn buffers_that_declare_another_size_than_they_have_are_refused() {
             let mut bad = ipc.to_vec();
             let at = *found.last().unwrap();
             bad[at..at + 8].copy_from_slice(&declared.to_le_bytes());
-            assert!(read(Kind::Events, &bad.into()).is_err(), "{compression:?} {declared}");
+            let error = read(Kind::Events, &bad.into()).unwrap_err();
+            if compression == Compression::Lz4 && declared < 800 && declared > 0 {
+                // arrow would have unpacked it whole before it looked at the size
+                assert!(error.contains("does not have the size that it declares"), "{error}");
+            }
         }
     }
 }
