@@ -161,12 +161,11 @@ impl Fleet {
         let internet = NetNs::new("internet")?;
         internet.sysctl("net.ipv4.ip_forward", "1")?;
         internet.sysctl("net.ipv6.conf.all.forwarding", "1")?;
+        // Every address of these networks is here; with IPv6 that takes a route, and leave to use them.
         internet.ip("address add 192.0.2.1/24 dev lo")?;
-        // Everything in these networks is here, as an address of its own.
-        internet.ip("route add local 192.0.2.0/24 dev lo")?;
-        internet.ip("route add local 203.0.113.0/24 dev lo")?;
+        internet.ip("address add 203.0.113.1/24 dev lo")?;
         internet.ip("-6 route add local 2001:db8:bad::/64 dev lo")?;
-        internet.ip("-6 address add 2001:db8:bad::1/64 dev lo nodad")?;
+        internet.sysctl("net.ipv6.ip_nonlocal_bind", "1")?;
         let hosts = Role::ALL.into_iter().map(|role| host(&internet, role)).collect::<Result<_>>()?;
         Ok(Self { internet, hosts })
     }

@@ -18,7 +18,7 @@ use std::{
 /// Sends `count` datagrams of `payload` bytes to `target`, evenly at `rate` a second, or as fast as one thread
 /// can when `rate` is 0. Returns how many were sent; one that the kernel refused is sent again.
 ///
-/// One thread makes about 300,000 a second over loopback without rules.
+/// One thread made 145,000 a second over loopback through a rule that logged them all, on two busy cores.
 ///
 /// # Errors
 /// When no socket can be had or the target is not ours.

@@ -10,7 +10,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead as _, Write as _},
+    io::Write as _,
     net::SocketAddr,
     path::PathBuf,
     process::Command,
