@@ -2,8 +2,9 @@
 
 use crate::QueryError;
 use crate::lower::{self, Lowered};
+use crate::ordered::Ordered;
 use crate::source::{Source, View, Window};
-use crate::stream::{RowStream, Stats};
+use crate::stream::{Meter, RowStream, Stats};
 use crate::table::ViewTable;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -14,6 +15,8 @@ use bartizan_schema::table_schema;
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::error::Result as DfResult;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -32,7 +35,7 @@ use std::time::Instant;
 /// Most columns that one [`Engine::top`] groups by.
 pub const MAX_GROUPS: usize = 8;
 
-/// Up to this limit a search keeps only the best rows in memory; above it, it sorts all, spilling to disk.
+/// Up to this limit a search keeps the best rows of all in memory; above it, it goes through time in slices.
 const TOP_ROWS: usize = 20_000;
 
 /// What questions together may use.
@@ -50,6 +53,9 @@ pub struct Limits {
     pub partitions: usize,
     /// Rows of one batch of results.
     pub batch_rows: usize,
+    /// Rows that a long answer sorts at a time. Enough that planning them costs little beside, few enough to
+    /// sort in memory.
+    pub sort_rows: u64,
 }
 
 impl Default for Limits {
@@ -61,6 +67,7 @@ impl Default for Limits {
             spill: 8 << 30,
             partitions: 2,
             batch_rows: 8192,
+            sort_rows: 128 << 10,
         }
     }
 }
@@ -112,15 +119,12 @@ pub struct Count {
 /// Answers questions over a [`Source`]. One per process; cheap to share behind an `Arc`.
 pub struct Engine {
     source: Arc<dyn Source>,
-    context: SessionContext,
-    store_url: ObjectStoreUrl,
-    reader: Arc<CachedParquetFileReaderFactory>,
-    partitions: usize,
+    planner: Planner,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("partitions", &self.partitions).finish_non_exhaustive()
+        f.debug_struct("Engine").field("partitions", &self.planner.partitions).finish_non_exhaustive()
     }
 }
 
@@ -155,7 +159,11 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_default_features()
             .build();
-        Ok(Self { source, context: SessionContext::new_with_state(state), store_url, reader, partitions })
+        let context = SessionContext::new_with_state(state);
+        Ok(Self {
+            source,
+            planner: Planner { context, store_url, reader, partitions, sort_rows: limits.sort_rows.max(1) },
+        })
     }
 
     /// Rows, in order of time.
@@ -206,8 +214,9 @@ impl Engine {
             return Ok(Count { rows, stats: Stats { took: started.elapsed(), ..Stats::default() } });
         }
         let files = view.files.len();
-        let frame = self.frame(kind, view, predicate, window)?.aggregate(vec![], vec![count_all()])?;
-        let mut stream = self.run(frame, None, files, started).await?;
+        let frame =
+            self.planner.frame(kind, view, predicate, window)?.aggregate(vec![], vec![count_all()])?;
+        let mut stream = run(frame, files, started).await?;
         while let Some(batch) = stream.next().await {
             rows +=
                 batch?.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>().cast_unsigned();
@@ -241,11 +250,12 @@ impl Engine {
         let mut order: Vec<SortExpr> = vec![column("count").sort(false, false)];
         order.extend(groups.iter().map(|group| group.clone().sort(true, false)));
         let frame = self
+            .planner
             .frame(kind, view, predicate, window)?
             .aggregate(groups, vec![count_all().alias("count")])?
             .sort(order)?
             .limit(0, Some(n))?;
-        self.run(frame, None, files, started).await
+        run(frame, files, started).await
     }
 
     async fn rows(
@@ -261,14 +271,14 @@ impl Engine {
         let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
         let view = self.view(kind, window)?;
         let files = view.files.len();
-        let mut frame = self.frame(kind, view, predicate, window)?.sort(sort_keys(order))?;
-        if let Some(limit) = limit.filter(|limit| *limit <= TOP_ROWS) {
-            frame = frame.limit(0, Some(limit))?;
+        let ordered = Ordered { planner: self.planner.clone(), kind, predicate, order, columns };
+        match limit {
+            Some(limit) if limit <= TOP_ROWS => {
+                let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
+                run(frame, files, started).await
+            }
+            _ => Ok(ordered.sliced(view, window, files, started).limited(limit)),
         }
-        if let Some(columns) = columns {
-            frame = frame.select(columns.iter().map(|name| column(name)).collect::<Vec<_>>())?;
-        }
-        self.run(frame, limit, files, started).await
     }
 
     /// The view of now, without files that the window does not touch.
@@ -282,27 +292,27 @@ impl Engine {
         view.hot.retain(|batch| batch.num_rows() > 0);
         Ok(view)
     }
+}
 
-    async fn run(
-        &self,
-        frame: DataFrame,
-        limit: Option<usize>,
-        files: usize,
-        started: Instant,
-    ) -> Result<RowStream, QueryError> {
-        let task = Arc::new(frame.task_ctx());
-        let plan = frame.create_physical_plan().await?;
-        let stream = execute_stream(Arc::clone(&plan), task)?;
-        Ok(RowStream::new(stream, plan, limit, files, started))
-    }
+/// Makes plans.
+#[derive(Clone)]
+pub(crate) struct Planner {
+    context: SessionContext,
+    store_url: ObjectStoreUrl,
+    reader: Arc<CachedParquetFileReaderFactory>,
+    partitions: usize,
+    pub(crate) sort_rows: u64,
+}
 
-    fn frame(
+impl Planner {
+    /// The rows of a view that are inside a window and match.
+    pub(crate) fn frame(
         &self,
         kind: Kind,
         view: View,
         predicate: Lowered,
         window: Window,
-    ) -> Result<DataFrame, QueryError> {
+    ) -> DfResult<DataFrame> {
         let table = ViewTable {
             schema: table_schema(kind),
             hot: view.hot,
@@ -322,6 +332,21 @@ impl Engine {
     }
 }
 
+/// An answer whose plan is made, and whose reading starts now.
+async fn run(frame: DataFrame, files: usize, started: Instant) -> Result<RowStream, QueryError> {
+    let meter = Meter::default();
+    let stream = execute(frame, &meter).await?;
+    Ok(RowStream::new(stream.schema(), stream.boxed(), meter, files, started))
+}
+
+/// Starts a plan.
+pub(crate) async fn execute(frame: DataFrame, meter: &Meter) -> DfResult<SendableRecordBatchStream> {
+    let task = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    meter.start(Arc::clone(&plan));
+    execute_stream(plan, task)
+}
+
 fn session_config(partitions: usize, batch_rows: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(partitions)
@@ -338,16 +363,6 @@ fn session_config(partitions: usize, batch_rows: usize) -> SessionConfig {
 /// A reference to a column by its exact name.
 pub(crate) fn column(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
-}
-
-fn sort_keys(order: Order) -> Vec<SortExpr> {
-    let forward = order == Order::OldestFirst;
-    vec![
-        column("time").sort(forward, false),
-        column("stream").sort(true, false),
-        column("seq").sort(forward, false),
-        column("row").sort(forward, false),
-    ]
 }
 
 fn known_columns(kind: Kind, names: Vec<String>) -> Result<Vec<String>, QueryError> {

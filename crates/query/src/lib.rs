@@ -20,7 +20,9 @@
 mod engine;
 mod error;
 mod lower;
+mod ordered;
 pub mod render;
+mod slices;
 mod source;
 mod stream;
 mod table;

@@ -33,7 +33,7 @@ const MAX_TESTS: usize = 64;
 const MAX_RANGES: usize = 16;
 
 /// A filter as an expression.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Lowered {
     /// Every row.
     All,
@@ -276,22 +276,30 @@ fn text(name: &'static str, patterns: &[TextPattern]) -> Expr {
 fn text_test(key: String, name: &'static str, test: impl Fn(&str) -> bool + Send + Sync + 'static) -> Expr {
     let test = move |arrays: &[ArrayRef]| {
         let texts = as_string_view_array(&arrays[0])?;
-        // Equal values of a dictionary page are read as equal views, and rows of one host or rule come in
-        // runs: a row with the view of the row before has its answer.
-        let mut last: Option<(u128, bool)> = None;
+        // Equal values of a dictionary page are read as equal views, and few values stand in many rows.
+        let mut seen: [Option<(u128, bool)>; SEEN] = [None; SEEN];
         Ok(per_row(texts, |row| {
             let view = texts.views()[row];
-            match last {
-                Some((seen, answer)) if seen == view => answer,
+            let slot = &mut seen[slot_of(view)];
+            match *slot {
+                Some((known, answer)) if known == view => answer,
                 _ => {
                     let answer = test(texts.value(row));
-                    last = Some((view, answer));
+                    *slot = Some((view, answer));
                     answer
                 }
             }
         }))
     };
     udf::call(key, vec![(column(name), DataType::Utf8View)], Arc::new(test))
+}
+
+/// Views whose answers are remembered, in places by their hash.
+const SEEN: usize = 64;
+
+fn slot_of(view: u128) -> usize {
+    let folded = (view as u64) ^ ((view >> 64) as u64);
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
 
 /// A truth value per row; false where the array is null.

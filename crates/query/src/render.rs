@@ -213,24 +213,32 @@ pub fn addr_text(bytes: &[u8]) -> String {
     }
 }
 
+/// The names that the filter language takes and prints; a test holds that.
 const PROTOS: &[(i16, &str)] = &[
+    (0, "hopopt"),
     (1, "icmp"),
     (2, "igmp"),
     (4, "ipip"),
     (6, "tcp"),
+    (8, "egp"),
+    (9, "igp"),
     (17, "udp"),
     (33, "dccp"),
     (41, "ipv6"),
+    (46, "rsvp"),
     (47, "gre"),
     (50, "esp"),
     (51, "ah"),
     (58, "icmpv6"),
+    (88, "eigrp"),
     (89, "ospf"),
     (103, "pim"),
     (108, "ipcomp"),
     (112, "vrrp"),
+    (115, "l2tp"),
     (132, "sctp"),
     (136, "udplite"),
+    (143, "ethernet"),
 ];
 
 /// The name of an IP protocol as nft writes it, else its number.
@@ -247,4 +255,39 @@ pub fn flags_text(flags: i16) -> String {
     let words: Vec<_> =
         FLAGS.iter().enumerate().filter(|(bit, _)| flags & (1 << bit) != 0).map(|(_, word)| *word).collect();
     if words.is_empty() { "NONE".to_owned() } else { words.join(",") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_filter::{Context, Filter};
+
+    #[test]
+    fn what_is_shown_can_be_asked_for() {
+        let canonical = |text: String| Filter::parse(&text, &Context::default()).unwrap().to_string();
+        for proto in 0..=255 {
+            assert_eq!(
+                canonical(format!("proto:{}", proto_text(proto))),
+                canonical(format!("proto:{proto}"))
+            );
+        }
+        for bit in 0..9 {
+            let word = flags_text(1 << bit);
+            assert_eq!(canonical(format!("flags:{word}")), format!("flags:{}", word.to_lowercase()));
+        }
+        for addr in ["192.0.2.1", "2001:db8::1", "::", "::1"] {
+            let bytes = bartizan_model::addr_from_ip(addr.parse().unwrap());
+            assert_eq!(canonical(format!("src:{}", addr_text(&bytes))), format!("src:{addr}"));
+        }
+    }
+
+    #[test]
+    fn values_have_one_form() {
+        assert_eq!(flags_text(0b1_0001_0010), "SYN,ACK,AE");
+        assert_eq!(flags_text(0), "NONE");
+        assert_eq!(time_text(Micros(0)), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(time_text(Micros(-1)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(time_text(Micros(i64::MAX)), i64::MAX.to_string());
+        assert_eq!(addr_text(&[1, 2, 255]), "0102ff");
+    }
 }

@@ -1,12 +1,13 @@
 use crate::QueryError;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricValue;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,10 +24,39 @@ pub struct Stats {
     pub took: Duration,
 }
 
+/// What the plans of one answer have read.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Arc<Mutex<Metered>>);
+
+#[derive(Default)]
+struct Metered {
+    done: Stats,
+    current: Option<Arc<dyn ExecutionPlan>>,
+}
+
+impl Meter {
+    /// From now on a plan runs; the one before has ended.
+    pub(crate) fn start(&self, plan: Arc<dyn ExecutionPlan>) {
+        let mut metered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ended) = metered.current.replace(plan) {
+            add_metrics(ended.as_ref(), &mut metered.done);
+        }
+    }
+
+    fn total(&self) -> Stats {
+        let metered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = metered.done;
+        if let Some(plan) = &metered.current {
+            add_metrics(plan.as_ref(), &mut stats);
+        }
+        stats
+    }
+}
+
 /// The rows of an answer, batch by batch. Dropping it ends the work behind it.
 pub struct RowStream {
-    inner: Option<SendableRecordBatchStream>,
-    plan: Arc<dyn ExecutionPlan>,
+    inner: Option<BoxStream<'static, Result<RecordBatch, DataFusionError>>>,
+    meter: Meter,
     schema: SchemaRef,
     left: Option<usize>,
     rows: u64,
@@ -37,14 +67,19 @@ pub struct RowStream {
 
 impl RowStream {
     pub(crate) fn new(
-        inner: SendableRecordBatchStream,
-        plan: Arc<dyn ExecutionPlan>,
-        limit: Option<usize>,
+        schema: SchemaRef,
+        inner: BoxStream<'static, Result<RecordBatch, DataFusionError>>,
+        meter: Meter,
         files: usize,
         started: Instant,
     ) -> Self {
-        let schema = inner.schema();
-        Self { inner: Some(inner), plan, schema, left: limit, rows: 0, files, started, took: None }
+        Self { inner: Some(inner), meter, schema, left: None, rows: 0, files, started, took: None }
+    }
+
+    /// Ends after so many rows.
+    pub(crate) const fn limited(mut self, rows: Option<usize>) -> Self {
+        self.left = rows;
+        self
     }
 
     /// The columns of every batch.
@@ -62,13 +97,8 @@ impl RowStream {
     /// What the answer took so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats {
-            files: self.files,
-            took: self.took.unwrap_or_else(|| self.started.elapsed()),
-            ..Stats::default()
-        };
-        add_metrics(self.plan.as_ref(), &mut stats);
-        stats
+        let took = self.took.unwrap_or_else(|| self.started.elapsed());
+        Stats { files: self.files, took, ..self.meter.total() }
     }
 
     /// All the batches that are left.

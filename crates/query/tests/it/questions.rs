@@ -69,6 +69,46 @@ async fn rows_come_in_order_of_time_from_memory_and_files() {
     assert_eq!(found(&engine, Search { order: Order::OldestFirst, ..search }).await, oldest);
 }
 
+/// A long answer is sorted in slices of time; nobody can tell where they join.
+#[tokio::test]
+async fn a_long_answer_is_in_order_across_its_slices() {
+    let lake = Lake::new();
+    let mut want = Vec::new();
+    let mut seed = 1_u64;
+    for seq in 0..12 {
+        let times: Vec<i64> = (0..100)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Most batches follow one another, with equal times at the joints; one is late by far.
+                let start = if seq == 7 { 0 } else { seq * 90 };
+                start + (seed >> 40) as i64 % 100
+            })
+            .collect();
+        want.extend(times.iter().enumerate().map(|(row, time)| (*time, seq, row as i64)));
+        match seq % 3 {
+            0 => lake.add_hot(Kind::Events, at(seq, &times)),
+            1 => lake.add_file(Kind::Events, &at(seq, &times)),
+            _ => {
+                let mut file = lake.write(Kind::Events, &at(seq, &times));
+                (file.rows, file.time) = (None, None);
+                lake.change(Kind::Events, |view| view.files.push(file));
+            }
+        }
+    }
+    want.sort_unstable();
+    let oldest: Vec<_> = want.iter().map(|(_, seq, row)| (*seq, *row)).collect();
+    let newest: Vec<_> = oldest.iter().rev().copied().collect();
+    for sort_rows in [1, 30, 1000] {
+        let limits = Limits { sort_rows, ..Limits::default() };
+        let engine = Engine::new(Arc::clone(&lake) as _, &limits).unwrap();
+        let all = Filter::all();
+        let search = Search::new(Kind::Events, &all);
+        assert_eq!(found(&engine, search.clone()).await, newest, "{sort_rows}");
+        let search = Search { order: Order::OldestFirst, ..search };
+        assert_eq!(found(&engine, search).await, oldest, "{sort_rows}");
+    }
+}
+
 #[tokio::test]
 async fn a_window_holds_its_start_and_not_its_end() {
     let lake = Lake::new();
