@@ -1,6 +1,6 @@
 //! What a machine must have besides the Rust toolchain: installed as root, otherwise said exactly.
 
-use crate::shell::{Step, step};
+use crate::shell::{self, Step, step};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -70,8 +70,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
         return Ok(());
     }
     let list = missing.join(" ");
-    let root = Step::new("sh").args(&["-c", "test \"$(id -u)\" = 0"]).succeeds();
-    if !root || !Path::new("/usr/bin/apt-get").exists() {
+    if !shell::is_root() || !Path::new("/usr/bin/apt-get").exists() {
         bail!("missing: {list}\nType: sudo apt-get install {list}");
     }
     step(&format!("installing {list}"));

@@ -12,6 +12,11 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| ".".into(), Path::to_path_buf)
 }
 
+/// Whether this is root.
+pub(crate) fn is_root() -> bool {
+    Step::new("sh").args(&["-c", "test \"$(id -u)\" = 0"]).succeeds()
+}
+
 /// Says what comes now.
 pub(crate) fn step(text: &str) {
     eprintln!("== {text}");

@@ -31,7 +31,8 @@ pub const EXIT_CODE: i32 = 2;
 
 /// Variables `PREFIX` + one of these are for the command line; they are a setting only where the
 /// configuration has a key of that name, and no mistake where it has none.
-pub const NOT_SETTINGS: &[&str] = &["server", "ca", "token_file", "color", "log", "soak", "config", "dir"];
+pub const NOT_SETTINGS: &[&str] =
+    &["server", "ca", "token_file", "color", "log", "soak", "config", "dir", "join_token", "require_netns"];
 
 /// One text with the name that errors call it by, which is its path.
 #[derive(Clone, Debug)]

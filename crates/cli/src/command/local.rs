@@ -24,7 +24,8 @@ pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failu
         .build()
         .context("cannot start the asynchronous runtime")?;
     runtime.block_on(bartizan_server::run(args.config, dir)).map_err(|error| {
-        let wrong_settings = error.chain().any(|e| e.is::<bartizan_config::ConfigError>());
+        let wrong_settings =
+            error.is::<bartizan_config::ConfigError>() || error.is::<bartizan_server::SettingsError>();
         if wrong_settings { Failure::Usage(format!("{error:#}")) } else { Failure::Error(error) }
     })
 }
