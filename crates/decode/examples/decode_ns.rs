@@ -18,17 +18,17 @@ use std::time::Instant;
 
 const MESSAGES: usize = 4096;
 const ROWS: usize = 16_384;
-const ROUNDS: usize = 200;
 
 fn main() {
+    let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(200);
     let datagrams = datagrams();
     let bytes: usize = datagrams.iter().map(Vec::len).sum();
     println!("{MESSAGES} messages, {} bytes each", bytes / MESSAGES);
-    println!("walk {:.1} ns/packet", median(|| walk(&datagrams), MESSAGES));
+    println!("walk {:.1} ns/packet", median(rounds, || walk(&datagrams), MESSAGES));
     let mut names = InterfaceNames::new();
     names.set(2, "eth0");
     let mut columns = EventColumns::new(ROWS);
-    println!("columns {:.1} ns/packet", median(|| decode(&datagrams, &mut columns, &names), ROWS));
+    println!("columns {:.1} ns/packet", median(rounds, || decode(&datagrams, &mut columns, &names), ROWS));
 }
 
 /// The messages, 20 to a datagram, as the kernel's queue threshold makes them.
@@ -91,9 +91,9 @@ fn decode(datagrams: &[Vec<u8>], columns: &mut EventColumns, names: &InterfaceNa
     }
 }
 
-/// The median over the rounds of nanoseconds per packet.
-fn median(mut round: impl FnMut(), packets: usize) -> f64 {
-    let mut times: Vec<f64> = (0..ROUNDS)
+/// The median over the rounds (200 or the first argument) of nanoseconds per packet.
+fn median(rounds: usize, mut round: impl FnMut(), packets: usize) -> f64 {
+    let mut times: Vec<f64> = (0..rounds)
         .map(|_| {
             let start = Instant::now();
             round();
@@ -101,5 +101,5 @@ fn median(mut round: impl FnMut(), packets: usize) -> f64 {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    times[ROUNDS / 2]
+    times[rounds / 2]
 }

@@ -115,14 +115,14 @@ pub struct NfGen {
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
     input: &'a [u8],
-    offset: usize,
+    total: usize,
 }
 
 impl<'a> Messages<'a> {
     /// Over the bytes of one `recv`.
     #[must_use]
     pub const fn new(datagram: &'a [u8]) -> Self {
-        Self { input: datagram, offset: 0 }
+        Self { input: datagram, total: datagram.len() }
     }
 }
 
@@ -148,11 +148,14 @@ impl<'a> Iterator for Messages<'a> {
         });
         let Some((message, len)) = item else {
             self.input = &[];
-            return Some(Err(Malformed { what: "message", offset: self.offset, left: rest.len() }));
+            return Some(Err(Malformed {
+                what: "message",
+                offset: self.total - rest.len(),
+                left: rest.len(),
+            }));
         };
         let step = padded(len, rest.len());
         self.input = &rest[step..];
-        self.offset += step;
         Some(Ok(message))
     }
 }
@@ -228,14 +231,14 @@ pub fn until_nul(bytes: &[u8]) -> &[u8] {
 #[derive(Clone, Debug)]
 pub struct Attrs<'a> {
     input: &'a [u8],
-    offset: usize,
+    total: usize,
 }
 
 impl<'a> Attrs<'a> {
     /// Over bytes that start at an attribute.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { input: bytes, offset: 0 }
+        Self { input: bytes, total: bytes.len() }
     }
 }
 
@@ -261,21 +264,25 @@ impl<'a> Iterator for Attrs<'a> {
         });
         let Some((attr, len)) = item else {
             self.input = &[];
-            return Some(Err(Malformed { what: "attribute", offset: self.offset, left: rest.len() }));
+            return Some(Err(Malformed {
+                what: "attribute",
+                offset: self.total - rest.len(),
+                left: rest.len(),
+            }));
         };
         let step = padded(len, rest.len());
         self.input = &rest[step..];
-        self.offset += step;
         Some(Ok(attr))
     }
 }
 
 impl std::iter::FusedIterator for Attrs<'_> {}
 
-/// `len`, which lies inside an input of `max` bytes, rounded up to 4 but not past the input.
+/// `len`, which lies inside an input of `max` bytes, rounded up to 4 but not past the input. No slice is
+/// longer than `isize::MAX` bytes, so that the sum does not overflow.
 #[inline]
 fn padded(len: usize, max: usize) -> usize {
-    len.checked_next_multiple_of(4).map_or(max, |n| n.min(max))
+    ((len + 3) & !3).min(max)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! It does not resolve interface numbers, and does not read the conntrack attributes inside `CT`.
 
-use crate::netlink::{Malformed, Message, NfGen, until_nul};
+use crate::netlink::{Malformed, Message, NfGen};
 use crate::packet::{self, Headers};
 use bartizan_model::Micros;
 
@@ -78,7 +78,7 @@ pub struct NflogPacket<'a> {
     pub vlan_tci: Option<u16>,
     /// `PAYLOAD`: the captured packet.
     pub payload: Option<&'a [u8]>,
-    /// `PREFIX`, up to its NUL.
+    /// `PREFIX` as it was sent, with its NUL: [`until_nul`](crate::netlink::until_nul) gives the text.
     pub prefix: Option<&'a [u8]>,
     /// `UID` of the local socket.
     pub uid: Option<u32>,
@@ -111,6 +111,7 @@ pub struct Link {
 
 impl<'a> NflogPacket<'a> {
     /// The packet of a netlink message; `None` when the message is something else.
+    #[inline(always)]
     pub fn from_message(message: &Message<'a>) -> Option<Result<Self, NoHeader>> {
         (message.kind == NFULNL_MSG_PACKET).then(|| Self::parse(message))
     }
@@ -119,7 +120,7 @@ impl<'a> NflogPacket<'a> {
     ///
     /// # Errors
     /// When the payload is too short for an `nfgenmsg`.
-    #[inline]
+    #[inline(always)]
     pub fn parse(message: &Message<'a>) -> Result<Self, NoHeader> {
         let Some((NfGen { family, res_id, .. }, attrs)) = message.nfgen() else {
             return Err(NoHeader { len: message.payload.len() });
@@ -148,7 +149,7 @@ impl<'a> NflogPacket<'a> {
                 7 => p.phys_out_dev = attr.be32(),
                 8 => p.hw_addr = hw_addr(attr.payload),
                 9 => p.payload = Some(attr.payload),
-                10 => p.prefix = Some(until_nul(attr.payload)),
+                10 => p.prefix = Some(attr.payload),
                 11 => p.uid = attr.be32(),
                 12 => p.seq = attr.be32(),
                 13 => p.seq_global = attr.be32(),
@@ -179,7 +180,7 @@ impl<'a> NflogPacket<'a> {
     /// The payload starts at the network header, with two exceptions: a second VLAN tag stays in front of it
     /// (the kernel takes off one), and on the netdev egress hook it starts at the Ethernet header.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn decode(&self) -> (Link, Headers) {
         let payload = self.payload.unwrap_or_default();
         let mut link = self.link();
@@ -192,7 +193,7 @@ impl<'a> NflogPacket<'a> {
         (link, headers)
     }
 
-    #[inline]
+    #[inline(always)]
     fn link(&self) -> Link {
         let mut link = Link {
             ether_type: self.hw_protocol.filter(|t| *t >= SMALLEST_ETHER_TYPE),
@@ -241,7 +242,7 @@ impl<'a> NflogPacket<'a> {
 }
 
 impl Link {
-    #[inline]
+    #[inline(always)]
     fn add_frame(&mut self, frame: &packet::Frame<'_>) {
         self.mac_src = frame.src;
         self.mac_dst = frame.dst;

@@ -1,4 +1,6 @@
-use super::{Column, Sparse};
+use super::values::Values;
+use super::{Column, Presence};
+use crate::netlink::until_nul;
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
@@ -7,6 +9,8 @@ use std::sync::Arc;
 
 /// Slots of the table in front of the hash map; a power of two.
 const SLOTS: usize = 64;
+/// Stands in an unused slot; what names a text is a smaller number.
+const NO_NUMBER: u64 = u64::MAX;
 
 /// The values of a dictionary column, in the order in which they first came.
 #[derive(Debug, Default)]
@@ -43,9 +47,9 @@ fn count(n: usize) -> i32 {
     i32::try_from(n).expect("the row limit times the longest value is under 2^31")
 }
 
-fn array(keys: &mut Sparse<i32>, values: ArrayRef, rows: usize) -> ArrayRef {
-    let (keys, nulls) = keys.take(rows);
-    let keys = PrimitiveArray::<Int32Type>::new(ScalarBuffer::from(keys), nulls);
+fn array(keys: &mut Values<i32>, values: ArrayRef, presence: &Presence<'_>) -> ArrayRef {
+    let (keys, nulls) = keys.take(presence);
+    let keys = PrimitiveArray::<Int32Type>::new(ScalarBuffer::new(keys, 0, presence.rows()), nulls);
     Arc::new(DictionaryArray::new(keys, values))
 }
 
@@ -54,7 +58,7 @@ fn array(keys: &mut Sparse<i32>, values: ArrayRef, rows: usize) -> ArrayRef {
 /// In front of the map, which resists chosen keys and is slow, stands a table of one slot per hash.
 #[derive(Debug)]
 pub(super) struct Named {
-    keys: Sparse<i32>,
+    keys: Values<i32>,
     dictionary: Dictionary,
     slots: [(u64, i32); SLOTS],
     map: HashMap<u64, i32>,
@@ -63,25 +67,26 @@ pub(super) struct Named {
 impl Default for Named {
     fn default() -> Self {
         Self {
-            keys: Sparse::default(),
+            keys: Values::default(),
             dictionary: Dictionary::default(),
-            slots: [(0, -1); SLOTS],
+            slots: [(NO_NUMBER, 0); SLOTS],
             map: HashMap::new(),
         }
     }
 }
 
 impl Named {
-    /// Writes the text of a number into a row.
+    /// Writes the text of a number under 2^63 into a row.
     #[inline]
-    pub(super) fn push(&mut self, row: usize, number: u64, write: impl FnOnce(&mut String)) {
+    pub(super) fn put(&mut self, row: usize, number: u64, write: impl FnOnce(&mut String)) {
         let slot = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % SLOTS;
         let (known, key) = self.slots[slot];
-        let key = if known == number && key >= 0 { key } else { self.look_up(slot, number, write) };
-        self.keys.push(row, key);
+        let key = if known == number { key } else { self.look_up(slot, number, write) };
+        self.keys.put(row, key);
     }
 
     #[cold]
+    #[inline(never)]
     fn look_up(&mut self, slot: usize, number: u64, write: impl FnOnce(&mut String)) -> i32 {
         let dictionary = &mut self.dictionary;
         let key = *self.map.entry(number).or_insert_with(|| dictionary.add(write));
@@ -91,34 +96,34 @@ impl Named {
 
     /// Forgets which number has which text, so that the next row of each number is written anew.
     pub(super) fn forget_names(&mut self) {
-        self.slots = [(0, -1); SLOTS];
+        self.slots = [(NO_NUMBER, 0); SLOTS];
         self.map.clear();
-    }
-
-    /// The same text in every row.
-    pub(super) fn repeated(text: &str, rows: usize) -> ArrayRef {
-        let keys = PrimitiveArray::<Int32Type>::from_value(0, rows);
-        Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(vec![text]))))
     }
 }
 
+/// The same text in every row.
+pub(super) fn repeated(text: &str, rows: usize) -> ArrayRef {
+    let keys = PrimitiveArray::<Int32Type>::from_value(0, rows);
+    Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(vec![text]))))
+}
+
 impl Column for Named {
-    fn is_used(&self) -> bool {
-        self.keys.is_written()
+    fn row_bytes(&self) -> usize {
+        size_of::<i32>()
     }
-    fn bytes(&self) -> usize {
-        self.keys.size() + self.dictionary.bytes()
+    fn other_bytes(&self) -> usize {
+        self.dictionary.bytes()
     }
-    fn finish(&mut self, rows: usize) -> ArrayRef {
+    fn finish(&mut self, presence: &Presence<'_>) -> ArrayRef {
         self.forget_names();
-        array(&mut self.keys, self.dictionary.finish(), rows)
+        array(&mut self.keys, self.dictionary.finish(), presence)
     }
 }
 
 /// A column of texts that come as bytes; what is not UTF-8 in them is replaced.
 #[derive(Debug)]
 pub(super) struct Text {
-    keys: Sparse<i32>,
+    keys: Values<i32>,
     dictionary: Dictionary,
     /// The bytes of each value as they came.
     raw: Vec<Box<[u8]>>,
@@ -129,7 +134,7 @@ pub(super) struct Text {
 impl Default for Text {
     fn default() -> Self {
         Self {
-            keys: Sparse::default(),
+            keys: Values::default(),
             dictionary: Dictionary::default(),
             raw: Vec::new(),
             slots: [-1; SLOTS],
@@ -139,22 +144,24 @@ impl Default for Text {
 }
 
 impl Text {
-    /// Writes bytes into a row.
+    /// Writes the bytes before the first NUL, or all, into a row.
     #[inline]
-    pub(super) fn push(&mut self, row: usize, bytes: &[u8]) {
+    pub(super) fn put(&mut self, row: usize, bytes: &[u8]) {
         let slot = slot_of(bytes);
         let key = self.slots[slot];
         let same = usize::try_from(key).is_ok_and(|i| self.raw.get(i).is_some_and(|raw| **raw == *bytes));
         let key = if same { key } else { self.look_up(slot, bytes) };
-        self.keys.push(row, key);
+        self.keys.put(row, key);
     }
 
     #[cold]
+    #[inline(never)]
     fn look_up(&mut self, slot: usize, bytes: &[u8]) -> i32 {
         let key = match self.map.get(bytes) {
             Some(key) => *key,
             None => {
-                let key = self.dictionary.add(|text| text.push_str(&String::from_utf8_lossy(bytes)));
+                let key =
+                    self.dictionary.add(|text| text.push_str(&String::from_utf8_lossy(until_nul(bytes))));
                 self.raw.push(bytes.into());
                 self.map.insert(bytes.into(), key);
                 key
@@ -176,16 +183,16 @@ fn slot_of(bytes: &[u8]) -> usize {
 }
 
 impl Column for Text {
-    fn is_used(&self) -> bool {
-        self.keys.is_written()
+    fn row_bytes(&self) -> usize {
+        size_of::<i32>()
     }
-    fn bytes(&self) -> usize {
-        self.keys.size() + self.dictionary.bytes()
+    fn other_bytes(&self) -> usize {
+        self.dictionary.bytes()
     }
-    fn finish(&mut self, rows: usize) -> ArrayRef {
+    fn finish(&mut self, presence: &Presence<'_>) -> ArrayRef {
         self.slots = [-1; SLOTS];
         self.map.clear();
         self.raw.clear();
-        array(&mut self.keys, self.dictionary.finish(), rows)
+        array(&mut self.keys, self.dictionary.finish(), presence)
     }
 }

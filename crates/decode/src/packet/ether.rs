@@ -23,15 +23,22 @@ pub struct Frame<'a> {
 #[must_use]
 #[inline]
 pub fn ethernet(bytes: &[u8]) -> Frame<'_> {
-    let mut frame = Frame {
+    if let Some((h, payload)) = bytes.split_first_chunk::<14>() {
+        let ether_type = u16::from_be_bytes([h[12], h[13]]);
+        let (vlan, ether_type, payload) = vlan_tags(ether_type, payload);
+        return Frame {
+            dst: Some([h[0], h[1], h[2], h[3], h[4], h[5]]),
+            src: Some([h[6], h[7], h[8], h[9], h[10], h[11]]),
+            ether_type,
+            vlan,
+            payload,
+        };
+    }
+    Frame {
         dst: bytes.first_chunk().copied(),
         src: bytes.get(6..).and_then(|b| b.first_chunk()).copied(),
         ..Frame::default()
-    };
-    if let Some(ether_type) = be16(bytes, 12) {
-        (frame.vlan, frame.ether_type, frame.payload) = vlan_tags(ether_type, &bytes[14..]);
     }
-    frame
 }
 
 /// Whether an EtherType is that of a VLAN tag: 802.1Q, 802.1ad, or the older 0x9100 of stacked tags.

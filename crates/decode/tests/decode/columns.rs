@@ -6,7 +6,7 @@ use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondTy
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bartizan_decode::columns::{EventColumns, Full, InterfaceNames, MAX_PREFIX};
-use bartizan_decode::netlink::Messages;
+use bartizan_decode::netlink::{Messages, until_nul};
 use bartizan_decode::nflog::NflogPacket;
 use bartizan_decode::packet::Upper;
 use bartizan_model::{Kind, Micros, addr_to_ip};
@@ -72,7 +72,8 @@ fn model(p: &NflogPacket<'_>, received: Micros, names: &InterfaceNames, netns: &
     set("source", Some("nflog".into()));
     set("packets", Some("1".into()));
     set("netns", Some(netns.to_owned()).filter(|n| !n.is_empty()));
-    let prefix = p.prefix.map(|b| String::from_utf8_lossy(&b[..b.len().min(MAX_PREFIX)]).into_owned());
+    let prefix =
+        p.prefix.map(|b| String::from_utf8_lossy(until_nul(&b[..b.len().min(MAX_PREFIX)])).into_owned());
     set("prefix", prefix.filter(|p| !p.is_empty()));
     let family = match p.family {
         1 => "inet",

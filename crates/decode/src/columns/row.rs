@@ -1,0 +1,221 @@
+use super::words::{ct_word, family_word, hook_word};
+use super::{At, Columns, InterfaceNames, MAX_PREFIX};
+use crate::nflog::{Link, NflogPacket};
+use crate::packet::{Headers, Icmp, Ports, Tcp, Upper};
+use bartizan_model::Micros;
+use std::fmt::Write as _;
+
+/// One row while it is written: which columns it has.
+pub(super) struct Row<'a> {
+    columns: &'a mut Columns,
+    row: usize,
+    present: u64,
+}
+
+/// Writes a column of the row and marks it as present.
+macro_rules! put {
+    ($row:ident, $column:ident $(, $value:expr)+) => {{
+        $row.columns.$column.put($row.row $(, $value)+);
+        $row.present |= 1 << At::$column as u32;
+    }};
+}
+
+impl<'a> Row<'a> {
+    #[inline]
+    pub(super) const fn new(columns: &'a mut Columns, row: usize) -> Self {
+        Self { columns, row, present: 0 }
+    }
+
+    /// A bit for each column that was written.
+    #[inline]
+    pub(super) const fn present(&self) -> u64 {
+        self.present
+    }
+
+    #[inline]
+    pub(super) fn time(&mut self, time: Micros) {
+        put!(self, time, time.0);
+    }
+
+    pub(super) fn netns(&mut self, name: &str) {
+        put!(self, netns, name.as_bytes());
+    }
+
+    #[inline]
+    pub(super) fn meta(&mut self, p: &NflogPacket<'_>) {
+        put!(self, family, u64::from(p.family), |text| text.push_str(family_word(p.family)));
+        if let Some(hook) = p.hook
+            && let Some(word) = hook_word(p.family, hook)
+        {
+            put!(self, hook, u64::from(p.family) << 8 | u64::from(hook), |text| text.push_str(word));
+        }
+        if let Some(prefix) = p.prefix
+            && prefix.first().is_some_and(|b| *b != 0)
+        {
+            put!(self, prefix, &prefix[..prefix.len().min(MAX_PREFIX)]);
+        }
+        if let Some(mark) = p.mark
+            && mark != 0
+        {
+            put!(self, mark, i64::from(mark));
+        }
+        if let Some(uid) = p.uid {
+            put!(self, uid, i64::from(uid));
+        }
+        if let Some(gid) = p.gid {
+            put!(self, gid, i64::from(gid));
+        }
+        if let Some(info) = p.ct_info
+            && let Some(word) = ct_word(info)
+        {
+            put!(self, ct_state, u64::from(info), |text| text.push_str(word));
+        }
+    }
+
+    #[inline]
+    pub(super) fn interfaces(
+        &mut self,
+        p: &NflogPacket<'_>,
+        names: &InterfaceNames,
+        unknown: &mut Option<u32>,
+    ) {
+        let mut name = |index: u32, text: &mut String| match names.name(index) {
+            Some(name) => text.push_str(name),
+            None => {
+                *unknown = Some(index);
+                let _ = write!(text, "{index}");
+            }
+        };
+        if let Some(index) = p.in_dev {
+            put!(self, in_if, u64::from(index), |text| name(index, text));
+        }
+        if let Some(index) = p.out_dev {
+            put!(self, out_if, u64::from(index), |text| name(index, text));
+        }
+        if let Some(index) = p.phys_in_dev {
+            put!(self, phys_in, u64::from(index), |text| name(index, text));
+        }
+        if let Some(index) = p.phys_out_dev {
+            put!(self, phys_out, u64::from(index), |text| name(index, text));
+        }
+    }
+
+    #[inline]
+    pub(super) fn link(&mut self, link: &Link) {
+        if let Some(mac) = link.mac_src {
+            put!(self, mac_src, mac_number(mac), |text| write_mac(text, mac));
+        }
+        if let Some(mac) = link.mac_dst {
+            put!(self, mac_dst, mac_number(mac), |text| write_mac(text, mac));
+        }
+        if let Some(ether_type) = link.ether_type {
+            put!(self, ether_type, i32::from(ether_type));
+        }
+        if let Some(vlan) = link.vlan {
+            put!(self, vlan, i32::from(vlan));
+        }
+    }
+
+    #[inline]
+    pub(super) fn headers(&mut self, h: &Headers) {
+        if let Some(src) = h.src {
+            put!(self, src, i128::from_ne_bytes(src));
+        }
+        if let Some(dst) = h.dst {
+            put!(self, dst, i128::from_ne_bytes(dst));
+        }
+        if let Some(proto) = h.proto {
+            put!(self, proto, i16::from(proto));
+        }
+        // at most 40 + 65535
+        if let Some(length) = h.length {
+            put!(self, length, length.cast_signed());
+        }
+        if let Some(tos) = h.tos {
+            put!(self, tos, i16::from(tos));
+        }
+        if let Some(ttl) = h.ttl {
+            put!(self, ttl, i16::from(ttl));
+        }
+        if let Some(id) = h.id {
+            put!(self, ip_id, i64::from(id));
+        }
+        if h.frag != 0 {
+            put!(self, frag, i32::from(h.frag));
+        }
+        match &h.upper {
+            Upper::None => {}
+            Upper::Ports(ports) => self.ports(*ports),
+            Upper::Tcp(tcp) => self.tcp(tcp),
+            Upper::Icmp(icmp) => self.icmp(icmp),
+            // an operation over 32767 was never assigned, and the column has no room for it
+            Upper::Arp(operation) => {
+                if let Ok(operation) = i16::try_from(*operation) {
+                    put!(self, icmp_type, operation);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn ports(&mut self, ports: Ports) {
+        if let Some(port) = ports.source {
+            put!(self, sport, i32::from(port));
+        }
+        if let Some(port) = ports.destination {
+            put!(self, dport, i32::from(port));
+        }
+    }
+
+    #[inline]
+    fn tcp(&mut self, tcp: &Tcp) {
+        self.ports(tcp.ports);
+        if let Some(seq) = tcp.seq {
+            put!(self, tcp_seq, i64::from(seq));
+        }
+        if let Some(ack) = tcp.ack {
+            put!(self, tcp_ack, i64::from(ack));
+        }
+        // 9 bits
+        if let Some(flags) = tcp.flags {
+            put!(self, tcp_flags, flags.cast_signed());
+        }
+        if let Some(window) = tcp.window {
+            put!(self, tcp_window, i32::from(window));
+        }
+    }
+
+    fn icmp(&mut self, icmp: &Icmp) {
+        if let Some(kind) = icmp.kind {
+            put!(self, icmp_type, i16::from(kind));
+        }
+        if let Some(code) = icmp.code {
+            put!(self, icmp_code, i16::from(code));
+        }
+        let Some(quoted) = &icmp.quoted else { return };
+        if let Some(proto) = quoted.proto {
+            put!(self, inner_proto, i16::from(proto));
+        }
+        if let Some(src) = quoted.src {
+            put!(self, inner_src, i128::from_ne_bytes(src));
+        }
+        if let Some(dst) = quoted.dst {
+            put!(self, inner_dst, i128::from_ne_bytes(dst));
+        }
+        if let Some(port) = quoted.ports.source {
+            put!(self, inner_sport, i32::from(port));
+        }
+        if let Some(port) = quoted.ports.destination {
+            put!(self, inner_dport, i32::from(port));
+        }
+    }
+}
+
+#[inline]
+fn mac_number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+fn write_mac(text: &mut String, [a, b, c, d, e, f]: [u8; 6]) {
+    let _ = write!(text, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+}
