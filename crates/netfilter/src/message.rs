@@ -44,6 +44,13 @@ impl Request {
         self
     }
 
+    /// Adds a text with its NUL. Names in nf_tables are at most 255 bytes.
+    pub(crate) fn c_str(self, kind: u16, text: &str) -> Self {
+        let mut bytes = text.as_bytes()[..text.len().min(4096)].to_vec();
+        bytes.push(0);
+        self.attr(kind, &bytes)
+    }
+
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let len = u32::try_from(self.bytes.len()).expect("requests are short");
         self.bytes[..4].copy_from_slice(&len.to_ne_bytes());

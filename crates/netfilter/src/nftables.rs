@@ -1,11 +1,16 @@
 //! nf_tables: the rules that log, with their counters, and the generation of the ruleset.
 //!
-//! Everything is asked with dumps, which read and change nothing. A dump of the kernel is not one moment: a
-//! change of the ruleset during a dump is flagged (`NLM_F_DUMP_INTR`) or seen in the generation, and the dump
-//! is asked for again. Counters go on counting meanwhile; each is right at the moment when its rule was read.
+//! A dump of the kernel is not one moment: a change of the ruleset during a dump is flagged (`NLM_F_DUMP_INTR`)
+//! or seen in the generation, and the dump is asked for again. Counters go on counting meanwhile; each is right
+//! at the moment when its rule was read.
 //!
-//! The whole ruleset is dumped, because the kernel selects by table and chain only: about 1 MB and a few
-//! milliseconds for 10,000 rules.
+//! One change is neither flagged nor seen: the kernel raises the generation before it takes the old rules out
+//! of their lists, and a dump that runs just then skips some. So a dump starts behind a barrier: an empty
+//! transaction, which changes nothing (no generation, no notice to `nft monitor`) and waits until a running
+//! one has ended.
+//!
+//! The first reading dumps the whole ruleset, about 10 ms of CPU for 1,000 rules. While the generation stays
+//! what it was, later readings ask for the log rules alone, one by one.
 
 use crate::{
     NetfilterError,
@@ -21,16 +26,23 @@ use std::{
 };
 
 const NFNL_SUBSYS_NFTABLES: u8 = 10;
+const NFNL_MSG_BATCH_BEGIN: u8 = 16;
+const NFNL_MSG_BATCH_END: u8 = 17;
 const NFT_MSG_NEWTABLE: u8 = 0;
 const NFT_MSG_GETTABLE: u8 = 1;
 const NFT_MSG_NEWRULE: u8 = 6;
 const NFT_MSG_GETRULE: u8 = 7;
 const NFT_MSG_NEWGEN: u8 = 15;
 const NFT_MSG_GETGEN: u8 = 16;
+const NFTA_RULE_TABLE: u16 = 1;
+const NFTA_RULE_CHAIN: u16 = 2;
+const NFTA_RULE_HANDLE: u16 = 3;
 const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_HANDLE: u16 = 4;
 const NFTA_GEN_ID: u16 = 1;
 
+/// With more log rules than that the whole ruleset is asked for each time.
+const MAX_KNOWN: usize = 256;
 const ATTEMPTS: u32 = 20;
 /// The kernel fills dumps in parts of at most 32 KiB (`NLMSG_GOODSIZE`) or what the reader last offered.
 const PART: usize = 64 * 1024;
@@ -39,12 +51,38 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// A ruleset with more log rules than that is cut; the agent's memory is bounded.
 const MAX_RULES: usize = 100_000;
 
+/// What can be asked.
+#[derive(Clone, Copy)]
+struct Question {
+    message: u8,
+    flags: u16,
+    name: &'static str,
+}
+
+const GET_GENERATION: Question =
+    Question { message: NFT_MSG_GETGEN, flags: NLM_F_ACK, name: "read the generation of nf_tables" };
+const GET_TABLES: Question =
+    Question { message: NFT_MSG_GETTABLE, flags: NLM_F_DUMP, name: "read the tables of nf_tables" };
+const GET_RULES: Question =
+    Question { message: NFT_MSG_GETRULE, flags: NLM_F_DUMP, name: "read the rules of nf_tables" };
+
+const GET_RULE: Question =
+    Question { message: NFT_MSG_GETRULE, flags: NLM_F_ACK, name: "read a rule of nf_tables" };
+
 /// A socket for asking nf_tables, bound to the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Nftables {
     fd: OwnedFd,
     seq: u32,
     buf: Vec<u8>,
+    known: Option<Known>,
+}
+
+/// The log rules of a generation.
+#[derive(Debug)]
+struct Known {
+    generation: u32,
+    rules: Vec<LogRule>,
 }
 
 /// The rules that log to a group, once. See [`Nftables::log_rules`].
@@ -69,7 +107,7 @@ impl Nftables {
         let fd = sys::netfilter_socket().map_err(|e| NetfilterError::from_io(OPERATION, e))?;
         sys::set_receive_buffer(fd.as_fd(), RECEIVE_BUFFER)
             .map_err(|e| NetfilterError::from_io(OPERATION, e))?;
-        Ok(Self { fd, seq: 0, buf: vec![0; PART] })
+        Ok(Self { fd, seq: 0, buf: vec![0; PART], known: None })
     }
 
     /// The rules of every family that log to a group, with their counters. Empty where nf_tables is not loaded.
@@ -78,34 +116,88 @@ impl Nftables {
     /// [`NetfilterError::NotPermitted`] without `CAP_NET_ADMIN`; [`NetfilterError::KeepsChanging`] when the
     /// ruleset changes faster than it can be read.
     pub fn log_rules(&mut self) -> Result<Vec<LogRule>, NetfilterError> {
-        const OPERATION: &str = "read the rules of nf_tables";
         for _ in 0..ATTEMPTS {
-            let Some(before) = self.generation()? else { return Ok(Vec::new()) };
-            let mut tables = BTreeMap::new();
-            let complete = self.dump(NFT_MSG_GETTABLE, "read the tables of nf_tables", |message| {
-                if let Some((family, name, handle)) = table(message) {
-                    tables.insert((family, name), handle);
+            let Some(generation) = self.generation()? else { return Ok(Vec::new()) };
+            let known = self.known.take().filter(|k| k.generation == generation);
+            let (generation, rules) = match known {
+                Some(known) => (Some(generation), self.some_rules(&known.rules)?),
+                None => {
+                    self.barrier()?;
+                    (self.generation()?, self.all_rules()?)
                 }
-            })?;
-            if !complete {
-                continue;
-            }
-            let mut rules = Vec::new();
-            let complete = self.dump(NFT_MSG_GETRULE, OPERATION, |message| {
-                if message.subtype() == NFT_MSG_NEWRULE && rules.len() < MAX_RULES {
-                    rules.extend(bartizan_ruleset::log_rules(message));
+            };
+            let (Some(generation), Some(rules)) = (generation, rules) else { continue };
+            if self.generation()? == Some(generation) {
+                if rules.len() <= MAX_KNOWN {
+                    self.known = Some(Known { generation, rules: rules.clone() });
                 }
-            })?;
-            if !complete || self.generation()? != Some(before) {
-                continue;
+                return Ok(rules);
             }
-            for rule in &mut rules {
-                let handle = tables.get(&(rule.family.0, rule.table.clone()));
-                rule.table_handle = handle.copied().unwrap_or(0);
-            }
-            return Ok(rules);
         }
         Err(NetfilterError::KeepsChanging { attempts: ATTEMPTS })
+    }
+
+    /// Waits until a change that is being made is made. See the module's text.
+    fn barrier(&mut self) -> Result<(), NetfilterError> {
+        self.seq = self.seq.wrapping_add(1);
+        let resource = u16::from(NFNL_SUBSYS_NFTABLES);
+        let part = |message| Request::new(0, message, 0, self.seq, 0, resource).finish();
+        let batch = [part(NFNL_MSG_BATCH_BEGIN), part(NFNL_MSG_BATCH_END)].concat();
+        // It is carried out inside `send`. A refusal comes as a message that nobody waits for: the dump behind
+        // it is refused as well.
+        sys::send_to_kernel(self.fd.as_fd(), &batch).map_err(|e| NetfilterError::from_io(GET_RULES.name, e))
+    }
+
+    /// Dumps tables and rules; `None` when that was interrupted by a change.
+    fn all_rules(&mut self) -> Result<Option<Vec<LogRule>>, NetfilterError> {
+        let mut tables = BTreeMap::new();
+        let whole = self.ask(GET_TABLES, None, |message| {
+            if let Some((family, name, handle)) = table(message) {
+                tables.insert((family, name), handle);
+            }
+        })?;
+        if !whole {
+            return Ok(None);
+        }
+        let mut rules = Vec::new();
+        let whole = self.ask(GET_RULES, None, |message| {
+            if message.subtype() == NFT_MSG_NEWRULE && rules.len() < MAX_RULES {
+                rules.extend(bartizan_ruleset::log_rules(message));
+            }
+        })?;
+        for rule in &mut rules {
+            let handle = tables.get(&(rule.family.0, rule.table.clone()));
+            rule.table_handle = handle.copied().unwrap_or(0);
+        }
+        Ok(whole.then_some(rules))
+    }
+
+    /// Reads known rules again, one by one; `None` when one is gone.
+    fn some_rules(&mut self, known: &[LogRule]) -> Result<Option<Vec<LogRule>>, NetfilterError> {
+        let mut rules: Vec<LogRule> = Vec::with_capacity(known.len());
+        let place = |rule: &LogRule| (rule.family, rule.table_handle, rule.handle);
+        for rule in known {
+            // A rule that logs to two groups is known twice and comes with both.
+            if rules.last().is_some_and(|last| place(last) == place(rule)) {
+                continue;
+            }
+            let from = rules.len();
+            let asked = self.ask(GET_RULE, Some(rule), |message| {
+                if message.subtype() == NFT_MSG_NEWRULE {
+                    rules.extend(bartizan_ruleset::log_rules(message));
+                }
+            });
+            match asked {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(NetfilterError::Io { source, .. }) if source.raw_os_error() == Some(libc::ENOENT) => {
+                    return Ok(None);
+                }
+                Err(e) => return Err(e),
+            }
+            rules[from..].iter_mut().for_each(|new| new.table_handle = rule.table_handle);
+        }
+        Ok(Some(rules))
     }
 
     /// The generation of the ruleset: another number after each change. It starts again with the namespace.
@@ -114,9 +206,8 @@ impl Nftables {
     /// # Errors
     /// [`NetfilterError::NotPermitted`] without `CAP_NET_ADMIN`.
     pub fn generation(&mut self) -> Result<Option<u32>, NetfilterError> {
-        const OPERATION: &str = "read the generation of nf_tables";
         let mut generation = None;
-        let asked = self.ask(NFT_MSG_GETGEN, NLM_F_ACK, OPERATION, |message| {
+        let asked = self.ask(GET_GENERATION, None, |message| {
             if message.subtype() == NFT_MSG_NEWGEN {
                 let id = message.nfgen().and_then(|(_, attrs)| {
                     attrs.map_while(Result::ok).find(|a| a.kind == NFTA_GEN_ID)?.be32()
@@ -125,7 +216,7 @@ impl Nftables {
             }
         });
         match asked {
-            Ok(_) => generation.map(Some).ok_or(NetfilterError::Malformed { operation: OPERATION }),
+            Ok(_) => generation.map(Some).ok_or(NetfilterError::Malformed { operation: GET_GENERATION.name }),
             // What nfnetlink says of a subsystem that is not there.
             Err(NetfilterError::Io { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => Ok(None),
             Err(NetfilterError::NotSupported { .. }) => Ok(None),
@@ -133,27 +224,27 @@ impl Nftables {
         }
     }
 
-    /// Asks for a dump; false when it was interrupted by a change or lost a part, and is to be asked again.
-    fn dump(
-        &mut self,
-        message: u8,
-        operation: &'static str,
-        each: impl FnMut(&Message<'_>),
-    ) -> Result<bool, NetfilterError> {
-        self.ask(message, NLM_F_DUMP, operation, each)
-    }
-
-    /// Sends a request and reads until its acknowledgement or the end of the dump.
+    /// Sends a request and reads until its acknowledgement or the end of the dump; false when the dump was
+    /// interrupted by a change or lost a part, and is to be asked again.
     fn ask(
         &mut self,
-        message: u8,
-        flags: u16,
-        operation: &'static str,
+        question: Question,
+        rule: Option<&LogRule>,
         mut each: impl FnMut(&Message<'_>),
     ) -> Result<bool, NetfilterError> {
+        let operation = question.name;
         self.seq = self.seq.wrapping_add(1);
-        let request = Request::new(NFNL_SUBSYS_NFTABLES, message, flags, self.seq, 0, 0).finish();
-        sys::send_to_kernel(self.fd.as_fd(), &request).map_err(|e| NetfilterError::from_io(operation, e))?;
+        let family = rule.map_or(0, |r| r.family.0);
+        let (message, flags) = (question.message, question.flags);
+        let mut request = Request::new(NFNL_SUBSYS_NFTABLES, message, flags, self.seq, family, 0);
+        if let Some(rule) = rule {
+            request = request
+                .c_str(NFTA_RULE_TABLE, &rule.table)
+                .c_str(NFTA_RULE_CHAIN, &rule.chain)
+                .attr(NFTA_RULE_HANDLE, &rule.handle.to_be_bytes());
+        }
+        sys::send_to_kernel(self.fd.as_fd(), &request.finish())
+            .map_err(|e| NetfilterError::from_io(operation, e))?;
         let mut whole = true;
         let mut deadline = Instant::now() + PATIENCE;
         loop {

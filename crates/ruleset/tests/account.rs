@@ -145,6 +145,9 @@ fn a_rule_that_disappears_leaves_what_was_seen_of_it() {
     a.observe(&[rule(1, 10), rule(2, 10)], Duration::ZERO, false, QUIET);
     a.book(15);
     assert_eq!(at_quiet(&mut a, &[rule(2, 10)]), Balance::Missing(5));
+    // What it counted and logged between its last reading and its end is no excess.
+    a.book(3);
+    assert_eq!(at_quiet(&mut a, &[]), Balance::Even);
 }
 
 #[test]
