@@ -189,6 +189,9 @@ impl<F: Fs> Spool<F> {
     fn start_segment(&mut self) -> Result<(), DiskError> {
         debug_assert!(self.pending.is_empty(), "SP-1: a segment is left only when it is durable");
         let key = SegmentKey { first: self.next_seq, epoch: self.epoch };
+        // Given up even if making the next one fails: that may leave its file behind, and a later life would take
+        // the records before it to end there.
+        self.active = None;
         let active = self.make_segment(key, self.weight, &[])?;
         self.push_segment(key, self.weight, active);
         Ok(())

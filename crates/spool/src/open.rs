@@ -94,6 +94,7 @@ impl<F: Fs> Spool<F> {
             config,
             _lock: lock,
         };
+        spool.order_namesakes();
         spool.find_end(&mut recovery)?;
         if let Err(error) = spool.harden() {
             tracing::warn!(error = %error.source, path = %error.path.display(), op = %error.op, "spool not durable yet");
@@ -112,6 +113,24 @@ impl<F: Fs> Spool<F> {
         Ok((spool, recovery))
     }
 
+    /// Of segments that begin at one number all but one hold no record, because their lives ended before anything
+    /// of them was durable. They go before the one that does, where they are empty stretches.
+    fn order_namesakes(&mut self) {
+        let firsts = self.segments.iter().zip(self.segments.iter().skip(1));
+        let shared: Vec<u64> =
+            { firsts }.filter(|(a, b)| a.key.first == b.key.first).map(|(a, _)| a.key.first).collect();
+        let mut segments: Vec<_> = self.segments.drain(..).collect();
+        segments.sort_by_cached_key(|s| {
+            let first = s.key.first;
+            (
+                first,
+                shared.binary_search(&first).is_ok() && holds_record(&self.fs, &self.config, s),
+                s.key.epoch,
+            )
+        });
+        self.segments = segments.into();
+    }
+
     /// Finds the newest record and what follows from it: the next number, the weight and the note.
     fn find_end(&mut self, recovery: &mut Recovery) -> Result<(), SpoolError> {
         let mut scanned = Vec::new();
@@ -119,13 +138,19 @@ impl<F: Fs> Spool<F> {
             let segment = &self.segments[index];
             let (key, bytes) = (segment.key, segment.bytes);
             let path = self.path(key);
-            let scan = match self.fs.open(&path, Access::Read) {
-                Ok(file) => scan_segment(&file, key, bytes).map_err(DiskError::wrap(Op::Read, &path))?,
+            // What reaches into the next segment was given up when that was begun.
+            let end = self.segments.get(index + 1).map_or(SEQ_LIMIT - 1, |next| next.key.first);
+            let mut scan = match self.fs.open(&path, Access::Read) {
+                Ok(file) => scan_segment(&file, key, bytes, end).map_err(DiskError::wrap(Op::Read, &path))?,
                 Err(e) if e.raw_os_error() == Some(EIO) => Scan::default(),
                 Err(e) => return Err(DiskError::wrap(Op::Open, &path)(e).into()),
             };
             recovery.scanned_bytes += bytes;
             recovery.tail_bytes += bytes.saturating_sub(scan.end);
+            if scan.before.is_none() && scan.last.is_some() {
+                self.durable = key.first - 1;
+                scan.before = self.weight_without_header(index, true)?.or(scan.first_before);
+            }
             self.segments[index].before = scan.before;
             self.segments[index].damaged = scan.damaged;
             let found = scan.last.is_some();
@@ -169,19 +194,29 @@ fn sort_out(entries: Vec<Entry>) -> (VecDeque<Segment>, Quarantine, Recovery) {
             }
         }
     }
-    // Of two that begin at one number the shorter has no record: its life ended before its first sync.
-    segments.sort_by_key(|s| (s.key.first, s.bytes, s.key.epoch));
+    segments.sort_by_key(|s| s.key);
     recovery.segments = segments.len();
     recovery.foreign_names.sort();
     recovery.foreign_names.truncate(FOREIGN_NAMED);
     (segments.into(), quarantine, recovery)
 }
 
+fn holds_record<F: Fs>(fs: &F, config: &Config, segment: &Segment) -> bool {
+    let key = segment.key;
+    let Ok(file) = fs.open(&config.dir.join(key.file_name()), Access::Read) else { return false };
+    let mut window = Window::new(true);
+    let seqs = key.first..SEQ_LIMIT - 1;
+    scan::find_record(&file, &mut window, SEGMENT_HEADER, segment.bytes, key.epoch, &seqs)
+        .is_ok_and(|found| found.is_some())
+}
+
 /// What one segment holds.
 #[derive(Default)]
 struct Scan {
-    /// Cumulative weight before it, from its header or its first record.
+    /// Cumulative weight before it, from its header.
     before: Option<u64>,
+    /// Cumulative weight before its first whole record.
+    first_before: Option<u64>,
     last: Option<Last>,
     /// The stretches that are as they were written.
     whole: Vec<Range<u64>>,
@@ -197,7 +232,7 @@ struct Last {
     note: Vec<u8>,
 }
 
-fn scan_segment(file: &impl FsFile, key: SegmentKey, bytes: u64) -> io::Result<Scan> {
+fn scan_segment(file: &impl FsFile, key: SegmentKey, bytes: u64, end: u64) -> io::Result<Scan> {
     let mut scan = Scan::default();
     let mut window = Window::new(true);
     scan.before = layout::decode_segment_header(window.get(file, 0, SEGMENT_HEADER as usize, bytes)?, key);
@@ -208,7 +243,7 @@ fn scan_segment(file: &impl FsFile, key: SegmentKey, bytes: u64) -> io::Result<S
     scan.damaged = scan.before.is_none() && bytes > 0;
     let (mut at, mut next) = (SEGMENT_HEADER, key.first);
     while let Some(found) =
-        scan::find_record(file, &mut window, at, bytes, key.epoch, &(next..SEQ_LIMIT - 1))?
+        scan::find_record(file, &mut window, at, bytes, key.epoch, &(next..end))?
     {
         let head = found.head;
         let front = window.get(file, found.at, head.head_len() as usize, bytes)?;
@@ -216,7 +251,7 @@ fn scan_segment(file: &impl FsFile, key: SegmentKey, bytes: u64) -> io::Result<S
         let payload_whole = window.payload_is_whole(file, &found, bytes)?;
         scan.keep(found.at..found.at + if payload_whole { head.len() } else { head.head_len() });
         scan.damaged |= found.at != at || !payload_whole;
-        scan.before = scan.before.or(Some(head.before));
+        scan.first_before = scan.first_before.or(Some(head.before));
         // A record whose header is whole counts even if its payload is lost: it is a hole of known weight, and
         // its note agrees with the weights.
         scan.last = Some(Last { seq: head.seq, after: head.after(), note });

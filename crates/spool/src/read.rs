@@ -168,7 +168,8 @@ impl<F: Fs> Spool<F> {
             let (seq_end, limit) = self.end_of(index);
             if cursor.expected >= seq_end {
                 match self.enter(index + 1, cursor.window.lossy)? {
-                    Some(next) => *cursor = next,
+                    // Counted through: exact even where the next header is damaged.
+                    Some(next) => *cursor = Cursor { before: cursor.before, ..next },
                     None => return Ok(None),
                 }
                 continue;

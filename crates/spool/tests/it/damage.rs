@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Three segments of a few records; returns what each record holds.
+/// A few segments of a few records; returns what each record holds.
 fn filled(config: &Config) -> BTreeMap<u64, Vec<u8>> {
     let mut spool = open(config, 1);
     let mut payloads = BTreeMap::new();
@@ -90,7 +90,8 @@ fn f05_a_flipped_bit_anywhere_costs_one_record_at_most_and_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let config = small(dir.path());
     let payloads = filled(&config);
-    assert_eq!(segments(&config).len(), 3);
+    let newest = segments(&config).len() - 1;
+    assert!(newest >= 2);
     let copied = dir.path().join("copy");
     let bits = if crate::soak(0, 1) == 1 { 0..8 } else { 3..4 };
     for (n, segment) in segments(&config).iter().enumerate() {
@@ -105,7 +106,7 @@ fn f05_a_flipped_bit_anywhere_costs_one_record_at_most_and_is_counted() {
                 let (seqs, holes, last) = survive(&config, &payloads, &context);
                 assert!(seqs.len() >= 8, "{context}: {seqs:?}");
                 // Either a hole in its place, or the newest record of all, cut as if never written.
-                assert!(holes.len() <= 1 && (last == Seq(9) || (last == Seq(8) && n == 2)), "{context}");
+                assert!(holes.len() <= 1 && (last == Seq(9) || (last == Seq(8) && n == newest)), "{context}");
                 assert!(seqs.len() == 9 || !holes.is_empty() || last == Seq(8), "{context}");
                 let bad = fs::read_dir(&config.dir).unwrap().flatten();
                 let kept = bad.filter(|e| e.path().extension().is_some_and(|x| x == "bad")).count();

@@ -240,7 +240,14 @@ impl World {
             if self.fs.crashed() {
                 return;
             }
-            let Ok(Some(item)) = result else { return };
+            let item = match result {
+                Ok(Some(item)) => item,
+                Ok(None) => return,
+                Err(error) => {
+                    println!("{error}: {}", error.source);
+                    return;
+                }
+            };
             assert!(item.last() > after, "SP-2: {item:?} read after {after:?}");
             assert!(item.last() <= self.spool().durable(), "SP-4");
             if let Item::Record(record) = &item {
