@@ -458,7 +458,7 @@ impl Agent {
         let running = self.running.as_mut().context("the agent does not run")?;
         let bound = wait_until("the agent to capture", PATIENCE, || {
             if let Some(status) = running.ended()? {
-                bail!("the agent ended at once ({status}):\n{}", running.log_tail());
+                bail!("the agent ended at once ({status})");
             }
             // One line for each group that is bound; the first number is the group.
             let table = netns.run(|| fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log"))?;
