@@ -71,7 +71,7 @@ fn datagrams() -> Vec<Vec<u8>> {
 fn walk(datagrams: &[Vec<u8>]) {
     for datagram in datagrams {
         for message in Messages::new(datagram).flatten() {
-            if let Some(Ok(packet)) = NflogPacket::from_message(&message) {
+            if let Some(Ok(packet)) = &NflogPacket::from_message(&message) {
                 black_box(packet.decode());
             }
         }
@@ -81,8 +81,8 @@ fn walk(datagrams: &[Vec<u8>]) {
 fn decode(datagrams: &[Vec<u8>], columns: &mut EventColumns, names: &InterfaceNames) {
     for datagram in datagrams.iter().cycle() {
         for message in Messages::new(datagram).flatten() {
-            if let Some(Ok(packet)) = NflogPacket::from_message(&message)
-                && columns.push_nflog(&packet, Micros(0), names).is_err()
+            if let Some(Ok(packet)) = &NflogPacket::from_message(&message)
+                && columns.push_nflog(packet, Micros(0), names).is_err()
             {
                 black_box(columns.finish());
                 return;

@@ -131,7 +131,6 @@ impl EventColumns {
             self.interfaces_version = interfaces.version();
             self.columns.forget_interfaces();
         }
-        let (link, headers) = packet.decode();
         let mut row = Row::new(&mut self.columns, self.rows.rows());
         row.time(packet.timestamp.unwrap_or(received));
         if let Some(netns) = &self.netns {
@@ -139,8 +138,8 @@ impl EventColumns {
         }
         row.meta(packet);
         row.interfaces(packet, interfaces, &mut self.unknown_interface);
+        let link = packet.decode_into(&mut row);
         row.link(&link);
-        row.headers(&headers);
         let present = row.present();
         self.used |= present;
         self.rows.push(present);

@@ -19,10 +19,15 @@ mod ipv4;
 mod ipv6;
 mod upper;
 
+use std::fmt;
+
 pub use ether::{Frame, arp, ethernet, is_vlan, network, vlan_tags};
+pub(crate) use ether::{read_arp, read_network};
 pub use icmp::{Icmp, Quoted};
 pub use ipv4::ipv4;
+pub(crate) use ipv4::read as read_ipv4;
 pub use ipv6::ipv6;
+pub(crate) use ipv6::read as read_ipv6;
 pub use upper::{Ports, Tcp, Upper};
 
 /// EtherType of IPv4.
@@ -60,6 +65,93 @@ pub struct Headers {
     pub frag: u16,
     /// The header that the packet carries.
     pub upper: Upper,
+}
+
+/// Takes the fields of one packet as they are read, so that they need not be kept in between.
+pub trait Fields {
+    /// Source address.
+    fn src(&mut self, src: [u8; 16]);
+    /// Destination address.
+    fn dst(&mut self, dst: [u8; 16]);
+    /// Protocol number.
+    fn proto(&mut self, proto: u8);
+    /// Bytes of the IP packet.
+    fn length(&mut self, length: u32);
+    /// Type of service or traffic class.
+    fn tos(&mut self, tos: u8);
+    /// Time to live or hop limit.
+    fn ttl(&mut self, ttl: u8);
+    /// Identification.
+    fn id(&mut self, id: u32);
+    /// Fragment bits as in [`Headers::frag`].
+    fn frag(&mut self, frag: u16);
+    /// The header that the packet carries.
+    fn upper(&mut self, upper: &Upper);
+}
+
+impl Fields for Headers {
+    fn src(&mut self, src: [u8; 16]) {
+        self.src = Some(src);
+    }
+    fn dst(&mut self, dst: [u8; 16]) {
+        self.dst = Some(dst);
+    }
+    fn proto(&mut self, proto: u8) {
+        self.proto = Some(proto);
+    }
+    fn length(&mut self, length: u32) {
+        self.length = Some(length);
+    }
+    fn tos(&mut self, tos: u8) {
+        self.tos = Some(tos);
+    }
+    fn ttl(&mut self, ttl: u8) {
+        self.ttl = Some(ttl);
+    }
+    fn id(&mut self, id: u32) {
+        self.id = Some(id);
+    }
+    fn frag(&mut self, frag: u16) {
+        self.frag = frag;
+    }
+    fn upper(&mut self, upper: &Upper) {
+        self.upper = *upper;
+    }
+}
+
+/// A hardware address of 6 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mac(u64);
+
+impl Mac {
+    /// The address of its 6 bytes.
+    #[must_use]
+    #[inline]
+    pub const fn new([a, b, c, d, e, f]: [u8; 6]) -> Self {
+        Self(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    /// As one number, the first byte highest.
+    #[must_use]
+    #[inline]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Its 6 bytes.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 6] {
+        let [_, _, a, b, c, d, e, f] = self.0.to_be_bytes();
+        [a, b, c, d, e, f]
+    }
+}
+
+/// Lower case with colons.
+impl fmt::Display for Mac {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, f] = self.octets();
+        write!(out, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    }
 }
 
 /// 2 bytes at an offset, big endian.

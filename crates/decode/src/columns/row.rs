@@ -1,7 +1,7 @@
 use super::words::{ct_word, family_word, hook_word};
 use super::{At, Columns, InterfaceNames, MAX_PREFIX};
 use crate::nflog::{Link, NflogPacket};
-use crate::packet::{Headers, Icmp, Ports, Tcp, Upper};
+use crate::packet::{Fields, Icmp, Ports, Tcp, Upper};
 use bartizan_model::Micros;
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ impl<'a> Row<'a> {
         self.present
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn time(&mut self, time: Micros) {
         put!(self, time, time.0);
     }
@@ -41,7 +41,7 @@ impl<'a> Row<'a> {
         put!(self, netns, name.as_bytes());
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn meta(&mut self, p: &NflogPacket<'_>) {
         put!(self, family, u64::from(p.family), |text| text.push_str(family_word(p.family)));
         if let Some(hook) = p.hook
@@ -72,7 +72,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn interfaces(
         &mut self,
         p: &NflogPacket<'_>,
@@ -100,13 +100,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn link(&mut self, link: &Link) {
         if let Some(mac) = link.mac_src {
-            put!(self, mac_src, mac_number(mac), |text| write_mac(text, mac));
+            put!(self, mac_src, mac.number(), |text| _ = write!(text, "{mac}"));
         }
         if let Some(mac) = link.mac_dst {
-            put!(self, mac_dst, mac_number(mac), |text| write_mac(text, mac));
+            put!(self, mac_dst, mac.number(), |text| _ = write!(text, "{mac}"));
         }
         if let Some(ether_type) = link.ether_type {
             put!(self, ether_type, i32::from(ether_type));
@@ -116,48 +116,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    #[inline]
-    pub(super) fn headers(&mut self, h: &Headers) {
-        if let Some(src) = h.src {
-            put!(self, src, i128::from_ne_bytes(src));
-        }
-        if let Some(dst) = h.dst {
-            put!(self, dst, i128::from_ne_bytes(dst));
-        }
-        if let Some(proto) = h.proto {
-            put!(self, proto, i16::from(proto));
-        }
-        // at most 40 + 65535
-        if let Some(length) = h.length {
-            put!(self, length, length.cast_signed());
-        }
-        if let Some(tos) = h.tos {
-            put!(self, tos, i16::from(tos));
-        }
-        if let Some(ttl) = h.ttl {
-            put!(self, ttl, i16::from(ttl));
-        }
-        if let Some(id) = h.id {
-            put!(self, ip_id, i64::from(id));
-        }
-        if h.frag != 0 {
-            put!(self, frag, i32::from(h.frag));
-        }
-        match &h.upper {
-            Upper::None => {}
-            Upper::Ports(ports) => self.ports(*ports),
-            Upper::Tcp(tcp) => self.tcp(tcp),
-            Upper::Icmp(icmp) => self.icmp(icmp),
-            // an operation over 32767 was never assigned, and the column has no room for it
-            Upper::Arp(operation) => {
-                if let Ok(operation) = i16::try_from(*operation) {
-                    put!(self, icmp_type, operation);
-                }
-            }
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn ports(&mut self, ports: Ports) {
         if let Some(port) = ports.source {
             put!(self, sport, i32::from(port));
@@ -167,7 +126,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn tcp(&mut self, tcp: &Tcp) {
         self.ports(tcp.ports);
         if let Some(seq) = tcp.seq {
@@ -185,6 +144,7 @@ impl<'a> Row<'a> {
         }
     }
 
+    #[inline(never)]
     fn icmp(&mut self, icmp: &Icmp) {
         if let Some(kind) = icmp.kind {
             put!(self, icmp_type, i16::from(kind));
@@ -211,11 +171,55 @@ impl<'a> Row<'a> {
     }
 }
 
-#[inline]
-fn mac_number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
-    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
-}
-
-fn write_mac(text: &mut String, [a, b, c, d, e, f]: [u8; 6]) {
-    let _ = write!(text, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+impl Fields for Row<'_> {
+    #[inline(always)]
+    fn src(&mut self, src: [u8; 16]) {
+        put!(self, src, i128::from_ne_bytes(src));
+    }
+    #[inline(always)]
+    fn dst(&mut self, dst: [u8; 16]) {
+        put!(self, dst, i128::from_ne_bytes(dst));
+    }
+    #[inline(always)]
+    fn proto(&mut self, proto: u8) {
+        put!(self, proto, i16::from(proto));
+    }
+    #[inline(always)]
+    fn length(&mut self, length: u32) {
+        // at most 40 + 65535
+        put!(self, length, length.cast_signed());
+    }
+    #[inline(always)]
+    fn tos(&mut self, tos: u8) {
+        put!(self, tos, i16::from(tos));
+    }
+    #[inline(always)]
+    fn ttl(&mut self, ttl: u8) {
+        put!(self, ttl, i16::from(ttl));
+    }
+    #[inline(always)]
+    fn id(&mut self, id: u32) {
+        put!(self, ip_id, i64::from(id));
+    }
+    #[inline(always)]
+    fn frag(&mut self, frag: u16) {
+        if frag != 0 {
+            put!(self, frag, i32::from(frag));
+        }
+    }
+    #[inline(always)]
+    fn upper(&mut self, upper: &Upper) {
+        match upper {
+            Upper::None => {}
+            Upper::Ports(ports) => self.ports(*ports),
+            Upper::Tcp(tcp) => self.tcp(tcp),
+            Upper::Icmp(icmp) => self.icmp(icmp),
+            // an operation over 32767 was never assigned, and the column has no room for it
+            Upper::Arp(operation) => {
+                if let Ok(operation) = i16::try_from(*operation) {
+                    put!(self, icmp_type, operation);
+                }
+            }
+        }
+    }
 }

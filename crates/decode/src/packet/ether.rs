@@ -1,4 +1,4 @@
-use super::{ETHER_ARP, ETHER_IPV4, ETHER_IPV6, ETHER_RARP, Headers, Upper, be16, ipv4, ipv6};
+use super::{ETHER_ARP, ETHER_IPV4, ETHER_IPV6, ETHER_RARP, Fields, Headers, Mac, Upper, be16, ipv4, ipv6};
 use bartizan_model::addr_from_v4;
 
 /// The smallest EtherType; smaller values are lengths (IEEE 802.3) or the kernel's own pseudo types.
@@ -8,9 +8,9 @@ const SMALLEST_ETHER_TYPE: u16 = 0x0600;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// Destination address.
-    pub dst: Option<[u8; 6]>,
+    pub dst: Option<Mac>,
     /// Source address.
-    pub src: Option<[u8; 6]>,
+    pub src: Option<Mac>,
     /// EtherType after the VLAN tags; `None` for a frame with a length instead.
     pub ether_type: Option<u16>,
     /// VLAN id of the outermost tag.
@@ -27,16 +27,16 @@ pub fn ethernet(bytes: &[u8]) -> Frame<'_> {
         let ether_type = u16::from_be_bytes([h[12], h[13]]);
         let (vlan, ether_type, payload) = vlan_tags(ether_type, payload);
         return Frame {
-            dst: Some([h[0], h[1], h[2], h[3], h[4], h[5]]),
-            src: Some([h[6], h[7], h[8], h[9], h[10], h[11]]),
+            dst: Some(Mac::new([h[0], h[1], h[2], h[3], h[4], h[5]])),
+            src: Some(Mac::new([h[6], h[7], h[8], h[9], h[10], h[11]])),
             ether_type,
             vlan,
             payload,
         };
     }
     Frame {
-        dst: bytes.first_chunk().copied(),
-        src: bytes.get(6..).and_then(|b| b.first_chunk()).copied(),
+        dst: bytes.first_chunk().copied().map(Mac::new),
+        src: bytes.get(6..).and_then(|b| b.first_chunk()).copied().map(Mac::new),
         ..Frame::default()
     }
 }
@@ -65,13 +65,18 @@ pub fn vlan_tags(mut ether_type: u16, mut bytes: &[u8]) -> (Option<u16>, Option<
 
 /// The packet that an EtherType names; empty headers for one that is not read.
 #[must_use]
-#[inline]
 pub fn network(ether_type: u16, bytes: &[u8]) -> Headers {
+    let mut headers = Headers::default();
+    read_network(ether_type, bytes, &mut headers);
+    headers
+}
+
+pub(crate) fn read_network(ether_type: u16, bytes: &[u8], out: &mut impl Fields) {
     match ether_type {
-        ETHER_IPV4 => ipv4(bytes),
-        ETHER_IPV6 => ipv6(bytes),
-        ETHER_ARP | ETHER_RARP => arp(bytes),
-        _ => Headers::default(),
+        ETHER_IPV4 => ipv4::read(bytes, out),
+        ETHER_IPV6 => ipv6::read(bytes, out),
+        ETHER_ARP | ETHER_RARP => read_arp(bytes, out),
+        _ => {}
     }
 }
 
@@ -79,15 +84,24 @@ pub fn network(ether_type: u16, bytes: &[u8]) -> Headers {
 #[must_use]
 pub fn arp(bytes: &[u8]) -> Headers {
     let mut headers = Headers::default();
-    let Some(operation) = be16(bytes, 6) else { return headers };
-    headers.upper = Upper::Arp(operation);
-    let (hardware, protocol) = (usize::from(bytes[4]), usize::from(bytes[5]));
-    if be16(bytes, 2) == Some(ETHER_IPV4) && protocol == 4 {
-        let address = |at: usize| bytes.get(at..)?.first_chunk().map(|a| addr_from_v4(*a));
-        headers.src = address(8 + hardware);
-        headers.dst = address(8 + hardware + 4 + hardware);
-    }
+    read_arp(bytes, &mut headers);
     headers
+}
+
+pub(crate) fn read_arp(bytes: &[u8], out: &mut impl Fields) {
+    let Some(operation) = be16(bytes, 6) else { return };
+    out.upper(&Upper::Arp(operation));
+    let (hardware, protocol) = (usize::from(bytes[4]), usize::from(bytes[5]));
+    if be16(bytes, 2) != Some(ETHER_IPV4) || protocol != 4 {
+        return;
+    }
+    let address = |at: usize| bytes.get(at..)?.first_chunk().map(|a| addr_from_v4(*a));
+    if let Some(src) = address(8 + hardware) {
+        out.src(src);
+    }
+    if let Some(dst) = address(8 + hardware + 4 + hardware) {
+        out.dst(dst);
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +124,7 @@ mod tests {
     fn reads_a_plain_frame() {
         let bytes = frame(&[0x0806], ARP);
         let f = ethernet(&bytes);
-        assert_eq!((f.dst, f.src), (Some([0xaa; 6]), Some([0xbb; 6])));
+        assert_eq!((f.dst, f.src), (Some(Mac::new([0xaa; 6])), Some(Mac::new([0xbb; 6]))));
         assert_eq!((f.ether_type, f.vlan, f.payload), (Some(0x0806), None, ARP));
     }
 
@@ -128,7 +142,7 @@ mod tests {
     fn a_length_is_not_a_type_and_a_cut_frame_keeps_its_addresses() {
         assert_eq!(ethernet(&frame(&[38], b"llc")).ether_type, None);
         let bytes = frame(&[], &[]);
-        assert_eq!(ethernet(&bytes[..11]), Frame { dst: Some([0xaa; 6]), ..Frame::default() });
+        assert_eq!(ethernet(&bytes[..11]), Frame { dst: Some(Mac::new([0xaa; 6])), ..Frame::default() });
         assert_eq!(ethernet(&bytes[..5]), Frame::default());
     }
 

@@ -28,11 +28,8 @@ pub struct Quoted {
 }
 
 impl Quoted {
-    pub(super) fn new(headers: &Headers, body: Option<&[u8]>) -> Self {
-        let ports = match (headers.proto, body) {
-            (Some(proto), Some(body)) => upper::ports_of(proto, body),
-            _ => Ports::default(),
-        };
+    pub(super) fn new(headers: &Headers, body: Option<(u8, &[u8])>) -> Self {
+        let ports = body.map_or_else(Ports::default, |(proto, body)| upper::ports_of(proto, body));
         Self { proto: headers.proto, src: headers.src, dst: headers.dst, ports }
     }
 }

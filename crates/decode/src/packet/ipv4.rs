@@ -1,78 +1,90 @@
-use super::{FRAGMENT_OFFSET, Headers, Upper, icmp::Quoted, upper};
+use super::{FRAGMENT_OFFSET, Fields, Headers, be16, icmp::Quoted, upper};
 use bartizan_model::addr_from_v4;
 
 const HEADER: usize = 20;
 
 /// An IPv4 packet (RFC 791). Bytes that do not start with version 4 give empty headers.
 #[must_use]
-#[inline]
 pub fn ipv4(bytes: &[u8]) -> Headers {
-    let (mut headers, body) = header(bytes);
-    if let (Some(proto), Some(body)) = (headers.proto, body) {
-        headers.upper = upper::read(proto, body);
-    }
+    let mut headers = Headers::default();
+    read(bytes, &mut headers);
     headers
+}
+
+#[inline(always)]
+pub(crate) fn read(bytes: &[u8], out: &mut impl Fields) {
+    if let Some((proto, body)) = header(bytes, out) {
+        upper::read(proto, body, out);
+    }
 }
 
 /// The packet quoted in an ICMP error: addresses, protocol and ports only.
 pub(super) fn quoted(bytes: &[u8]) -> Quoted {
-    let (headers, body) = header(bytes);
+    let mut headers = Headers::default();
+    let body = header(bytes, &mut headers);
     Quoted::new(&headers, body)
 }
 
-/// The header, and the bytes behind it where they are the start of another header.
-#[inline]
-fn header(bytes: &[u8]) -> (Headers, Option<&[u8]>) {
-    if let Some(h) = bytes.first_chunk::<HEADER>() { fields(h, bytes) } else { (cut(bytes), None) }
-}
-
-#[inline]
-fn fields<'a>(h: &[u8; HEADER], bytes: &'a [u8]) -> (Headers, Option<&'a [u8]>) {
+/// The header. Returns its protocol and the bytes behind it where they are the start of another header.
+#[inline(always)]
+fn header<'a>(bytes: &'a [u8], out: &mut impl Fields) -> Option<(u8, &'a [u8])> {
+    let Some(h) = bytes.first_chunk::<HEADER>() else {
+        cut(bytes, out);
+        return None;
+    };
     if h[0] >> 4 != 4 {
-        return (Headers::default(), None);
+        return None;
     }
     let total = u16::from_be_bytes([h[2], h[3]]);
     let frag = u16::from_be_bytes([h[6], h[7]]);
-    let headers = Headers {
-        src: Some(addr_from_v4([h[12], h[13], h[14], h[15]])),
-        dst: Some(addr_from_v4([h[16], h[17], h[18], h[19]])),
-        proto: Some(h[9]),
-        length: Some(u32::from(total)),
-        tos: Some(h[1]),
-        ttl: Some(h[8]),
-        id: Some(u32::from(u16::from_be_bytes([h[4], h[5]]))),
-        frag,
-        upper: Upper::None,
-    };
+    out.src(addr_from_v4([h[12], h[13], h[14], h[15]]));
+    out.dst(addr_from_v4([h[16], h[17], h[18], h[19]]));
+    out.proto(h[9]);
+    out.length(u32::from(total));
+    out.tos(h[1]);
+    out.ttl(h[8]);
+    out.id(u32::from(u16::from_be_bytes([h[4], h[5]])));
+    out.frag(frag);
     let start = usize::from(h[0] & 0x0f) * 4;
     let end = if total == 0 { bytes.len() } else { bytes.len().min(usize::from(total)) };
-    let body = if start >= HEADER && frag & FRAGMENT_OFFSET == 0 { bytes.get(start..end) } else { None };
-    (headers, body)
+    if start < HEADER || frag & FRAGMENT_OFFSET != 0 {
+        return None;
+    }
+    Some((h[9], bytes.get(start..end)?))
 }
 
 /// A header of fewer than 20 bytes: the fields that are whole.
 #[cold]
-fn cut(bytes: &[u8]) -> Headers {
-    let mut whole = [0; HEADER];
-    let n = bytes.len().min(HEADER);
-    whole[..n].copy_from_slice(&bytes[..n]);
-    let h = fields(&whole, &[]).0;
-    Headers {
-        src: h.src.filter(|_| n >= 16),
-        dst: None,
-        proto: h.proto.filter(|_| n >= 10),
-        length: h.length.filter(|_| n >= 4),
-        tos: h.tos.filter(|_| n >= 2),
-        ttl: h.ttl.filter(|_| n >= 9),
-        id: h.id.filter(|_| n >= 6),
-        frag: if n >= 8 { h.frag } else { 0 },
-        upper: Upper::None,
+fn cut(bytes: &[u8], out: &mut impl Fields) {
+    if bytes.first().is_none_or(|b| b >> 4 != 4) {
+        return;
+    }
+    if let Some(tos) = bytes.get(1) {
+        out.tos(*tos);
+    }
+    if let Some(length) = be16(bytes, 2) {
+        out.length(u32::from(length));
+    }
+    if let Some(id) = be16(bytes, 4) {
+        out.id(u32::from(id));
+    }
+    if let Some(frag) = be16(bytes, 6) {
+        out.frag(frag);
+    }
+    if let Some(ttl) = bytes.get(8) {
+        out.ttl(*ttl);
+    }
+    if let Some(proto) = bytes.get(9) {
+        out.proto(*proto);
+    }
+    if let Some(src) = bytes.get(12..).and_then(|b| b.first_chunk()) {
+        out.src(addr_from_v4(*src));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ports, Tcp};
+    use super::super::{Ports, Tcp, Upper};
     use super::*;
 
     /// 192.0.2.1:1025 to 198.51.100.2:53, 2 bytes of options worth of words as asked.

@@ -1,4 +1,4 @@
-use super::{Headers, MORE_FRAGMENTS, Upper, be16, be32, icmp::Quoted, upper};
+use super::{Fields, Headers, MORE_FRAGMENTS, be16, be32, icmp::Quoted, upper};
 
 const HEADER: usize = 40;
 const HOP_BY_HOP: u8 = 0;
@@ -16,60 +16,57 @@ const SHIM6: u8 = 140;
 /// A mobility, HIP or Shim6 header that carries nothing more is itself the protocol; otherwise the protocol is
 /// what follows it.
 #[must_use]
-#[inline]
 pub fn ipv6(bytes: &[u8]) -> Headers {
-    let (mut headers, body) = header(bytes);
-    if let (Some(proto), Some(body)) = (headers.proto, body) {
-        headers.upper = upper::read(proto, body);
-    }
+    let mut headers = Headers::default();
+    read(bytes, &mut headers);
     headers
+}
+
+#[inline(always)]
+pub(crate) fn read(bytes: &[u8], out: &mut impl Fields) {
+    if let Some((proto, body)) = header(bytes, out) {
+        upper::read(proto, body, out);
+    }
 }
 
 /// The packet quoted in an ICMPv6 error: addresses, protocol and ports only.
 pub(super) fn quoted(bytes: &[u8]) -> Quoted {
-    let (headers, body) = header(bytes);
+    let mut headers = Headers::default();
+    let body = header(bytes, &mut headers);
     Quoted::new(&headers, body)
 }
 
-#[inline]
-fn header(bytes: &[u8]) -> (Headers, Option<&[u8]>) {
-    let Some(h) = bytes.first_chunk::<HEADER>() else { return (cut(bytes), None) };
-    let Some(mut headers) = fixed(h) else { return (Headers::default(), None) };
-    let payload = usize::from(u16::from_be_bytes([h[4], h[5]]));
-    let end = if payload == 0 { bytes.len() } else { bytes.len().min(HEADER + payload) };
-    let body = extensions(&mut headers, h[6], &bytes[HEADER..end]);
-    (headers, body)
-}
-
-/// The fields of the fixed header, without the protocol: that stands at the end of the chain.
-#[inline]
-fn fixed(h: &[u8; HEADER]) -> Option<Headers> {
+/// The header with its extensions. Returns the protocol and the bytes behind it where they are the start of
+/// another header.
+#[inline(always)]
+fn header<'a>(bytes: &'a [u8], out: &mut impl Fields) -> Option<(u8, &'a [u8])> {
+    let Some(h) = bytes.first_chunk::<HEADER>() else {
+        cut(bytes, out);
+        return None;
+    };
     if h[0] >> 4 != 6 {
         return None;
     }
     let (_, addresses) = h.split_first_chunk::<8>()?;
     let (src, dst) = addresses.split_first_chunk::<16>()?;
-    Some(Headers {
-        src: Some(*src),
-        dst: dst.first_chunk().copied(),
-        length: Some(40 + u32::from(u16::from_be_bytes([h[4], h[5]]))),
-        tos: Some((h[0] << 4) | (h[1] >> 4)),
-        ttl: Some(h[7]),
-        ..Headers::default()
-    })
-}
-
-/// Walks the extension headers. Returns what follows them, unless it is cut or the middle of a fragment.
-#[inline]
-fn extensions<'a>(headers: &mut Headers, first: u8, body: &'a [u8]) -> Option<&'a [u8]> {
-    if !is_extension(first) {
-        headers.proto = Some(first);
-        return Some(body);
+    let payload = u16::from_be_bytes([h[4], h[5]]);
+    out.src(*src);
+    out.dst(*dst.first_chunk()?);
+    out.length(40 + u32::from(payload));
+    out.tos((h[0] << 4) | (h[1] >> 4));
+    out.ttl(h[7]);
+    let end = if payload == 0 { bytes.len() } else { bytes.len().min(HEADER + usize::from(payload)) };
+    let body = &bytes[HEADER..end];
+    if is_extension(h[6]) {
+        return chain(h[6], body, out);
     }
-    chain(headers, first, body)
+    out.proto(h[6]);
+    Some((h[6], body))
 }
 
-fn chain<'a>(headers: &mut Headers, mut next: u8, mut body: &'a [u8]) -> Option<&'a [u8]> {
+/// Walks the extension headers.
+fn chain<'a>(mut next: u8, mut body: &'a [u8], out: &mut impl Fields) -> Option<(u8, &'a [u8])> {
+    let mut fragment = false;
     while is_extension(next) {
         let [following, size] = *body.first_chunk::<2>()?;
         let size = usize::from(size);
@@ -78,12 +75,15 @@ fn chain<'a>(headers: &mut Headers, mut next: u8, mut body: &'a [u8]) -> Option<
                 let field = be16(body, 2)?;
                 let offset = field >> 3;
                 // a second fragment header is nothing that a sender makes; the outermost names the packet
-                if headers.id.is_none() {
-                    headers.frag = offset | if field & 1 == 1 { MORE_FRAGMENTS } else { 0 };
-                    headers.id = Some(be32(body, 4)?);
+                if !fragment {
+                    fragment = true;
+                    out.frag(offset | if field & 1 == 1 { MORE_FRAGMENTS } else { 0 });
+                    out.id(be32(body, 4)?);
                 }
                 if offset != 0 {
-                    headers.proto = Some(following).filter(|p| !is_extension(*p));
+                    if !is_extension(following) {
+                        out.proto(following);
+                    }
                     return None;
                 }
                 8
@@ -97,8 +97,8 @@ fn chain<'a>(headers: &mut Headers, mut next: u8, mut body: &'a [u8]) -> Option<
         body = body.get(skip..)?;
         next = following;
     }
-    headers.proto = Some(next);
-    Some(body)
+    out.proto(next);
+    Some((next, body))
 }
 
 #[inline]
@@ -108,27 +108,30 @@ const fn is_extension(next: u8) -> bool {
 
 /// A header of fewer than 40 bytes: the fields that are whole.
 #[cold]
-fn cut(bytes: &[u8]) -> Headers {
-    let mut whole = [0; HEADER];
-    let n = bytes.len().min(HEADER);
-    whole[..n].copy_from_slice(&bytes[..n]);
-    let h = fixed(&whole).unwrap_or_default();
-    Headers {
-        src: h.src.filter(|_| n >= 24),
-        proto: (h.src.is_some() && n >= 7 && !is_extension(whole[6])).then_some(whole[6]),
-        length: h.length.filter(|_| n >= 6),
-        tos: h.tos.filter(|_| n >= 2),
-        ttl: h.ttl.filter(|_| n >= 8),
-        dst: None,
-        id: None,
-        frag: 0,
-        upper: Upper::None,
+fn cut(bytes: &[u8], out: &mut impl Fields) {
+    if bytes.first().is_none_or(|b| b >> 4 != 6) {
+        return;
+    }
+    if let Some(class) = be16(bytes, 0) {
+        out.tos((class >> 4) as u8);
+    }
+    if let Some(payload) = be16(bytes, 4) {
+        out.length(40 + u32::from(payload));
+    }
+    if let Some(next) = bytes.get(6).filter(|next| !is_extension(**next)) {
+        out.proto(*next);
+    }
+    if let Some(ttl) = bytes.get(7) {
+        out.ttl(*ttl);
+    }
+    if let Some(src) = bytes.get(8..).and_then(|b| b.first_chunk()) {
+        out.src(*src);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ports;
+    use super::super::{Ports, Upper};
     use super::*;
 
     const UDP: &[u8] = &[0, 99, 0x01, 0xbb, 0, 8, 0, 0];

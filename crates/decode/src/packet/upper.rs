@@ -1,4 +1,4 @@
-use super::{Icmp, be16, be32, icmp};
+use super::{Fields, Icmp, be16, be32, icmp};
 
 /// The header that a network packet carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub struct Tcp {
 }
 
 /// The header of a protocol, from its first byte.
-#[inline]
-pub(super) fn read(proto: u8, body: &[u8]) -> Upper {
+#[inline(always)]
+pub(super) fn read(proto: u8, body: &[u8], out: &mut impl Fields) {
     match proto {
-        6 => tcp(body),
-        17 | 33 | 132 | 136 => Upper::Ports(ports(body)),
-        1 => icmp::v4(body),
-        58 => icmp::v6(body),
-        _ => Upper::None,
+        6 => out.upper(&tcp(body)),
+        17 | 33 | 132 | 136 => out.upper(&Upper::Ports(ports(body))),
+        1 => out.upper(&icmp::v4(body)),
+        58 => out.upper(&icmp::v6(body)),
+        _ => {}
     }
 }
 
@@ -60,12 +60,12 @@ pub(super) fn ports_of(proto: u8, body: &[u8]) -> Ports {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ports(body: &[u8]) -> Ports {
     Ports { source: be16(body, 0), destination: be16(body, 2) }
 }
 
-#[inline]
+#[inline(always)]
 fn tcp(body: &[u8]) -> Upper {
     if let Some(h) = body.first_chunk::<16>() {
         return Upper::Tcp(Tcp {

@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use bartizan_decode::columns::{EventColumns, Full, InterfaceNames, MAX_PREFIX};
 use bartizan_decode::netlink::{Messages, until_nul};
 use bartizan_decode::nflog::NflogPacket;
-use bartizan_decode::packet::Upper;
+use bartizan_decode::packet::{Mac, Upper};
 use bartizan_model::{Kind, Micros, addr_to_ip};
 use bartizan_schema::wire_schema;
 use proptest::prelude::*;
@@ -62,7 +62,7 @@ fn model(p: &NflogPacket<'_>, received: Micros, names: &InterfaceNames, netns: &
         }
     };
     let name = |index: Option<u32>| index.map(|i| names.name(i).map_or_else(|| i.to_string(), str::to_owned));
-    let mac = |m: Option<[u8; 6]>| m.map(|m| m.map(|b| format!("{b:02x}")).join(":"));
+    let mac = |m: Option<Mac>| m.map(|m| m.octets().map(|b| format!("{b:02x}")).join(":"));
     let ip = |a: Option<[u8; 16]>| a.map(|a| addr_to_ip(a).to_string());
     fn text<T: ToString>(v: Option<T>) -> Option<String> {
         v.map(|v| v.to_string())

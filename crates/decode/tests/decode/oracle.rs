@@ -16,8 +16,8 @@ use std::net::IpAddr;
 pub fn frame_agrees(bytes: &[u8]) -> bool {
     let Ok(theirs) = LaxSlicedPacket::from_ethernet(bytes) else { return false };
     let ours: Frame<'_> = packet::ethernet(bytes);
-    assert_eq!(ours.dst.as_ref().map(|m| &m[..]), Some(&bytes[..6]));
-    assert_eq!(ours.src.as_ref().map(|m| &m[..]), Some(&bytes[6..12]));
+    assert_eq!(ours.dst.map(|m| m.octets().to_vec()), Some(bytes[..6].to_vec()));
+    assert_eq!(ours.src.map(|m| m.octets().to_vec()), Some(bytes[6..12].to_vec()));
     if theirs.link_exts.len() >= 3 || theirs.link_exts.iter().any(|e| matches!(e, LaxLinkExtSlice::Macsec(_)))
     {
         return false;
