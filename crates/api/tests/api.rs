@@ -1,5 +1,7 @@
 //! Every operation, asked as a stranger and as somebody, over real tables.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use arrow_array::builder::FixedSizeBinaryBuilder;
 use arrow_array::{
     ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,

@@ -69,7 +69,7 @@ const SMALL: &[i64] = &[0, 1, 2, 6, 16, 17, 18, 58, 64, 128, 132, 255, 256, 511]
 const LARGE: &[i64] = &[0, 1, 255, 1000, 65535, 65536, 4_294_967_295, -1, i64::MAX, i64::MIN];
 
 fn value(column: &'static Column, pick: u64) -> Option<Value> {
-    if column.nullable && pick % 4 == 0 {
+    if column.nullable && pick.is_multiple_of(4) {
         return None;
     }
     let pick = (pick / 4) as usize;

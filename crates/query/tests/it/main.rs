@@ -1,5 +1,7 @@
 //! The engine against the live matcher, against a plain model, and against rows that move while it reads.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 mod differential;
 mod questions;
