@@ -69,7 +69,7 @@ impl Identity {
     ///
     /// # Errors
     /// When the server refuses or is not reached, or the new one cannot be kept; the old one stays then.
-    pub async fn renew(&self, client: &mut Client) -> anyhow::Result<()> {
+    pub async fn renew(&self, client: &Client) -> anyhow::Result<()> {
         let key = self.files.load_or_create_key()?;
         let enrolled = client.renew(&key, VERSION).await?;
         self.files.save(&enrolled.cert_pem, &enrolled.ca_pem)?;
@@ -104,12 +104,12 @@ pub struct Enrol<'a> {
 /// # Errors
 /// A token that is none, another fleet's server, a token that is used up or expired, a name that is taken.
 pub async fn enrol(ask: Enrol<'_>) -> anyhow::Result<String> {
-    let token = JoinToken::parse(ask.token)?;
+    let token: JoinToken = ask.token.parse()?;
     let endpoint = Endpoint::parse(ask.server, FRONT_PORT).map_err(anyhow::Error::msg)?;
     let identity = Identity::new(ask.dir)?;
     let key = identity.key()?;
-    let tls = enrol_client(token.ca)?;
-    let mut client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
+    let tls = enrol_client(token.pin)?;
+    let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
     let enrolled = client.enrol(&token.secret, &key, ask.name, VERSION, ask.replace).await?;
     let agents = Endpoint { port: enrolled.agent_port, ..endpoint };
     fs::write(identity.dir.join("server"), format!("{agents}\n")).context("cannot keep the server's address")?;

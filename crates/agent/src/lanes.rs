@@ -250,14 +250,14 @@ impl Lanes {
     fn make_room(&mut self, needed: u64) {
         while self.backlog().1.saturating_add(needed) > self.budget {
             // old lanes first: what they hold is older than anything in the current one
-            let order = (1..=self.disks.len()).map(|i| (self.current + i) % self.disks.len());
-            let dropped = order.filter_map(|i| {
-                let spool = &mut self.disks[i].1;
+            let lanes = self.disks.len();
+            let dropped = (1..=lanes).find_map(|i| {
+                let (_, spool) = &mut self.disks[(self.current + i) % lanes];
                 // what may be in flight could have arrived; only what was surely not sent is given up
                 let after = Seq(spool.acknowledged().0.saturating_add(IN_FLIGHT));
                 spool.drop_oldest(after).ok().flatten()
             });
-            match { dropped }.next() {
+            match dropped {
                 Some(dropped) => tracing::error!(events = dropped.weight, "spool full, oldest rows dropped"),
                 None => return,
             }

@@ -33,7 +33,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let shared = Shared::new(lanes);
 
     let (to_recorder, captured) = sync_channel(HANDED_OVER);
-    let (mut recorder, threads, wakers) = capture(&settings, &shared, accounts, &to_recorder)?;
+    let (recorder, threads, wakers) = capture(&settings, &shared, accounts, &to_recorder)?;
     drop(to_recorder);
     let recording = spawn("recorder", move || recorder.run(&captured))?;
     let server = settings.server.clone();

@@ -69,7 +69,7 @@ impl Sender {
             None => self.identity.server()?,
         };
         let endpoint = Endpoint::parse(&server, 8444).map_err(anyhow::Error::msg)?;
-        let mut client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
+        let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
         let renewal = Identity::renewal(&info, rand::rng().random());
         tracing::info!(server, host = info.name, "connected");
         self.shared.lanes().connected(Instant::now());
@@ -88,7 +88,7 @@ impl Sender {
                 },
             }
             if bartizan_clock::now() >= renewal {
-                self.identity.renew(&mut client).await.context("cannot renew the certificate")?;
+                self.identity.renew(&client).await.context("cannot renew the certificate")?;
                 tracing::info!("certificate renewed");
                 return Ok(());
             }
@@ -97,7 +97,7 @@ impl Sender {
 }
 
 /// Sends one lane for as long as the connection lasts.
-async fn send_lane(shared: Shared, mut client: Client, lane: Lane) -> anyhow::Result<()> {
+async fn send_lane(shared: Shared, client: Client, lane: Lane) -> anyhow::Result<()> {
     loop {
         // the epoch of the next batch says which stream it belongs to
         let first = wait_for(&shared, lane).await?;
