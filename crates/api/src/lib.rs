@@ -84,7 +84,8 @@ pub struct ApiState {
     pub version: &'static str,
 }
 
-/// The API under `/api/v1`; any other path answers 404 as a problem document.
+/// The API under `/api/v1`; any other path answers 404 as a problem document. So it has a fallback: of a router
+/// that is merged with it and has one as well (tonic's do), call `reset_fallback` first.
 pub fn router(state: ApiState) -> Router {
     let guarded = Router::new()
         .route("/search", post(ask::search))
