@@ -239,11 +239,14 @@ impl<'a> NflogPacket<'a> {
         }
     }
 
-    /// On egress the payload is a whole frame: believed when its EtherType is the one that the kernel names
-    /// and, for IP, the version behind it fits.
+    /// On egress the payload is a whole frame. It is believed when it starts with the header that is sent
+    /// beside it, or, without one, when its EtherType is the one that the kernel names and the IP version fits.
     fn egress_frame(&self, payload: &'a [u8]) -> Option<packet::Frame<'a>> {
-        if self.family != NFPROTO_NETDEV || self.hook != Some(NF_NETDEV_EGRESS) || self.l2_header.is_some() {
+        if self.family != NFPROTO_NETDEV || self.hook != Some(NF_NETDEV_EGRESS) {
             return None;
+        }
+        if let Some(header) = self.l2_header {
+            return payload.starts_with(header).then(|| packet::ethernet(payload));
         }
         let [hi, lo, first] = *payload.get(12..)?.first_chunk()?;
         let ether_type = u16::from_be_bytes([hi, lo]);

@@ -382,9 +382,13 @@ fn bridge_and_netdev_frames_keep_both_tags_in_mind() {
     let udp = build::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 17, 1, &build::udp(1, 2, b""));
     let inner = [&[0, 20, 0x08, 0][..], &udp].concat();
     let ingress = build::message(5, 1, &[build::packet_hdr(0x8100, 0), tag, build::attr(9, &inner)]);
-    let whole = [&[0xaa; 6][..], &[0xbb; 6], &[0x08, 0], &udp].concat();
-    let egress = build::message(5, 1, &[build::packet_hdr(0x0800, 1), build::attr(9, &whole)]);
-    let got = decoded(&[bridge, ingress, egress].concat());
+    // on egress the frame stands in the payload, and its header beside it as well
+    let header = [&[0xaa; 6][..], &[0xbb; 6], &[0x88, 0xa8, 0, 10, 0x81, 0, 0, 20, 0x08, 0]].concat();
+    let whole = build::attr(9, &[&header[..], &udp].concat());
+    let egress =
+        build::message(5, 1, &[build::packet_hdr(0x88a8, 1), build::attr(21, &header), whole.clone()]);
+    let alone = build::message(5, 1, &[build::packet_hdr(0x88a8, 1), whole]);
+    let got = decoded(&[bridge, ingress, egress, alone].concat());
     let cell = |i: usize, name: &str| got[i].get(name).map(String::as_str);
     assert_eq!(cell(0, "vlan"), Some("100"));
     assert_eq!(
@@ -399,10 +403,14 @@ fn bridge_and_netdev_frames_keep_both_tags_in_mind() {
         (cell(1, "vlan"), cell(1, "ether_type"), cell(1, "dport")),
         (Some("100"), Some("2048"), Some("2"))
     );
-    assert_eq!(
-        (cell(2, "mac_src"), cell(2, "sport"), cell(2, "hook")),
-        (Some("bb:bb:bb:bb:bb:bb"), Some("1"), Some("egress"))
-    );
+    for row in [2, 3] {
+        assert_eq!(
+            (cell(row, "mac_src"), cell(row, "mac_dst")),
+            (Some("bb:bb:bb:bb:bb:bb"), Some("aa:aa:aa:aa:aa:aa"))
+        );
+        assert_eq!((cell(row, "vlan"), cell(row, "ether_type")), (Some("10"), Some("2048")));
+        assert_eq!((cell(row, "sport"), cell(row, "hook")), (Some("1"), Some("egress")));
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn v4_agrees(ours: &Headers, theirs: &LaxIpv4Slice<'_>) -> bool {
     assert_eq!(ours.id, Some(u32::from(h.identification())));
     let flags = u16::from(h.dont_fragment()) << 14 | u16::from(h.more_fragments()) << 13;
     assert_eq!(ours.frag & 0x7fff, flags | h.fragments_offset().value());
+    let later = h.fragments_offset().value() != 0;
+    assert!(!later || ours.upper == Upper::None, "a later fragment has no header");
     let total = usize::from(h.total_len());
     h.protocol() != IpNumber::AUTHENTICATION_HEADER && (total == 0 || total >= h.slice().len())
 }
@@ -103,6 +105,7 @@ fn v6_agrees(ours: &Headers, theirs: &LaxIpv6Slice<'_>, stopped: bool) -> bool {
         assert_eq!(ours.frag, f.fragment_offset().value() | u16::from(f.more_fragments()) << 13);
     }
     let later = fragments.iter().any(|f| f.fragment_offset().value() != 0);
+    assert!(!later || ours.upper == Upper::None, "a later fragment has no header");
     let proto = theirs.payload().ip_number.0;
     if later || matches!(proto, 0 | 135 | 139 | 140) {
         return false;
