@@ -3,8 +3,7 @@
 //! 4,096 messages as an input chain on an Ethernet device gives them: seven in ten TCP SYNs, the rest UDP, one
 //! in eight over IPv6, four prefixes. Prints the median of the bare walk (attributes and headers, nothing kept)
 //! and of the decoding into columns, each batch of 16,384 rows finished.
-#![allow(clippy::print_stdout, missing_docs, reason = "a measuring tool")]
-#![allow(clippy::unwrap_used, reason = "a measuring tool")]
+#![allow(unreachable_pub, clippy::print_stdout, clippy::unwrap_used, reason = "a measuring tool")]
 
 #[path = "../tests/decode/build.rs"]
 mod build;

@@ -242,9 +242,11 @@ fn v6_header() -> impl Strategy<Value = IpHeaders> {
                 ..Ipv6Header::default()
             };
             let raw = || Ipv6RawExtHeader::new_raw(IpNumber::UDP, &vec![0; 6 + words * 8]).unwrap();
-            let mut e = Ipv6Extensions::default();
-            e.hop_by_hop_options = with[0].then(raw);
-            e.destination_options = with[1].then(raw);
+            let mut e = Ipv6Extensions {
+                hop_by_hop_options: with[0].then(raw),
+                destination_options: with[1].then(raw),
+                ..Ipv6Extensions::default()
+            };
             if with[2] {
                 e.routing = Some(etherparse::Ipv6RoutingExtensions {
                     routing: raw(),
