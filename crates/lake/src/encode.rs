@@ -52,12 +52,13 @@ pub(crate) fn encode(kind: Kind, batches: &[RecordBatch], path: &Path) -> Result
 fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
     // Without Arrow's own schema in the footer, every reader sees plain Parquet types.
     let options = ArrowWriterOptions::new().with_properties(properties(kind)?).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), table_schema(kind), options)?;
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new_with_options(&mut file, table_schema(kind), options)?;
     for batch in batches {
         writer.write(batch)?;
     }
-    let meta = writer.finish()?;
-    Ok((writer.into_inner()?, meta))
+    let meta = writer.close()?;
+    Ok((file, meta))
 }
 
 fn properties(kind: Kind) -> Result<WriterProperties, ParquetError> {

@@ -258,7 +258,7 @@ impl Table {
     /// If the store fails or other writers keep winning the next entry; then nothing was changed.
     pub async fn forget_missing(&self, now: Micros) -> Result<Vec<Arc<DataFile>>, LakeError> {
         let shared = &self.shared;
-        let mut unsure = shared.turn.lock().await;
+        let mut turn = shared.turn.lock().await;
         loop {
             let version = shared.catch_up().await?;
             let there: HashSet<Path> =
@@ -274,9 +274,9 @@ impl Table {
                 let path = relative(&shared.folder, f.path());
                 Action::Remove(Remove { path, deletion_timestamp: at, data_change: true })
             }));
-            *unsure = true;
+            turn.unsure = true;
             let put = put_entry(&*shared.store, &shared.folder, version + 1, print_entry(&actions)?).await?;
-            *unsure = false;
+            turn.unsure = false;
             if put {
                 let removed = missing.iter().map(|f| (f.path().clone(), at)).collect();
                 shared.advance([Change {

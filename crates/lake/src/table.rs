@@ -31,13 +31,23 @@ pub(crate) struct Shared {
     pub store: Arc<dyn ObjectStore>,
     pub options: Options,
     state: Mutex<State>,
-    /// Held by whoever moves the version; true if the fate of the last entry put is not known.
-    pub turn: tokio::sync::Mutex<bool>,
+    /// Held by whoever moves the version.
+    pub turn: tokio::sync::Mutex<Turn>,
     pub version: watch::Sender<i64>,
     pub room: Notify,
     pub checkpointing: AtomicBool,
     /// Files that no log names, and when that was first seen.
     pub unnamed: Mutex<HashMap<Path, Micros>>,
+}
+
+/// What the one who moves the version leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// The fate of the last entry put is not known.
+    pub unsure: bool,
+    /// Files of entries that failed. They may be deleted only when the number of that entry is taken: until
+    /// then a slow store may still bring the entry that names them.
+    pub left: Vec<Path>,
 }
 
 impl Shared {
@@ -131,7 +141,7 @@ impl Table {
                 options,
                 version: watch::Sender::new(state.version),
                 state: Mutex::new(state),
-                turn: tokio::sync::Mutex::new(false),
+                turn: tokio::sync::Mutex::default(),
                 room: Notify::new(),
                 checkpointing: AtomicBool::new(false),
                 unnamed: Mutex::default(),

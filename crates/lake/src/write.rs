@@ -49,10 +49,13 @@ impl Table {
 
 impl Shared {
     async fn commit(&self, now: Micros) -> Result<Option<Committed>, LakeError> {
-        let mut unsure = self.turn.lock().await;
-        if *unsure {
-            self.catch_up().await?;
-            *unsure = false;
+        let mut turn = self.turn.lock().await;
+        if turn.unsure {
+            let before = self.state().version;
+            if self.catch_up().await? > before {
+                self.discard(&std::mem::take(&mut turn.left)).await;
+            }
+            turn.unsure = false;
         }
         let mut lost = 0;
         while lost < ATTEMPTS {
@@ -73,10 +76,11 @@ impl Shared {
             };
             let marks = marks(&hot);
             let entry = self.entry(&marks, &files, now)?;
+            turn.left.extend_from_slice(&paths);
             while lost < ATTEMPTS {
-                *unsure = true;
+                turn.unsure = true;
                 if put_entry(&*self.store, &self.folder, version + 1, entry.clone()).await? {
-                    *unsure = false;
+                    turn.unsure = false;
                     let committed = Committed {
                         version: version + 1,
                         batches: hot.len(),
@@ -86,15 +90,18 @@ impl Shared {
                     };
                     let txns = actions(&marks, now);
                     self.advance([Change { version: version + 1, files, txns, ..Change::default() }]);
+                    let mut left = std::mem::take(&mut turn.left);
+                    left.retain(|path| !paths.contains(path));
+                    self.discard(&left).await;
                     return Ok(Some(committed));
                 }
                 lost += 1;
                 version = self.catch_up().await?;
-                *unsure = false;
+                turn.unsure = false;
                 if hot.iter().any(|b| self.state().is_committed(b.id())) {
                     // Another writer has some of these batches, or it was ours after all: begin again with
                     // what is left.
-                    self.discard(&paths).await;
+                    self.discard(&std::mem::take(&mut turn.left)).await;
                     break;
                 }
             }
@@ -201,6 +208,9 @@ impl Shared {
     /// Deletes files of a commit that did not come to be, as far as no entry names them. What stays behind is
     /// collected later.
     async fn discard(&self, paths: &[Path]) {
+        if paths.is_empty() {
+            return;
+        }
         let named: Vec<Path> = {
             let state = self.state();
             state.files.iter().map(|f| f.path()).filter(|p| paths.contains(p)).cloned().collect()
