@@ -178,9 +178,9 @@ impl<F: Fs> Spool<F> {
             }
             // If it was not cut: readers stop where the next segment begins.
         }
-        let key = SegmentKey { first: self.durable + 1, epoch: self.epoch };
-        let active = self.make_segment(key, self.durable_weight, &self.pending)?;
-        self.push_segment(key, self.durable_weight, active);
+        let key = SegmentKey { first: self.durable + 1, epoch: self.epoch, before: self.durable_weight };
+        let active = self.make_segment(key, &self.pending)?;
+        self.push_segment(key, active);
         self.broken = false;
         Ok(())
     }
@@ -188,28 +188,23 @@ impl<F: Fs> Spool<F> {
     /// Begins a new active segment; everything before it is durable.
     fn start_segment(&mut self) -> Result<(), DiskError> {
         debug_assert!(self.pending.is_empty(), "SP-1: a segment is left only when it is durable");
-        let key = SegmentKey { first: self.next_seq, epoch: self.epoch };
+        let key = SegmentKey { first: self.next_seq, epoch: self.epoch, before: self.weight };
         // Given up even if making the next one fails: that may leave its file behind, and a later life would take
         // the records before it to end there.
         self.active = None;
-        let active = self.make_segment(key, self.weight, &[])?;
-        self.push_segment(key, self.weight, active);
+        let active = self.make_segment(key, &[])?;
+        self.push_segment(key, active);
         Ok(())
     }
 
-    fn push_segment(&mut self, key: SegmentKey, before: u64, active: Active<F::File>) {
+    fn push_segment(&mut self, key: SegmentKey, active: Active<F::File>) {
         self.segment_bytes_total += active.len;
-        self.segments.push_back(Segment { key, bytes: active.len, before: Some(before), damaged: false });
+        self.segments.push_back(Segment { key, bytes: active.len, damaged: false });
         self.active = Some(active);
     }
 
     /// Makes a segment file with a header and `records`; leaves no file if that fails, where the disk allows.
-    fn make_segment(
-        &self,
-        key: SegmentKey,
-        before: u64,
-        records: &[u8],
-    ) -> Result<Active<F::File>, DiskError> {
+    fn make_segment(&self, key: SegmentKey, records: &[u8]) -> Result<Active<F::File>, DiskError> {
         let path = self.path(key);
         let file = match self.fs.create(&path) {
             // Left by a failure of our own life: it is not in the list, and nobody else has this epoch.
@@ -221,7 +216,7 @@ impl<F: Fs> Spool<F> {
         }
         .map_err(DiskError::wrap(Op::Create, &path))?;
         let written = file
-            .write_at(&layout::encode_segment_header(key, before), 0)
+            .write_at(&layout::encode_segment_header(key), 0)
             .and_then(|()| if records.is_empty() { Ok(()) } else { file.write_at(records, SEGMENT_HEADER) });
         if let Err(source) = written {
             let _ = self.fs.remove(&path);

@@ -31,7 +31,8 @@
 //! reported once although it may be sent often, and it is ignored by a server that has those records already.
 //!
 //! # Files
-//! - `{first:020}-{epoch:016x}.seg`: segments, at most `segment_bytes` unless one record is larger.
+//! - `{first:020}-{epoch:016x}-{before:016x}.seg`: segments, by first number, epoch and cumulative weight before it;
+//!   at most `segment_bytes` unless one record is larger.
 //! - `….seg.bad`: segments in which damage was met, kept when they would be removed; at most 4 and an eighth of
 //!   the budget.
 //! - `acked`: a hint, which may be missing, old or wrong.
@@ -49,8 +50,8 @@
 //! ```
 //! Headers have their own checksum, so that a damaged payload costs its own record and nothing else, and its
 //! weight is known. Behind a damaged header the next record is found by searching for a whole header with the
-//! segment's epoch. A segment of which only the header is left stands for all records up to the next segment: they
-//! were dropped.
+//! segment's epoch. A segment's own header repeats its name and is never needed. A segment of which only the header
+//! is left stands for all records up to the next segment: they were dropped.
 //!
 //! # When things fail
 //! - **Kill, power cut:** records appended after the last [`Spool::sync`] may be gone, nothing else. The next open

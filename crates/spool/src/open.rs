@@ -140,18 +140,13 @@ impl<F: Fs> Spool<F> {
             let path = self.path(key);
             // What reaches into the next segment was given up when that was begun.
             let end = self.segments.get(index + 1).map_or(SEQ_LIMIT - 1, |next| next.key.first);
-            let mut scan = match self.fs.open(&path, Access::Read) {
+            let scan = match self.fs.open(&path, Access::Read) {
                 Ok(file) => scan_segment(&file, key, bytes, end).map_err(DiskError::wrap(Op::Read, &path))?,
                 Err(e) if e.raw_os_error() == Some(EIO) => Scan::default(),
                 Err(e) => return Err(DiskError::wrap(Op::Open, &path)(e).into()),
             };
             recovery.scanned_bytes += bytes;
             recovery.tail_bytes += bytes.saturating_sub(scan.end);
-            if scan.before.is_none() && scan.last.is_some() {
-                self.durable = key.first - 1;
-                scan.before = self.weight_without_header(index, true)?.or(scan.first_before);
-            }
-            self.segments[index].before = scan.before;
             self.segments[index].damaged = scan.damaged;
             let found = scan.last.is_some();
             scanned.push((key, scan));
@@ -161,12 +156,12 @@ impl<F: Fs> Spool<F> {
         }
         // Oldest first: the segment with the newest record, then those that hold none.
         scanned.reverse();
-        let Some((oldest, scan)) = scanned.first() else { return Ok(()) };
+        let Some((oldest, _)) = scanned.first() else { return Ok(()) };
         self.durable = oldest.first - 1;
-        self.durable_weight = scan.before.unwrap_or_default();
+        self.durable_weight = oldest.before;
         for (key, scan) in &mut scanned {
             self.next_seq = self.next_seq.max(key.first);
-            self.weight = scan.before.unwrap_or(self.weight);
+            self.weight = key.before;
             if let Some(last) = scan.last.take() {
                 self.next_seq = self.next_seq.max(last.seq.saturating_add(1).min(SEQ_LIMIT));
                 self.weight = last.after;
@@ -186,7 +181,7 @@ fn sort_out(entries: Vec<Entry>) -> (VecDeque<Segment>, Quarantine, Recovery) {
         (Vec::new(), Quarantine::default(), Recovery::default());
     for entry in entries {
         match SegmentKey::parse(&entry.name).filter(|_| entry.is_file) {
-            Some(key) => segments.push(Segment { key, bytes: entry.len, before: None, damaged: false }),
+            Some(key) => segments.push(Segment { key, bytes: entry.len, damaged: false }),
             None if entry.is_file && (entry.name == HINT_NAME || quarantine.admit(&entry)) => {}
             None => {
                 recovery.foreign_files += 1;
@@ -213,10 +208,6 @@ fn holds_record<F: Fs>(fs: &F, config: &Config, segment: &Segment) -> bool {
 /// What one segment holds.
 #[derive(Default)]
 struct Scan {
-    /// Cumulative weight before it, from its header.
-    before: Option<u64>,
-    /// Cumulative weight before its first whole record.
-    first_before: Option<u64>,
     last: Option<Last>,
     /// The stretches that are as they were written.
     whole: Vec<Range<u64>>,
@@ -235,23 +226,20 @@ struct Last {
 fn scan_segment(file: &impl FsFile, key: SegmentKey, bytes: u64, end: u64) -> io::Result<Scan> {
     let mut scan = Scan::default();
     let mut window = Window::new(true);
-    scan.before = layout::decode_segment_header(window.get(file, 0, SEGMENT_HEADER as usize, bytes)?, key);
-    if scan.before.is_some() {
+    let header = window.get(file, 0, SEGMENT_HEADER as usize, bytes)?;
+    if header.starts_with(&layout::encode_segment_header(key)) {
         scan.keep(0..SEGMENT_HEADER);
         scan.end = SEGMENT_HEADER;
     }
-    scan.damaged = scan.before.is_none() && bytes > 0;
+    scan.damaged = scan.end == 0 && bytes > 0;
     let (mut at, mut next) = (SEGMENT_HEADER, key.first);
-    while let Some(found) =
-        scan::find_record(file, &mut window, at, bytes, key.epoch, &(next..end))?
-    {
+    while let Some(found) = scan::find_record(file, &mut window, at, bytes, key.epoch, &(next..end))? {
         let head = found.head;
         let front = window.get(file, found.at, head.head_len() as usize, bytes)?;
         let note = front.get(RECORD_HEADER..head.head_len() as usize).unwrap_or_default().to_vec();
         let payload_whole = window.payload_is_whole(file, &found, bytes)?;
         scan.keep(found.at..found.at + if payload_whole { head.len() } else { head.head_len() });
         scan.damaged |= found.at != at || !payload_whole;
-        scan.first_before = scan.first_before.or(Some(head.before));
         // A record whose header is whole counts even if its payload is lost: it is a hole of known weight, and
         // its note agrees with the weights.
         scan.last = Some(Last { seq: head.seq, after: head.after(), note });

@@ -154,9 +154,9 @@ impl<F: Fs> Spool<F> {
 
     /// A cursor at the beginning of the segment at `index`.
     fn enter(&mut self, index: usize, lossy: bool) -> Result<Option<Cursor<F::File>>, DiskError> {
-        let before = self.weight_before(index, lossy)?;
         let Some(segment) = self.segments.get(index) else { return Ok(None) };
         let (key, expected) = (segment.key, segment.key.first);
+        let before = key.before;
         let file = self.open_segment(index, lossy)?;
         Ok(Some(Cursor { key, file, window: Window::new(lossy), at: SEGMENT_HEADER, expected, before }))
     }
@@ -168,8 +168,7 @@ impl<F: Fs> Spool<F> {
             let (seq_end, limit) = self.end_of(index);
             if cursor.expected >= seq_end {
                 match self.enter(index + 1, cursor.window.lossy)? {
-                    // Counted through: exact even where the next header is damaged.
-                    Some(next) => *cursor = Cursor { before: cursor.before, ..next },
+                    Some(next) => *cursor = next,
                     None => return Ok(None),
                 }
                 continue;
@@ -193,7 +192,7 @@ impl<F: Fs> Spool<F> {
                     Some(Item::Hole(self.hole(index, cursor, found.head.seq, found.head.before)))
                 }
                 None => {
-                    let after = self.weight_before(index + 1, cursor.window.lossy)?;
+                    let after = self.weight_before(index + 1);
                     cursor.at = limit.max(SEGMENT_HEADER);
                     Some(Item::Hole(self.hole(index, cursor, seq_end, after)))
                 }

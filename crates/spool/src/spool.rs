@@ -3,9 +3,8 @@
 use crate::error::{DiskError, Op, SpoolError};
 use crate::fs::{Access, Fs};
 use crate::hint::Hint;
-use crate::layout::{self, RecordHead, SEGMENT_HEADER, SEQ_LIMIT, SegmentKey};
+use crate::layout::{SEGMENT_HEADER, SEQ_LIMIT, SegmentKey};
 use crate::read::Cursor;
-use crate::scan::{self, Window};
 use crate::trim::Quarantine;
 use bartizan_model::{Epoch, Kind, Seq};
 use std::collections::VecDeque;
@@ -70,8 +69,6 @@ pub(crate) struct Segment {
     pub(crate) key: SegmentKey,
     /// Bytes of the file.
     pub(crate) bytes: u64,
-    /// Cumulative weight before it, once known.
-    pub(crate) before: Option<u64>,
     /// Whether damage was met in it: kept in quarantine instead of removed.
     pub(crate) damaged: bool,
 }
@@ -124,12 +121,6 @@ pub struct Spool<F: Fs> {
     pub(crate) read_failures: u32,
     /// Last field: the directory is let go after everything else.
     pub(crate) _lock: F::Lock,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Edge {
-    First,
-    Last,
 }
 
 /// What an earlier life left at its end.
@@ -221,76 +212,9 @@ impl<F: Fs> Spool<F> {
         (end.min(self.durable + 1), bytes)
     }
 
-    /// Cumulative weight before the segment at `index`, or after all that is durable if there is none there.
-    ///
-    /// Taken from its header, else the last record of the segment before, else its own first record, else the
-    /// segment after it: whatever lies between is then counted with the segment before.
-    pub(crate) fn weight_before(&mut self, index: usize, lossy: bool) -> Result<u64, DiskError> {
-        for i in index..self.segments.len() {
-            if let Some(before) = self.segments[i].before {
-                return Ok(before);
-            }
-            let header = match self.open_segment(i, lossy)? {
-                Some(file) => self.read_header(i, &file, lossy)?,
-                None => None,
-            };
-            let before = match header {
-                Some(before) => Some(before),
-                None => {
-                    self.segments[i].damaged |= self.segments[i].bytes > 0;
-                    match self.weight_without_header(i, lossy)? {
-                        Some(before) => Some(before),
-                        None => self.edge_record(i, Edge::First, lossy)?.map(|head| head.before),
-                    }
-                }
-            };
-            if let Some(before) = before {
-                self.segments[i].before = Some(before);
-                return Ok(before);
-            }
-        }
-        Ok(self.durable_weight)
-    }
-
-    /// Cumulative weight before a segment by what comes before it.
-    pub(crate) fn weight_without_header(&self, index: usize, lossy: bool) -> Result<Option<u64>, DiskError> {
-        let first = self.segments[index].key.first;
-        if first == 1 {
-            return Ok(Some(0));
-        }
-        let Some(previous) = index.checked_sub(1) else { return Ok(None) };
-        let last = self.edge_record(previous, Edge::Last, lossy)?;
-        Ok(last.filter(|head| head.seq + 1 == first).map(|head| head.after()))
-    }
-
-    fn read_header(&self, index: usize, file: &F::File, lossy: bool) -> Result<Option<u64>, DiskError> {
-        let segment = &self.segments[index];
-        let path = self.path(segment.key);
-        let mut window = Window::new(lossy);
-        let header = window
-            .get(file, 0, SEGMENT_HEADER as usize, segment.bytes)
-            .map_err(DiskError::wrap(Op::Read, &path))?;
-        Ok(layout::decode_segment_header(header, segment.key))
-    }
-
-    /// The first or last record of a segment that has a whole header.
-    fn edge_record(&self, index: usize, edge: Edge, lossy: bool) -> Result<Option<RecordHead>, DiskError> {
-        let Some(file) = self.open_segment(index, lossy)? else { return Ok(None) };
-        let key = self.segments[index].key;
-        let path = self.path(key);
-        let (seq_end, limit) = self.end_of(index);
-        let mut window = Window::new(lossy);
-        let (mut at, mut next, mut newest) = (SEGMENT_HEADER, key.first, None);
-        while let Some(found) = scan::find_record(&file, &mut window, at, limit, key.epoch, &(next..seq_end))
-            .map_err(DiskError::wrap(Op::Read, &path))?
-        {
-            newest = Some(found.head);
-            if edge == Edge::First {
-                break;
-            }
-            (at, next) = (found.at + found.head.len(), found.head.seq + 1);
-        }
-        Ok(newest)
+    /// Cumulative weight before the segment at `index`, or of all that is durable if there is none there.
+    pub(crate) fn weight_before(&self, index: usize) -> u64 {
+        self.segments.get(index).map_or(self.durable_weight, |s| s.key.before)
     }
 
     /// Opens a segment for reading; a lossy reader takes one that cannot be opened for an empty one.

@@ -103,39 +103,35 @@ impl<F: Fs> Spool<F> {
             s.key.first > after
                 && Some(s.key) != self.anchor
                 && s.bytes > SEGMENT_HEADER
-                && self.segments[i + 1].key.first <= self.durable + 1
+                && (s.key.first + 1..=self.durable + 1).contains(&self.segments[i + 1].key.first)
         };
         let Some(index) = (0..self.segments.len().saturating_sub(1)).find(|&i| droppable(i)) else {
             return Ok(None);
         };
-        let before = self.weight_before(index, true)?;
-        let weight = layout::weight_between(before, self.weight_before(index + 1, true)?);
+        let weight = layout::weight_between(self.weight_before(index), self.weight_before(index + 1));
         let key = self.segments[index].key;
         let dropped =
             Dropped { first: Seq(key.first), last: Seq(self.segments[index + 1].key.first - 1), weight };
         self.cursor = None;
 
-        // What remains of a run of dropped segments is the header of the first: with the next segment's header it
+        // What remains of a run of dropped segments is the header of the first: with the next segment its name
         // says which records are gone and what they weighed. It was not read yet, so it may still grow.
-        let joins = index.checked_sub(1).map(|i| &self.segments[i]).is_some_and(|s| {
-            s.bytes == SEGMENT_HEADER && s.key.first > after && s.key.epoch == key.epoch && s.before.is_some()
-        });
+        let joins = index
+            .checked_sub(1)
+            .map(|i| &self.segments[i])
+            .is_some_and(|s| s.bytes == SEGMENT_HEADER && s.key.first > after && s.key.epoch == key.epoch);
         if joins {
             self.remove_segment(index)?;
         } else {
-            self.cut_to_header(index, before)?;
+            self.cut_to_header(index)?;
         }
         Ok(Some(dropped))
     }
 
-    fn cut_to_header(&mut self, index: usize, before: u64) -> Result<(), DiskError> {
+    fn cut_to_header(&mut self, index: usize) -> Result<(), DiskError> {
         let key = self.segments[index].key;
         let path = self.path(key);
         let file = self.fs.open(&path, Access::Write).map_err(DiskError::wrap(Op::Open, &path))?;
-        if self.segments[index].damaged {
-            let header = layout::encode_segment_header(key, before);
-            file.write_at(&header, 0).map_err(DiskError::wrap(Op::Write, &path))?;
-        }
         file.set_len(SEGMENT_HEADER).map_err(DiskError::wrap(Op::Truncate, &path))?;
         let segment = &mut self.segments[index];
         self.segment_bytes_total -= segment.bytes - SEGMENT_HEADER;

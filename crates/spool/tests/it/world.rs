@@ -78,6 +78,7 @@ pub(crate) struct World {
     /// SP-5: for each life, its first number, and its last one as the next life found it.
     ranges: Vec<(u64, u64)>,
     last_note: Option<Vec<u8>>,
+    read_failures: u32,
     sent: Seq,
     ever_sent: Seq,
     in_flight: VecDeque<Item>,
@@ -102,6 +103,7 @@ impl World {
             handed: BTreeMap::new(),
             ranges: Vec::new(),
             last_note: None,
+            read_failures: 0,
             sent: Seq::ZERO,
             ever_sent: Seq::ZERO,
             in_flight: VecDeque::new(),
@@ -129,6 +131,7 @@ impl World {
                     assert_eq!(recovery.foreign_files, 0);
                     self.check_note(&spool, recovery.last.0);
                     self.sent = spool.acknowledged();
+                    self.read_failures = 0;
                     self.in_flight.clear();
                     self.committed = None;
                     self.spool = Some(spool);
@@ -183,6 +186,7 @@ impl World {
                 self.fs.power_cut(seed);
                 self.open();
             }
+            Step::Fail(_) if self.read_failures >= 3 => {}
             Step::Fail(failure) => self.fs.fail(Some(failure)),
             Step::DiskLeft(left) => self.fs.set_capacity(left.map(|left| self.fs.used() + left)),
         }
@@ -208,8 +212,6 @@ impl World {
         match spool.append(head, &payload_of(id, len), now) {
             Ok(taken) => {
                 assert_eq!(taken, Seq(seq), "SP-2: numbers rise by one");
-                // Only the last content offered may be read from now on; earlier ones had failed.
-                self.offered.insert(name, vec![(id, len)]);
                 assert_eq!(spool.last_note(), Some(&note[..]));
                 self.last_note = Some(note);
             }
@@ -229,6 +231,9 @@ impl World {
             if !self.durable.insert((epoch, seq)) {
                 break;
             }
+            // Only the last content offered may be read from now on; earlier ones had failed.
+            let offered = self.offered.get_mut(&(epoch, seq)).unwrap();
+            offered.drain(..offered.len() - 1);
         }
     }
 
@@ -240,14 +245,16 @@ impl World {
             if self.fs.crashed() {
                 return;
             }
-            let item = match result {
-                Ok(Some(item)) => item,
-                Ok(None) => return,
-                Err(error) => {
-                    println!("{error}: {}", error.source);
-                    return;
+            if result.is_err() {
+                // What fails three times in a row is given up as damage; that is not what is tested here.
+                self.read_failures += 1;
+                if self.read_failures == 3 {
+                    self.fs.fail(None);
                 }
-            };
+            } else {
+                self.read_failures = 0;
+            }
+            let Ok(Some(item)) = result else { return };
             assert!(item.last() > after, "SP-2: {item:?} read after {after:?}");
             assert!(item.last() <= self.spool().durable(), "SP-4");
             if let Item::Record(record) = &item {
