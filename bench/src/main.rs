@@ -1,1 +1,49 @@
-fn main() {}
+//! Figures beside their goals: `make bench`, or `make bench-NAME` for some of them.
+//!
+//! Every figure is one JSON line, `{"figure","value","unit","goal","peer","peer_value","ok"}`, and all of them are
+//! a table at the end. A goal that is missed is said, and does not fail the run: figures are for people.
+//!
+//! The real binaries are measured on real packets in network namespaces, each beside its peer in the same run.
+//! Parts of the product are measured by the `examples` of their crates, which print the same lines.
+
+mod capture;
+mod figure;
+mod latency;
+mod machine;
+mod parts;
+
+use anyhow::{Result, bail};
+use figure::{Figure, table};
+
+const NAMES: &[&str] = &["decode", "spool", "lake", "capture", "latency"];
+
+fn main() -> Result<()> {
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = named.iter().find(|n| !NAMES.contains(&n.as_str())) {
+        bail!("there is no bench `{unknown}`; there are {}", NAMES.join(", "));
+    }
+    let mut figures = Vec::new();
+    for name in NAMES.iter().filter(|n| named.is_empty() || named.iter().any(|m| m == *n)) {
+        run(name, &mut |figure: Figure| {
+            say(&figure.line());
+            figures.push(figure);
+        })?;
+    }
+    say(&table(&figures));
+    Ok(())
+}
+
+fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
+    match name {
+        "decode" => parts::run("decode_ns", figure),
+        "spool" => parts::run("spool_mbps", figure),
+        "lake" => parts::run("commit_cost", figure),
+        "capture" => capture::run(figure),
+        _ => latency::run(figure),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "figures are what this program is for")]
+fn say(text: &str) {
+    println!("{text}");
+}
