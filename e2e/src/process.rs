@@ -16,6 +16,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -64,7 +65,7 @@ pub fn binaries() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When the binaries are not built.
-fn program(netns: Option<&NetNs>, binary: &str) -> Result<Command> {
+pub fn program(netns: Option<&NetNs>, binary: &str) -> Result<Command> {
     let path = binaries()?.join(binary);
     let mut command = match netns {
         Some(netns) => netns.command("setpriv"),
@@ -179,6 +180,7 @@ pub struct Server {
     dir: PathBuf,
     settings: String,
     listen: [SocketAddr; 2],
+    netns: Option<Arc<NetNs>>,
     running: Option<Running>,
 }
 
@@ -198,7 +200,19 @@ impl Server {
     /// When the folder cannot be made.
     pub fn listening(dir: &Path, settings: &str, listen: [SocketAddr; 2]) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-        Ok(Self { dir: dir.to_owned(), settings: settings.to_owned(), listen, running: None })
+        Ok(Self { dir: dir.to_owned(), settings: settings.to_owned(), listen, netns: None, running: None })
+    }
+
+    /// The same in a namespace, and whoever asks it too.
+    #[must_use]
+    pub fn inside(mut self, netns: &Arc<NetNs>) -> Self {
+        self.netns = Some(Arc::clone(netns));
+        self
+    }
+
+    /// Replaces its settings; they count from the next start on.
+    pub fn configure(&mut self, settings: &str) {
+        settings.clone_into(&mut self.settings);
     }
 
     /// Starts it and waits until it listens.
@@ -218,7 +232,7 @@ impl Server {
         for name in ["address", "agents_address"] {
             let _ = fs::remove_file(self.dir.join(name));
         }
-        let mut command = program(None, "bartizan")?;
+        let mut command = program(self.netns.as_deref(), "bartizan")?;
         command.args(["server", "--config"]).arg(&config);
         let running = self.running.insert(Running::start(command, &self.dir.join("server.log"))?);
         let dir = &self.dir;
@@ -279,7 +293,7 @@ impl Server {
     /// # Errors
     /// When the binaries are not built.
     pub fn cli(&self) -> Result<Command> {
-        let mut command = program(None, "bartizan")?;
+        let mut command = program(self.netns.as_deref(), "bartizan")?;
         command.arg("--dir").arg(&self.dir).stdin(Stdio::null());
         Ok(command)
     }

@@ -48,6 +48,17 @@ impl Accounts {
         self.live.get_mut(&group).map(|account| account.observe(rules, at, idle, quiet))
     }
 
+    /// A hole of `gap` numbers in the sequence of `group`: how many of them are not in the ledger yet; see
+    /// [`Account::hole`].
+    #[must_use]
+    pub(crate) fn hole(&mut self, group: u16, gap: u64) -> u64 {
+        if let Some(account) = self.secured.as_mut().and_then(|accounts| accounts.get_mut(&group)) {
+            // what the ledger has is the same for both
+            let _ = account.hole(gap);
+        }
+        self.live.get_mut(&group).map_or(gap, |account| account.hole(gap))
+    }
+
     /// Book rows or losses of `group` that are in a record on disk.
     pub(crate) fn book(&mut self, group: u16, packets: u64) {
         for accounts in [Some(&mut self.live), self.secured.as_mut()].into_iter().flatten() {

@@ -121,8 +121,7 @@ impl Capture {
 
     fn datagram(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
         let now = bartizan_clock::now();
-        let (mut missing, mut malformed) = (0_u64, 0_u64);
-        let from = self.last;
+        let mut malformed = 0_u64;
         for message in Messages::new(bytes) {
             // the rest of a datagram that is no message holds packets whose number the next sequence tells
             let Ok(message) = message else { break };
@@ -132,7 +131,8 @@ impl Capture {
                 continue;
             };
             let gap = packet.seq.and_then(|seq| self.sequence.packet(seq)).unwrap_or(0);
-            missing += u64::from(gap);
+            // at once: a hole has to be known before the rows behind it
+            self.lost(u64::from(gap), Reason::SequenceGap, now)?;
             if self.columns.is_full() {
                 self.hand_over()?;
             }
@@ -146,7 +146,6 @@ impl Capture {
             tracing::error!(malformed, "messages of the kernel that are no packets");
         }
         self.last = now;
-        self.lost(missing, Reason::SequenceGap, from)?;
         if self.columns.bytes() >= BATCH_BYTES { self.hand_over() } else { Ok(()) }
     }
 
@@ -162,13 +161,14 @@ impl Capture {
         self.recorder.send(Captured::Rows { group, batch }).map_err(|_| Stopped)
     }
 
-    fn lost(&mut self, count: u64, reason: Reason, from: Micros) -> Result<(), Stopped> {
+    /// Tells of packets that are lost since the last datagram.
+    fn lost(&mut self, count: u64, reason: Reason, now: Micros) -> Result<(), Stopped> {
         if count == 0 {
             return Ok(());
         }
         let group = self.socket.group();
         let detail = format!("nflog group {group}");
-        let loss = Loss { from, to: self.last, stage: Stage::Kernel, reason, count, detail };
+        let loss = Loss { from: self.last, to: now, stage: Stage::Kernel, reason, count, detail };
         self.recorder.send(Captured::Lost { group, loss }).map_err(|_| Stopped)
     }
 

@@ -112,7 +112,8 @@ pub async fn enrol(ask: Enrol<'_>) -> anyhow::Result<String> {
     let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
     let enrolled = client.enrol(&token.secret, &key, ask.name, VERSION, ask.replace).await?;
     let agents = Endpoint { port: enrolled.agent_port, ..endpoint };
-    fs::write(identity.dir.join("server"), format!("{agents}\n")).context("cannot keep the server's address")?;
+    fs::write(identity.dir.join("server"), format!("{agents}\n"))
+        .context("cannot keep the server's address")?;
     identity.files.save(&enrolled.cert_pem, &enrolled.ca_pem)?;
     Ok(enrolled.name)
 }

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 pub(crate) const IN_FLIGHT: u64 = 64;
 /// Copies of refused batches that are kept.
 const REFUSED_KEPT: usize = 16;
+/// Between two attempts to write to a disk that fails.
+const DISK_AGAIN: Duration = Duration::from_millis(500);
 /// Backlog with which live rows would have to wait: then they take another lane.
 const BEHIND_RECORDS: u64 = 16;
 
@@ -34,8 +36,9 @@ pub(crate) struct Lanes {
     /// Batches that the server refused for good: a batch of losses goes in their place.
     refused: BTreeSet<(Lane, Seq)>,
     refused_dir: PathBuf,
-    /// The last thing the disk said was an error: batches take the memory lane until a sync succeeds.
-    failing: bool,
+    /// The last thing the disk said was an error: batches take the memory lane, and the first one after this
+    /// moment tries the disk again.
+    failing: Option<Instant>,
 }
 
 /// A batch on its way to the server.
@@ -76,12 +79,25 @@ impl Lanes {
             config.segment_bytes = config.segment_bytes.min(budget / 8);
             let (spool, recovery) = Spool::open(config, RealFs, epochs(), now)?;
             if spool.backlog().records > 0 {
-                tracing::info!(lane = lane.number(), backlog = spool.backlog().records, ?recovery, "spool opened");
+                tracing::info!(
+                    lane = lane.number(),
+                    backlog = spool.backlog().records,
+                    ?recovery,
+                    "spool opened"
+                );
             }
             disks.push((lane, spool));
         }
         let current = emptiest(&disks);
-        Ok(Self { disks, current, memory: MemoryLane::new(epochs(), memory), budget, refused: BTreeSet::new(), refused_dir: dir.join("refused"), failing: false })
+        Ok(Self {
+            disks,
+            current,
+            memory: MemoryLane::new(epochs(), memory),
+            budget,
+            refused: BTreeSet::new(),
+            refused_dir: dir.join("refused"),
+            failing: None,
+        })
     }
 
     /// The notes of every lane's newest record.
@@ -90,13 +106,25 @@ impl Lanes {
     }
 
     /// Writes a batch to the current lane, or keeps it in memory, or says why neither is possible.
-    pub(crate) fn append(&mut self, kind: Kind, weight: u64, note: &[u8], payload: &[u8], now: Instant) -> Kept {
-        if !self.failing {
+    pub(crate) fn append(
+        &mut self,
+        kind: Kind,
+        weight: u64,
+        note: &[u8],
+        payload: &[u8],
+        now: Instant,
+    ) -> Kept {
+        if self.failing.is_none_or(|again| again <= now) {
             self.make_room((payload.len() + note.len()) as u64);
             let full = match self.disks[self.current].1.append(Head { kind, weight, note }, payload, now) {
-                Ok(_) => return Kept::OnDisk,
+                Ok(_) => {
+                    if self.failing.take().is_some() {
+                        tracing::info!("the spool's disk works again");
+                    }
+                    return Kept::OnDisk;
+                }
                 Err(AppendError::Disk(error)) => {
-                    self.failed(&error);
+                    self.failed(&error, now);
                     false
                 }
                 Err(error) => {
@@ -131,20 +159,16 @@ impl Lanes {
             }
             moved |= spool.durable() != before;
         }
-        match failure {
-            Some(error) => self.failed(&error),
-            None if self.failing => {
-                tracing::info!("the spool's disk works again");
-                self.failing = false;
-            }
-            None => {}
+        // that nothing fails here proves nothing: only the next batch tries to write
+        if let Some(error) = failure {
+            self.failed(&error, now);
         }
         moved || !self.memory.is_empty()
     }
 
     /// A connection was made: if live rows would have to wait behind a backlog, they get a lane of their own.
     pub(crate) fn connected(&mut self, now: Instant) {
-        if self.failing || self.disks[self.current].1.backlog().records < BEHIND_RECORDS {
+        if self.failing.is_some() || self.disks[self.current].1.backlog().records < BEHIND_RECORDS {
             return;
         }
         let target = emptiest(&self.disks);
@@ -152,7 +176,7 @@ impl Lanes {
             return;
         }
         if let Err(error) = self.disks[self.current].1.sync(now) {
-            return self.failed(&error);
+            return self.failed(&error, now);
         }
         tracing::info!(
             backlog = self.disks[self.current].1.backlog().records,
@@ -192,7 +216,13 @@ impl Lanes {
     pub(crate) fn refuse(&mut self, lane: Lane, seq: Seq, reason: &str) {
         let parcel = self.next(lane, Seq(seq.0.saturating_sub(1)), Micros(0)).ok().flatten();
         let Some(parcel) = parcel.filter(|p| p.seq == seq) else { return };
-        tracing::error!(lane = lane.number(), seq = seq.0, events = parcel.weight, reason, "batch refused for good");
+        tracing::error!(
+            lane = lane.number(),
+            seq = seq.0,
+            events = parcel.weight,
+            reason,
+            "batch refused for good"
+        );
         if self.refused.insert((lane, seq)) {
             self.put_aside(&parcel, lane);
         } else {
@@ -264,14 +294,14 @@ impl Lanes {
         }
     }
 
-    fn failed(&mut self, error: &DiskError) {
-        if !self.failing {
+    fn failed(&mut self, error: &DiskError, now: Instant) {
+        if self.failing.is_none() {
             tracing::error!(
                 op = %error.op, path = %error.path.display(), error = %error.source,
                 "the spool's disk fails; rows wait in memory"
             );
         }
-        self.failing = true;
+        self.failing = Some(now + DISK_AGAIN);
     }
 }
 
@@ -301,6 +331,7 @@ fn loss_parcel(
 ) -> Parcel {
     let mut losses = Losses::default();
     losses.add_now(now, stage, reason, count, detail);
-    let payload = encode(&losses.batch(), Compression::None).expect("a batch of losses made here can be encoded");
+    let payload =
+        encode(&losses.batch(), Compression::None).expect("a batch of losses made here can be encoded");
     Parcel { epoch, seq, kind: Kind::Losses, weight: count, payload }
 }

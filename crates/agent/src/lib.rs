@@ -34,7 +34,8 @@ pub use run::run;
 
 /// Log lines to standard error, as `BARTIZAN_LOG` says (`info` when it says nothing).
 pub fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| "info".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 pub use settings::{Settings, SettingsError, Written};

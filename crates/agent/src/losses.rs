@@ -46,7 +46,10 @@ impl Losses {
     /// All of them as a batch of the `losses` wire schema.
     pub(crate) fn batch(&self) -> RecordBatch {
         let times = |of: fn(&Loss) -> Micros| -> ArrayRef {
-            Arc::new(TimestampMicrosecondArray::from_iter_values(self.0.iter().map(|l| of(l).0)).with_timezone("UTC"))
+            Arc::new(
+                TimestampMicrosecondArray::from_iter_values(self.0.iter().map(|l| of(l).0))
+                    .with_timezone("UTC"),
+            )
         };
         fn texts<'a>(of: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
             Arc::new(of.collect::<DictionaryArray<Int32Type>>())
@@ -64,10 +67,13 @@ impl Losses {
                 )),
                 "detail" => texts(self.0.iter().map(|l| Some(l.detail.as_str()))),
                 "netns" => texts(self.0.iter().map(|_| None)),
-                other => unreachable!("column `{other}` of losses has no source here; the schema test covers all"),
+                other => {
+                    unreachable!("column `{other}` of losses has no source here; the schema test covers all")
+                }
             })
             .collect();
-        RecordBatch::try_new(wire_schema(Kind::Losses), columns).expect("every column has the type of the schema")
+        RecordBatch::try_new(wire_schema(Kind::Losses), columns)
+            .expect("every column has the type of the schema")
     }
 
     /// They are recorded.
@@ -94,7 +100,13 @@ mod tests {
         assert_eq!(batch.num_rows(), 2);
         let count = batch.column_by_name("count").unwrap().as_primitive::<Int64Type>();
         assert_eq!(count.values(), &[7, 2]);
-        let times = |n: &str| batch.column_by_name(n).unwrap().as_primitive::<arrow_array::types::TimestampMicrosecondType>().value(0);
+        let times = |n: &str| {
+            batch
+                .column_by_name(n)
+                .unwrap()
+                .as_primitive::<arrow_array::types::TimestampMicrosecondType>()
+                .value(0)
+        };
         assert_eq!((times("from"), times("time")), (1, 9));
     }
 }

@@ -61,11 +61,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    let flags: Vec<_> = args.dir.map(|dir| Setting::flag("dir", dir.display().to_string())).into_iter().collect();
+    let flags: Vec<_> =
+        args.dir.map(|dir| Setting::flag("dir", dir.display().to_string())).into_iter().collect();
     let written: Written = load_program(args.config.as_deref(), Path::new(CONFIG), "BARTIZAN_", &flags)?;
     let settings = Settings::new(written)?;
     // one thread is enough for sending; capturing and recording have their own
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     match args.command {
         Command::Run => runtime.block_on(bartizan_agent::run(settings)),
         Command::Enrol { server, token, name, replace } => {
@@ -74,7 +76,8 @@ fn run(args: Args) -> anyhow::Result<()> {
                 Some(name) => name,
                 None => host_name()?,
             };
-            let ask = Enrol { dir: &settings.dir, server: &server, token: token.trim(), name: &name, replace };
+            let ask =
+                Enrol { dir: &settings.dir, server: &server, token: token.trim(), name: &name, replace };
             let name = runtime.block_on(bartizan_agent::enrol(ask))?;
             tracing::info!(name, "this host is part of the fleet");
             Ok(())
@@ -83,6 +86,7 @@ fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn host_name() -> anyhow::Result<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("cannot tell the name of this host")?;
+    let name =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").context("cannot tell the name of this host")?;
     Ok(name.trim().to_owned())
 }

@@ -110,10 +110,7 @@ impl Recorder {
             let nap = due.map_or(NAP, |due| due.saturating_duration_since(Instant::now()).min(NAP));
             match captured.recv_timeout(nap) {
                 Ok(Captured::Rows { group, batch }) => self.rows(group, &batch),
-                Ok(Captured::Lost { group, loss }) => {
-                    *self.owed.entry(group).or_default() += loss.count;
-                    self.losses.add(loss);
-                }
+                Ok(Captured::Lost { group, loss }) => self.lost(group, loss),
                 Ok(Captured::Idle { group }) => self.idle(group),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -127,6 +124,13 @@ impl Recorder {
         }
         self.write_losses();
         self.sync();
+    }
+
+    /// A hole before the rows that come next; part of it may be in the ledger already, as the tail of a burst.
+    fn lost(&mut self, group: u16, mut loss: Loss) {
+        loss.count = self.accounts.hole(group, loss.count);
+        *self.owed.entry(group).or_default() += loss.count;
+        self.losses.add(loss);
     }
 
     fn rows(&mut self, group: u16, batch: &RecordBatch) {
@@ -198,6 +202,11 @@ impl Recorder {
         if now.duration_since(last) < self.counters * patience {
             return;
         }
+        // a loss that is known and not booked would be found missing once more
+        self.write_losses();
+        if !self.losses.is_empty() {
+            return;
+        }
         let rules = match (self.read_rules)() {
             Ok(rules) => rules,
             Err(error) => {
@@ -208,7 +217,8 @@ impl Recorder {
         };
         let at = now.duration_since(self.started);
         let balance = self.accounts.observe(group, &rules, at, true, self.quiet);
-        let settled = balance.as_ref().is_some_and(|b| !matches!(b, Balance::Unsettled | Balance::Missing(_)));
+        let settled =
+            balance.as_ref().is_some_and(|b| !matches!(b, Balance::Unsettled | Balance::Missing(_)));
         let patience = if settled { (patience * 2).min(MOST_PATIENCE) } else { 1 };
         self.readings.insert(group, (now, patience));
         if let Some(balance) = balance {
@@ -227,7 +237,11 @@ impl Recorder {
                 self.losses.add_now(now, Stage::Kernel, Reason::NotDelivered, count, &detail);
             }
             Balance::Excess(count) => {
-                tracing::warn!(group, count, "more packets came than the rules counted; the account starts again");
+                tracing::warn!(
+                    group,
+                    count,
+                    "more packets came than the rules counted; the account starts again"
+                );
             }
             _ => {}
         }

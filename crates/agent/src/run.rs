@@ -138,7 +138,10 @@ async fn open_spool(settings: &Settings) -> anyhow::Result<Lanes> {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("cannot start thread {name}"))
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .with_context(|| format!("cannot start thread {name}"))
 }
 
 async fn ended(threads: &[JoinHandle<()>]) {
@@ -149,7 +152,8 @@ async fn ended(threads: &[JoinHandle<()>]) {
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("cannot listen to signals");
         return std::future::pending().await;
     };

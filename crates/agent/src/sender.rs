@@ -8,7 +8,9 @@ use crate::lanes::IN_FLIGHT;
 use crate::recorder::Shared;
 use anyhow::Context as _;
 use bartizan_model::{Epoch, Lane, Seq};
-use bartizan_wire::{Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, WireError};
+use bartizan_wire::{
+    Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, WireError,
+};
 use rand::Rng as _;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -48,7 +50,10 @@ impl Sender {
             }
             let pause = match error.downcast_ref::<WireError>().map(WireError::kind) {
                 Some(ErrorKind::Denied | ErrorKind::OtherFleet) => {
-                    tracing::error!(error = format!("{error:#}"), "the server does not take this host; rows are kept");
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the server does not take this host; rows are kept"
+                    );
                     DENIED_PAUSE
                 }
                 _ => {

@@ -133,11 +133,17 @@ impl Settings {
         if groups.is_empty() {
             return wrong("groups", "names no NFLOG group; rules log to one with `log group N`");
         }
-        if !server.is_empty() && !server.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok()) {
+        if !server.is_empty()
+            && !server.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok())
+        {
             return wrong("server", format!("`{server}` is not HOST:PORT, such as `watch.example.net:8444`"));
         }
         let in_range = |key, value: u64, low: u64, high: u64| {
-            if (low..=high).contains(&value) { Ok(()) } else { wrong(key, format!("{value} is not in {low}..={high}")) }
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                wrong(key, format!("{value} is not in {low}..={high}"))
+            }
         };
         in_range("capture.copy_bytes", capture.copy_bytes.into(), 64, 65_535)?;
         in_range("capture.queue_threshold", capture.queue_threshold.into(), 1, 65_536)?;
@@ -179,7 +185,10 @@ mod tests {
         assert!(error(Written { groups: vec![], ..Written::default() }).starts_with("groups: "));
         assert!(error(Written { server: "watch".into(), ..Written::default() }).contains("not HOST:PORT"));
         let capture = Capture { flush_ms: 5, ..Capture::default() };
-        assert_eq!(error(Written { capture, ..Written::default() }), "capture.flush_ms: 5 is not in 10..=1000");
+        assert_eq!(
+            error(Written { capture, ..Written::default() }),
+            "capture.flush_ms: 5 is not in 10..=1000"
+        );
     }
 
     #[test]

@@ -2,5 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod crash;
 mod demo;
+mod disk;
+mod exact;
 mod netfilter;
+mod outage;
+mod scene;
+mod wrong;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Whether namespaces can be made here; says so when not. `BARTIZAN_REQUIRE_NETNS=1` makes that a failure.
-fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     let Err(why) = netns::available() else { return true };
     assert!(std::env::var_os("BARTIZAN_REQUIRE_NETNS").is_none(), "{why}");
     eprintln!("NOT RUN: {why}");
