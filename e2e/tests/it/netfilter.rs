@@ -1,6 +1,6 @@
 //! The sockets of `bartizan-netfilter` against the kernel: real rules, real packets.
 
-use bartizan_decode::netlink::Messages;
+use bartizan_decode::netlink::{Messages, until_nul};
 use bartizan_decode::nflog::NflogPacket;
 use bartizan_e2e::netns::{self, End, NetNs};
 use bartizan_e2e::traffic;
@@ -92,7 +92,8 @@ impl Reader {
                         self.ledger += new;
                         rows += 1;
                         self.unnumbered += u64::from(packet.seq.is_none());
-                        let prefix = String::from_utf8_lossy(packet.prefix.unwrap_or_default()).into_owned();
+                        let prefix = String::from_utf8_lossy(until_nul(packet.prefix.unwrap_or_default()))
+                            .into_owned();
                         *self.seen.entry((prefix, packet.family)).or_default() += 1;
                         self.longest = self.longest.max(packet.payload.map_or(0, <[u8]>::len));
                     }
