@@ -33,7 +33,8 @@ pub(crate) fn run(figure: &mut dyn FnMut(Figure)) -> Result<()> {
     let of = |all: &[Run], get: fn(&Run) -> f64| median(all.iter().map(get).collect());
     let rate = format!("at {RATE} packets/s");
     let beside = |name: &str, get: fn(&Run) -> f64, unit: &str, goal: Goal| {
-        Figure::new(&format!("{name}, {rate}"), of(&ours, get), unit, goal).beside("ulogd2 JSON", of(&theirs, get))
+        Figure::new(&format!("{name}, {rate}"), of(&ours, get), unit, goal)
+            .beside("ulogd2 JSON", of(&theirs, get))
     };
     figure(beside("packets lost", |r| r.lost, "packets", Goal::Equal(0.0)));
     figure(beside("agent CPU", |r| r.cpu, "s/million", Goal::None));
@@ -155,11 +156,16 @@ fn ulogd() -> Result<Run> {
 }
 
 fn plugin(name: &str) -> Result<String> {
-    let found = ["/usr/lib/x86_64-linux-gnu/ulogd", "/usr/lib/aarch64-linux-gnu/ulogd", "/usr/lib/ulogd", "/usr/lib64/ulogd"]
-        .map(|dir| Path::new(dir).join(format!("ulogd_{name}.so")))
-        .into_iter()
-        .find(|path| path.exists())
-        .with_context(|| format!("ulogd2's plugin {name} is missing: install ulogd2 and ulogd2-json"))?;
+    let found = [
+        "/usr/lib/x86_64-linux-gnu/ulogd",
+        "/usr/lib/aarch64-linux-gnu/ulogd",
+        "/usr/lib/ulogd",
+        "/usr/lib64/ulogd",
+    ]
+    .map(|dir| Path::new(dir).join(format!("ulogd_{name}.so")))
+    .into_iter()
+    .find(|path| path.exists())
+    .with_context(|| format!("ulogd2's plugin {name} is missing: install ulogd2 and ulogd2-json"))?;
     Ok(format!("plugin=\"{}\"\n", found.display()))
 }
 
@@ -198,7 +204,12 @@ fn backlog(figure: &mut dyn FnMut(Figure)) -> Result<()> {
     server.stop()?;
     let rows = rows as f64;
     figure(Figure::new("server, rows in from a backlog", rows / seconds, "rows/s", Goal::None));
-    figure(Figure::new("server CPU, wire to committed Parquet", cpu / (rows / 1e6), "s/million", Goal::Under(2.5)));
+    figure(Figure::new(
+        "server CPU, wire to committed Parquet",
+        cpu / (rows / 1e6),
+        "s/million",
+        Goal::Under(2.5),
+    ));
     Ok(())
 }
 

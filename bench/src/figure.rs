@@ -50,7 +50,9 @@ impl Figure {
             unit: text("unit"),
             goal: text("goal"),
             ok: value["ok"].as_bool(),
-            peer: value["peer"].as_str().map(|p| (p.to_owned(), value["peer_value"].as_f64().unwrap_or(f64::NAN))),
+            peer: value["peer"]
+                .as_str()
+                .map(|p| (p.to_owned(), value["peer_value"].as_f64().unwrap_or(f64::NAN))),
         })
     }
 
@@ -71,11 +73,19 @@ fn rounded(value: f64) -> f64 {
 
 /// All figures for people.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let mut out = format!("\n{:<44} {:>12} {:<14} {:<10} {:<6} peer\n", "figure", "value", "unit", "goal", "");
+    let mut out =
+        format!("\n{:<44} {:>12} {:<14} {:<10} {:<6} peer\n", "figure", "value", "unit", "goal", "");
     for f in figures {
         let ok = f.ok.map_or("", |ok| if ok { "ok" } else { "MISSED" });
-        let peer = f.peer.as_ref().map(|(name, value)| format!("{name} {}", rounded(*value))).unwrap_or_default();
-        out += &format!("{:<44} {:>12} {:<14} {:<10} {ok:<6} {peer}\n", f.name, rounded(f.value), f.unit, f.goal);
+        let peer =
+            f.peer.as_ref().map(|(name, value)| format!("{name} {}", rounded(*value))).unwrap_or_default();
+        out += &format!(
+            "{:<44} {:>12} {:<14} {:<10} {ok:<6} {peer}\n",
+            f.name,
+            rounded(f.value),
+            f.unit,
+            f.goal
+        );
     }
     out
 }

@@ -45,7 +45,8 @@ pub(crate) fn run(figure: &mut dyn FnMut(Figure)) -> Result<()> {
     let reader = thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             let at = Instant::now();
-            let port = serde_json::from_str::<serde_json::Value>(&line).ok().and_then(|v| v["dport"].as_u64());
+            let port =
+                serde_json::from_str::<serde_json::Value>(&line).ok().and_then(|v| v["dport"].as_u64());
             if port.is_some_and(|port| to.send((port, at)).is_err()) {
                 return;
             }
@@ -63,7 +64,9 @@ pub(crate) fn run(figure: &mut dyn FnMut(Figure)) -> Result<()> {
     let mut late: Vec<f64> = seen.iter().filter_map(|(port, at)| lateness(&sending, port, at)).collect();
     ensure!(!late.is_empty(), "the tail showed nothing");
     late.sort_by(f64::total_cmp);
-    let at = |part: f64| late.get((late.len() as f64 * part) as usize).or(late.last()).copied().unwrap_or(f64::NAN);
+    let at = |part: f64| {
+        late.get((late.len() as f64 * part) as usize).or(late.last()).copied().unwrap_or(f64::NAN)
+    };
     let rate = format!("at {RATE} events/s");
     figure(Figure::new(&format!("packet to tail, p50, {rate}"), at(0.5), "ms", Goal::None));
     figure(Figure::new(&format!("packet to tail, p99, {rate}"), at(0.99), "ms", Goal::Under(1000.0)));

@@ -25,7 +25,8 @@ pub async fn commit_forever(table: Table, mut stop: watch::Receiver<bool>) {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                     tracing::error!(%kind, %error, cause, "commit failed; senders keep their rows");
                     if !stopping {
                         tokio::time::sleep(pause).await;

@@ -4,7 +4,10 @@
 use arrow_array::builder::StringViewBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    new_null_array,
+};
 use arrow_cast::cast;
 use arrow_schema::ArrowError;
 use bartizan_model::{Action, BatchId, Kind, Micros};
@@ -99,13 +102,15 @@ fn repeated(text: &str, rows: usize) -> StringViewArray {
 /// The action of each row, found once per distinct prefix.
 fn actions(batch: &RecordBatch) -> StringViewArray {
     let prefixes = batch.column_by_name("prefix").and_then(|a| a.as_dictionary_opt::<Int32Type>());
-    let Some((dictionary, texts)) = prefixes.and_then(|d| Some((d, d.values().as_string_opt::<i32>()?))) else {
+    let Some((dictionary, texts)) = prefixes.and_then(|d| Some((d, d.values().as_string_opt::<i32>()?)))
+    else {
         return repeated(Action::Log.as_str(), batch.num_rows());
     };
     let by_key: Vec<Action> = (0..texts.len())
         .map(|i| if texts.is_null(i) { Action::Log } else { bartizan_ruleset::action_of(texts.value(i)) })
         .collect();
-    let action = |key: Option<usize>| key.and_then(|k| by_key.get(k)).copied().unwrap_or(Action::Log).as_str();
+    let action =
+        |key: Option<usize>| key.and_then(|k| by_key.get(k)).copied().unwrap_or(Action::Log).as_str();
     StringViewArray::from_iter_values(dictionary.keys_iter().map(action))
 }
 
@@ -131,8 +136,10 @@ mod tests {
             ("packets", Arc::new(Int64Array::from_value(1, rows))),
         ];
         let all = wire_schema(Kind::Events);
-        let fields: Vec<_> = columns.iter().map(|(n, _)| all.field_with_name(n).expect("wire column").clone()).collect();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, a)| a).collect()).unwrap()
+        let fields: Vec<_> =
+            columns.iter().map(|(n, _)| all.field_with_name(n).expect("wire column").clone()).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, a)| a).collect())
+            .unwrap()
     }
 
     #[test]
@@ -145,7 +152,12 @@ mod tests {
         let rows = complete(Kind::Events, &wire_batch(&["IN drop: ", "x", "ssh ACCEPT "]), receipt).unwrap();
         assert_eq!(rows.schema(), table_schema(Kind::Events));
         let texts = |name: &str| -> Vec<String> {
-            rows.column_by_name(name).unwrap().as_string_view().iter().map(|v| v.unwrap_or("-").into()).collect()
+            rows.column_by_name(name)
+                .unwrap()
+                .as_string_view()
+                .iter()
+                .map(|v| v.unwrap_or("-").into())
+                .collect()
         };
         assert_eq!(texts("action"), ["drop", "log", "accept"]);
         assert_eq!(texts("host"), ["web-01"; 3]);
@@ -157,7 +169,8 @@ mod tests {
     #[test]
     fn a_batch_without_prefixes_has_the_action_log() {
         let batch = wire_batch(&["drop"]);
-        let keep: Vec<usize> = (0..batch.num_columns()).filter(|i| batch.schema().field(*i).name() != "prefix").collect();
+        let keep: Vec<usize> =
+            (0..batch.num_columns()).filter(|i| batch.schema().field(*i).name() != "prefix").collect();
         assert_eq!(actions(&batch.project(&keep).unwrap()).value(0), "log");
     }
 }

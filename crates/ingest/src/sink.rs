@@ -142,6 +142,8 @@ impl Sink for Ingest {
 
     fn committed(&self, stream: &StreamId) -> Seq {
         let mut pending = self.pending();
-        pending.get_mut(stream).map_or(Seq::ZERO, |p| p.advance(|kind| self.tables.of(kind).committed(stream)))
+        pending
+            .get_mut(stream)
+            .map_or(Seq::ZERO, |p| p.advance(|kind| self.tables.of(kind).committed(stream)))
     }
 }

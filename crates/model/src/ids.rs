@@ -150,7 +150,9 @@ mod tests {
         let id = StreamId { host: HostId::from_bytes([7; 16]), lane: Lane::DISK[2], epoch: Epoch(0xfeed) };
         assert_eq!(id.to_string(), "07070707070707070707070707070707/2/000000000000feed");
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["", "x/1/2", "07070707070707070707070707070707/9/1", "07070707070707070707070707070707/1/1/1"] {
+        for bad in
+            ["", "x/1/2", "07070707070707070707070707070707/9/1", "07070707070707070707070707070707/1/1/1"]
+        {
             assert!(bad.parse::<StreamId>().is_err(), "{bad}");
         }
     }

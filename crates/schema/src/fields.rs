@@ -28,7 +28,12 @@ pub struct Field {
     pub doc: &'static str,
 }
 
-const fn f(name: &'static str, kind: FieldKind, columns: &'static [&'static str], doc: &'static str) -> Field {
+const fn f(
+    name: &'static str,
+    kind: FieldKind,
+    columns: &'static [&'static str],
+    doc: &'static str,
+) -> Field {
     Field { name, kind, columns, doc }
 }
 

@@ -4,7 +4,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use async_trait::async_trait;
 use bartizan_api::{HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable};
-use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment as CatalogEnrolment, Host, Redeemed, Token};
+use bartizan_catalog::{
+    Catalog, CatalogError, Certificate, Enrolment as CatalogEnrolment, Host, Redeemed, Token,
+};
 use bartizan_filter::Filter;
 use bartizan_ingest::Ingest;
 use bartizan_model::{Kind, Micros};
@@ -52,17 +54,20 @@ impl Fleet {
             let batch = batch?;
             let numbers = batch.column(1).as_primitive::<Int64Type>();
             for (host, count) in batch.column(0).as_string_view().iter().zip(numbers) {
-                counts.entry(host.unwrap_or_default().to_owned()).or_default().0 += count.unwrap_or(0).cast_unsigned();
+                counts.entry(host.unwrap_or_default().to_owned()).or_default().0 +=
+                    count.unwrap_or(0).cast_unsigned();
             }
         }
         let mut losses = self.engine.losses(window, None, None).await?;
         while let Some(batch) = losses.next().await {
             let batch = batch?;
-            let (Some(hosts), Some(numbers)) = (batch.column_by_name("host"), batch.column_by_name("count")) else {
+            let (Some(hosts), Some(numbers)) = (batch.column_by_name("host"), batch.column_by_name("count"))
+            else {
                 continue;
             };
             for (host, count) in hosts.as_string_view().iter().zip(numbers.as_primitive::<Int64Type>()) {
-                counts.entry(host.unwrap_or_default().to_owned()).or_default().1 += count.unwrap_or(0).cast_unsigned();
+                counts.entry(host.unwrap_or_default().to_owned()).or_default().1 +=
+                    count.unwrap_or(0).cast_unsigned();
             }
         }
         Ok(counts)
@@ -117,7 +122,9 @@ impl Fleet {
     }
 
     fn sign(&self, request: &[u8], name: &str, now: Micros) -> Result<HostCertificate, Refusal> {
-        self.authority.issue_host(request, name, now, HOST_DAYS).map_err(|e| Refusal::permanent(e.to_string()))
+        self.authority
+            .issue_host(request, name, now, HOST_DAYS)
+            .map_err(|e| Refusal::permanent(e.to_string()))
     }
 }
 
@@ -126,7 +133,9 @@ impl Admission for Fleet {
     async fn admit(&self, peer: &Peer) -> Result<(), Refusal> {
         match self.catalog.host(peer.host).await.map_err(refusal)? {
             None => Err(Refusal::denied("this server does not know this host; enrol it again")),
-            Some(Host { revoked_at: Some(_), .. }) => Err(Refusal::denied("this host was revoked; enrol it again")),
+            Some(Host { revoked_at: Some(_), .. }) => {
+                Err(Refusal::denied("this host was revoked; enrol it again"))
+            }
             Some(_) => {
                 let now = bartizan_clock::now();
                 self.catalog.touch(&[(peer.host, now)]).await.map_err(refusal)
@@ -174,7 +183,11 @@ impl Hosts for Fleet {
         let now = bartizan_clock::now();
         let hosts = self.catalog.hosts().await.map_err(unavailable)?;
         let counts = self.counts(Micros(now.0.saturating_sub(Micros::DAY))).await.map_err(unavailable)?;
-        Ok(hosts.into_iter().map(|host| (counts.get(&host.name), host)).map(|(c, h)| self.info(h, c, now)).collect())
+        Ok(hosts
+            .into_iter()
+            .map(|host| (counts.get(&host.name), host))
+            .map(|(c, h)| self.info(h, c, now))
+            .collect())
     }
 }
 

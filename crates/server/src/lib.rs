@@ -15,7 +15,6 @@
 //! What it does not do: keep a log of its own. What was not committed is sent again by the agents.
 
 mod fleet;
-mod lake_source;
 mod run;
 mod settings;
 mod space;

@@ -1,7 +1,6 @@
 //! Start, run, stop.
 
 use crate::fleet::Fleet;
-use crate::lake_source::LakeSource;
 use crate::settings::{Settings, Written};
 use crate::space::DiskSpace;
 use anyhow::{Context as _, bail};
@@ -12,7 +11,7 @@ use bartizan_ingest::{Ingest, Tables, commit_forever};
 use bartizan_lake::{DurableLocal, Options, Table};
 use bartizan_model::Kind;
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
-use bartizan_query::{Engine, Limits};
+use bartizan_query::{Engine, Limits, Tables as QuerySource};
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
 use object_store::ObjectStore;
 use std::fs;
@@ -60,7 +59,9 @@ fn lock(dir: &Path) -> anyhow::Result<fs::File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => bail!("{} is in use by another server", dir.display()),
-        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 
@@ -87,8 +88,15 @@ impl Server {
         let feed = Arc::new(Feed::new(TAIL_BATCHES));
         let show = Arc::clone(&feed);
         let ingest = Arc::new(Ingest::new(tables.clone(), move |rows| show.publish(rows)));
-        let engine = Arc::new(Engine::new(Arc::new(LakeSource(tables.clone())), &Limits::default())?);
-        let fleet = Arc::new(Fleet::new(catalog, Arc::clone(&authority), Arc::clone(&ingest), Arc::clone(&engine), agents.local_addr()?.port()));
+        let source = QuerySource { events: tables.events.clone(), losses: tables.losses.clone() };
+        let engine = Arc::new(Engine::new(Arc::new(source), &Limits::default())?);
+        let fleet = Arc::new(Fleet::new(
+            catalog,
+            Arc::clone(&authority),
+            Arc::clone(&ingest),
+            Arc::clone(&engine),
+            agents.local_addr()?.port(),
+        ));
 
         let router = bartizan_api::router(ApiState {
             engine,
@@ -99,19 +107,16 @@ impl Server {
             access: Arc::new(access),
             version: env!("CARGO_PKG_VERSION"),
         });
+        let (front_address, agents_address) = (front.local_addr()?, agents.local_addr()?);
         let (stop, stopped) = watch::channel(false);
         let (stop_commits, commits_stopped) = watch::channel(false);
-        announce(dir, "address", &format!("https://{}", front.local_addr()?))?;
-        announce(dir, "agents_address", &agents.local_addr()?.to_string())?;
-        tracing::info!(front = %front.local_addr()?, agents = %agents.local_addr()?, dir = %dir.display(), "ready");
-
         let committers = [&tables.events, &tables.losses]
             .map(|t| tokio::spawn(commit_forever(t.clone(), commits_stopped.clone())))
             .into();
         let relay = Arc::clone(&ingest);
         tokio::spawn(async move { relay.relay_commits().await });
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
-        let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router());
+        let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router().reset_fallback());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
         let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
         let agents_tls = Arc::new(agent_server(certificate, &authority)?);
@@ -120,6 +125,9 @@ impl Server {
             tokio::spawn(serve(front, front_tls, router, bounds, stopped.clone())),
             tokio::spawn(serve(agents, agents_tls, batches.into_axum_router(), bounds, stopped)),
         ];
+        announce(dir, "address", &format!("https://{front_address}"))?;
+        announce(dir, "agents_address", &agents_address.to_string())?;
+        tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
         Ok(Self { stop, listeners, committers, stop_commits })
     }
 
@@ -209,7 +217,8 @@ fn announce(dir: &Path, name: &str, address: &str) -> anyhow::Result<()> {
 fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let new = path.with_extension("new");
     let write = || {
-        let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&new)?;
+        let mut file =
+            fs::OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)
@@ -219,7 +228,8 @@ fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("cannot listen to signals");
         return std::future::pending().await;
     };

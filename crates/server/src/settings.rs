@@ -93,7 +93,8 @@ impl Settings {
     /// Names the key and what is wrong with its value.
     pub fn new(written: Written) -> Result<Self, SettingsError> {
         let address = |key, text: &str| {
-            text.parse().or_else(|_| wrong(key, format!("`{text}` is not ADDRESS:PORT, such as `0.0.0.0:8443`")))
+            text.parse()
+                .or_else(|_| wrong(key, format!("`{text}` is not ADDRESS:PORT, such as `0.0.0.0:8443`")))
         };
         let Commit { age_ms, megabytes, limit_megabytes, reserve_megabytes } = written.commit;
         if !(10..=3_600_000).contains(&age_ms) {
@@ -103,10 +104,8 @@ impl Settings {
             return wrong("commit.megabytes", format!("{megabytes} is not in 1..=commit.limit_megabytes"));
         }
         let bytes = |mb: u64| usize::try_from(mb << 20).unwrap_or(usize::MAX);
-        let (listen, agents_listen) = (
-            address("listen", &written.listen)?,
-            address("agents_listen", &written.agents_listen)?,
-        );
+        let (listen, agents_listen) =
+            (address("listen", &written.listen)?, address("agents_listen", &written.agents_listen)?);
         Ok(Self {
             dir: written.dir,
             names: names(written.names, [listen, agents_listen]),
@@ -122,7 +121,8 @@ impl Settings {
 
 /// The names of the certificate: those written, those listened on, and this machine's own loopback.
 fn names(mut names: Vec<String>, addresses: [SocketAddr; 2]) -> Vec<String> {
-    let listened = addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    let listened =
+        addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
     names.extend(listened);
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     let mut seen = std::collections::BTreeSet::new();
