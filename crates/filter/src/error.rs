@@ -104,10 +104,6 @@ impl Fault {
         self
     }
 
-    pub(crate) const fn has_proposal(&self) -> bool {
-        self.edit.is_some()
-    }
-
     /// What it proposes to put in.
     pub(crate) fn proposed(&self) -> Option<&str> {
         self.edit.as_ref().map(|(_, text)| text.as_str())
@@ -122,7 +118,15 @@ impl Fault {
         let proposal = self.edit.and_then(|(range, with)| {
             let before = text.get(..range.start)?;
             let after = text.get(range.end..)?;
-            Some(format!("{before}{with}{after}").trim().to_owned())
+            let rest = after.trim_start();
+            // What is taken out leaves no second space behind.
+            let (before, after) = match () {
+                () if !with.is_empty() => (before, after),
+                () if rest.is_empty() || rest.starts_with(')') => (before.trim_end(), rest),
+                () if before.ends_with(char::is_whitespace) || before.ends_with('(') => (before, rest),
+                () => (before, after),
+            };
+            Some(format!("{before}{with}{after}").trim().to_owned()).filter(|text| !text.is_empty())
         });
         FilterError { span: self.span, message: self.message, proposal }
     }

@@ -35,7 +35,6 @@ impl Filter {
 
     /// As [`Filter::parse`], with the number of characters that the parser looked at. For tests.
     #[doc(hidden)]
-    #[must_use]
     pub fn parse_counting(text: &str, context: &Context) -> (Result<Self, FilterError>, usize) {
         let (result, steps) = parse::parse(text, context);
         (result.map(|expr| Self { expr }).map_err(|fault| fault.into_error(text)), steps)

@@ -212,12 +212,12 @@ fn test_text(column: &ArrayRef, test: &TextTest) -> BooleanBuffer {
             }
         });
     }
-    if let Some(array) = any.downcast_ref::<DictionaryArray<Int32Type>>() {
-        if let Some(values) = array.values().as_any().downcast_ref::<StringArray>() {
-            return test_dictionary(array, values.len(), |i| {
-                values.is_valid(i) && test.is_match(values.value(i), &mut folded)
-            });
-        }
+    if let Some(array) = any.downcast_ref::<DictionaryArray<Int32Type>>()
+        && let Some(values) = array.values().as_any().downcast_ref::<StringArray>()
+    {
+        return test_dictionary(array, values.len(), |i| {
+            values.is_valid(i) && test.is_match(values.value(i), &mut folded)
+        });
     }
     if let Some(array) = any.downcast_ref::<StringArray>() {
         return BooleanBuffer::collect_bool(array.len(), |i| {

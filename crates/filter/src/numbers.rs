@@ -117,6 +117,9 @@ fn too_large(field: &Field, text: &str, span: Range<usize>) -> Fault {
     let max = max_of(field);
     let fault =
         Fault::new(span, format!("`{}` goes from 0 to {max}; `{}` is beyond", field.name, shown(text)));
+    if field.kind != FieldKind::Port {
+        return fault;
+    }
     // One digit too many is the usual slip.
     let digits = text.trim_start_matches(['<', '>', '=']);
     match digits.len().checked_sub(1).and_then(|cut| digits.get(..cut)).and_then(integer) {
@@ -166,6 +169,12 @@ fn unknown(field: &'static Field, text: &str, span: Range<usize>, context: &Cont
         text.strip_prefix('=').map(|t| t.trim_start_matches('=')).filter(|n| integer(n).is_some())
     {
         return Fault::new(span, "the colon already says `equal`").instead(n);
+    }
+    for (sign, operator) in [("=>", ">="), ("=<", "<=")] {
+        if let Some(n) = text.strip_prefix(sign).filter(|n| integer(n).is_some_and(|n| n <= max_of(field))) {
+            return Fault::new(span, format!("the comparison is written `{operator}`"))
+                .instead(format!("{operator}{n}"));
+        }
     }
     if let Some(n) = text.strip_prefix('-').filter(|n| integer(n).is_some()) {
         return Fault::new(span, format!("no value of `{name}` is below 0")).instead(n);

@@ -1,12 +1,16 @@
 //! The parser: recursive descent over characters, each looked at a bounded number of times.
 
+mod cursor;
+mod faults;
+
 use crate::{
     AddrRange, Context, Expr, MAX_DEPTH, MAX_LEN, MAX_LIST, MAX_REGEXES, Term, TextPattern, Values, WORD,
-    error::{Fault, shown},
+    error::Fault,
     fold, print, slips,
     values::{self, Raw, RawText},
 };
 use bartizan_schema::{Field, FieldKind};
+use cursor::{ends_value, ends_word};
 use std::ops::Range;
 
 /// Parses a whole text; also gives the number of characters looked at.
@@ -36,16 +40,6 @@ struct Parser<'a> {
 struct Previous {
     kind: FieldKind,
     end: usize,
-}
-
-/// What ends an unquoted value.
-fn ends_value(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ',' | ')')
-}
-
-/// What ends a word outside a value.
-fn ends_word(c: char) -> bool {
-    ends_value(c) || matches!(c, '(' | '"')
 }
 
 impl<'a> Parser<'a> {
@@ -111,31 +105,6 @@ impl<'a> Parser<'a> {
         }
         let expr = self.primary(negated)?;
         Ok(if negated { Expr::negate(expr) } else { expr })
-    }
-
-    /// Refuses a sign of negation that is meant as something else.
-    fn check_sign(&mut self, sign: char, at: usize) -> Result<(), Fault> {
-        let rest = self.rest();
-        if sign == '!' && rest.starts_with('=') {
-            return Err(Fault::new(at..at + 2, "the opposite of `field:value` is `-field:value`"));
-        }
-        if sign == '!' || !rest.starts_with(|c: char| c.is_whitespace()) {
-            return Ok(());
-        }
-        let gap = rest.len() - rest.trim_start().len();
-        self.steps += gap;
-        let next = self.pos + gap;
-        let fault = Fault::new(at..at + 1, "`-` stands directly before what it negates");
-        let ranged = self.previous.filter(|p| !matches!(p.kind, FieldKind::Text | FieldKind::Flags));
-        Err(match ranged {
-            Some(previous)
-                if self.text.get(next..).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_hexdigit())) =>
-            {
-                fault.edit(previous.end..next, "-")
-            }
-            _ if next < self.text.len() => fault.edit(at..next, "-"),
-            _ => fault.instead(""),
-        })
     }
 
     fn primary(&mut self, negated: bool) -> Result<Expr, Fault> {
@@ -239,33 +208,31 @@ impl<'a> Parser<'a> {
         {
             return Err(fault);
         }
-        let whole = span.start..self.end_of_value(span.end);
+        let next = self.text.get(span.end..).and_then(|t| t.chars().next());
+        let glued = next.is_some_and(|c| matches!(c, ',' | '(' | '"'));
         if word == "~" && self.text.get(span.end..).is_some_and(|t| t.starts_with('"')) {
             let fault = Fault::new(span.clone(), "a regular expression belongs to a text field");
             return Err(fault.edit(span.start..span.start, "prefix:"));
         }
         if let Some(fault) = slips::bare_word(word, span.clone()) {
             // A guess about the word alone is none if more is glued to it.
-            return Err(if whole.end > span.end { fault.without_proposal() } else { fault });
+            return Err(if glued { fault.without_proposal() } else { fault });
         }
         if inner != word
             && let Some(fault) = slips::bare_word(inner, span.clone())
         {
-            return Err(fault.instead(print::quoted(word)));
+            return Err(fault.instead(print::quoted(inner)));
         }
-        match self.text.get(span.end..).and_then(|t| t.chars().next()) {
-            Some(',') => {
-                let text = self.text.get(whole.clone()).unwrap_or_default();
-                let message =
-                    "a comma makes a list, and a list needs a field; quote it to search for the text";
-                return Err(Fault::new(whole, message).instead(print::quoted(text)));
-            }
-            Some('(' | '"') => {
-                let text = self.text.get(whole.clone()).unwrap_or_default();
-                let message = "text with quotes or parentheses inside is itself quoted";
-                return Err(Fault::new(whole, message).instead(print::quoted(text)));
-            }
-            _ => {}
+        if glued {
+            let whole = span.start..self.end_of_value(span.end);
+            let text = self.text.get(whole.clone()).unwrap_or_default();
+            let message = match next {
+                Some(',') => {
+                    "a comma makes a list, and a list needs a field; quote it to search for the text"
+                }
+                _ => "text with quotes or parentheses inside is itself quoted",
+            };
+            return Err(Fault::new(whole, message).instead(print::quoted(text)));
         }
         self.advance(word.len());
         self.previous = None;
@@ -297,37 +264,6 @@ impl<'a> Parser<'a> {
             .map_err(|fault| self.widen(fault, field, start, &raws, negated))?;
         self.previous = Some(Previous { kind: field.kind, end: self.pos });
         Ok(Expr::Term(Term { field, values }))
-    }
-
-    /// Makes the proposal for a value fit the term that it stands in.
-    fn widen(&self, fault: Fault, field: &Field, start: usize, raws: &[Raw<'_>], negated: bool) -> Fault {
-        let term = start..self.pos;
-        let alone = raws.len() == 1;
-        let named = self.text.get(start..).is_some_and(|t| !t.starts_with(|c: char| c.is_ascii_digit()));
-        if let [Raw { text: RawText::Bare(text), .. }] = raws {
-            if let Some(value) =
-                text.strip_prefix('!').map(|t| t.trim_start_matches('=')).filter(|v| !v.is_empty())
-            {
-                let fault = Fault::new(fault.span, "the sign of negation stands before the field");
-                return fault.edit(term, format!("-{}:{value}", field.name));
-            }
-            if !fault.has_proposal() && field.kind == FieldKind::Addr && slips::is_host_name(text) {
-                return fault.edit(term, slips::host_term(text));
-            }
-        }
-        match fault.proposed() {
-            // Two terms in the place of a value.
-            Some(instead) if instead.contains(' ') && !instead.contains('"') => {
-                let prefix = if named { format!("{}:", field.name) } else { "ip:".to_owned() };
-                let text = format!("{prefix}{instead}");
-                match (alone, negated) {
-                    (false, _) => fault.without_proposal(),
-                    (true, true) => fault.edit(term, format!("({text})")),
-                    (true, false) => fault.edit(term, text),
-                }
-            }
-            _ => fault,
-        }
     }
 
     /// One value; afterwards the parser stands at a comma, a space, a closing parenthesis or the end.
@@ -403,215 +339,6 @@ impl<'a> Parser<'a> {
             }
             _ => Ok(()),
         }
-    }
-
-    // What follows makes errors.
-
-    fn missing_term(&self, at: usize) -> Fault {
-        let before = self.text.get(..at).unwrap_or_default().trim_end();
-        let start = before.rfind(|c: char| c.is_whitespace() || c == '(').map_or(0, |i| i + 1);
-        let start = before.ceil_char_boundary(start);
-        let last = before.get(start..).unwrap_or_default();
-        let span = start..before.len();
-        match last.to_lowercase().as_str() {
-            "and" | "or" | "not" => {
-                Fault::new(span.clone(), format!("a term is missing after {}", last.to_uppercase()))
-                    .instead("")
-            }
-            _ if last.ends_with(['-', '!']) => {
-                let stem = last.trim_end_matches(['-', '!']).len();
-                Fault::new(span.start + stem..span.end, "a term is missing after the sign of negation")
-                    .instead("")
-            }
-            _ => Fault::new(at..at, "a term is missing here"),
-        }
-    }
-
-    fn stray_keyword(&self, span: Range<usize>) -> Fault {
-        let word = self.text.get(span.clone()).unwrap_or_default();
-        let message =
-            format!("a term is missing before {}; quote it to search for the word", word.to_uppercase());
-        Fault::new(span, message).instead("")
-    }
-
-    fn stray_comma(&self, at: usize) -> Fault {
-        let fault = Fault::new(at..at + 1, "a comma stands directly between two values of a field");
-        match self.previous {
-            Some(previous) => {
-                let rest = self.text.get(at + 1..).unwrap_or_default();
-                let gap = rest.len() - rest.trim_start().len();
-                fault.edit(previous.end..at + 1 + gap, if rest.trim_start().is_empty() { "" } else { "," })
-            }
-            None => fault.instead(" "),
-        }
-    }
-
-    fn too_deep(&self, span: Range<usize>) -> Fault {
-        Fault::new(span, format!("parentheses are nested deeper than {MAX_DEPTH}"))
-    }
-
-    fn unknown_field(&mut self, name: &str, name_span: Range<usize>) -> Fault {
-        let whole = name_span.start..self.end_of_value(name_span.end);
-        let word = self.text.get(whole.clone()).unwrap_or_default();
-        slips::unknown_field(name, word, name_span, whole)
-    }
-
-    /// `name=value`: `value_at` is where the value starts.
-    fn comparison_slip(
-        &mut self,
-        name: &str,
-        name_span: Range<usize>,
-        operator: &str,
-        value_at: usize,
-    ) -> Fault {
-        let whole = name_span.start..self.end_of_value(value_at);
-        let known =
-            bartizan_schema::field(&name.to_ascii_lowercase()).or_else(|| crate::suggest::field(name));
-        let value = self.text.get(value_at..whole.end).unwrap_or_default();
-        match known {
-            Some(field) if !value.is_empty() => {
-                let message =
-                    format!("a comparison is written `{0}:value`, its opposite `-{0}:value`", field.name);
-                Fault::new(name_span.start..value_at, message)
-                    .edit(whole, slips::compared(field, operator, value))
-            }
-            Some(field) => {
-                let message =
-                    format!("a comparison is written `{0}:value`, its opposite `-{0}:value`", field.name);
-                Fault::new(name_span.start..value_at, message)
-            }
-            None => {
-                let word = self.text.get(whole.clone()).unwrap_or_default();
-                let message = format!("`{}` is not a term; quote it to search for the text", shown(word));
-                Fault::new(whole.clone(), message).instead(print::quoted(word))
-            }
-        }
-    }
-
-    /// `dport:22 80`
-    fn split_list(&self, word: &str, span: &Range<usize>) -> Option<Fault> {
-        let previous = self.previous?;
-        let numeric = matches!(previous.kind, FieldKind::Port | FieldKind::Number | FieldKind::Proto)
-            && word.starts_with(|c: char| c.is_ascii_digit())
-            && word.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        if !numeric {
-            return None;
-        }
-        let what = if previous.kind == FieldKind::Port { "port list" } else { "list" };
-        let term = self.text.get(..previous.end)?;
-        let term = term.get(term.rfind([' ', '(']).map_or(0, |i| i + 1)..)?;
-        let message = format!("that is a {what}: {},{}", shown(term), shown(word));
-        Some(Fault::new(span.clone(), message).edit(previous.end..span.start, ","))
-    }
-
-    /// Nothing where a value should be.
-    fn missing_value(&mut self, field: &'static Field, start: usize, first: bool) -> Fault {
-        let at = self.pos;
-        let rest = self.rest();
-        let next = rest.trim_start();
-        let gap = rest.len() - next.len();
-        self.steps += gap;
-        let word = next.find(ends_word).map_or(next, |end| next.get(..end).unwrap_or_default());
-        let value_follows = gap > 0
-            && !next.starts_with([',', ')', '('])
-            && (AddrRange::parse(word).is_some() || !word.contains(':'))
-            && !["and", "or", "not"].iter().any(|k| word.eq_ignore_ascii_case(k))
-            && !word.starts_with(['-', '!', '&', '|'])
-            && !next.is_empty();
-        if first {
-            let fault = Fault::new(start..at, format!("`{}:` needs a value, or * for any", field.name));
-            return if value_follows { fault.edit(at..at + gap, "") } else { fault.edit(at..at, "*") };
-        }
-        let fault = Fault::new(at - 1..at, "a value is missing after the comma");
-        if value_follows {
-            return Fault::new(at - 1..at, "a list has no spaces").edit(at..at + gap, "");
-        }
-        fault.instead("")
-    }
-
-    /// `field:(a OR b)` or `field:{ a, b }`.
-    fn grouped(&mut self, open: char, close: char, field: &'static Field) -> Fault {
-        let at = self.pos;
-        let rest = self.rest();
-        self.steps += rest.len();
-        let name = field.name;
-        let fault = Fault::new(at..at + open.len_utf8(), format!("a list is written `{name}:a,b`"));
-        let inner = rest.strip_prefix(open).and_then(|t| t.split_once(close)).map(|(inner, _)| inner);
-        match inner.and_then(|inner| Some((inner.len(), slips::grouped_list(inner)?))) {
-            Some((len, list)) => {
-                Fault::new(at..at + len + 2, format!("a list is written `{name}:a,b`")).instead(list)
-            }
-            None => fault,
-        }
-    }
-
-    // Below is what moves through the text; everything that looks at a character counts it.
-
-    fn rest(&self) -> &'a str {
-        self.text.get(self.pos..).unwrap_or_default()
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    fn bump(&mut self, c: char) {
-        self.advance(c.len_utf8());
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.pos += bytes;
-        self.steps += bytes;
-    }
-
-    fn skip_space(&mut self) {
-        while let Some(c) = self.peek().filter(|c| c.is_whitespace()) {
-            self.bump(c);
-        }
-    }
-
-    /// What lies ahead up to a character that ends it.
-    fn peek_until(&mut self, ends: fn(char) -> bool) -> &'a str {
-        let rest = self.rest();
-        let ahead = rest.find(ends).map_or(rest, |end| rest.get(..end).unwrap_or(rest));
-        self.steps += ahead.len() + 1;
-        ahead
-    }
-
-    /// The next space or the end, for the span of what cannot be read.
-    fn end_of_value(&mut self, from: usize) -> usize {
-        let rest = self.text.get(from..).unwrap_or_default();
-        let len = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        self.steps += len;
-        // A parenthesis that was opened outside belongs to the outside.
-        let text = rest.get(..len).unwrap_or_default();
-        let mut open = 0_i32;
-        for (i, c) in text.char_indices() {
-            match c {
-                '(' => open += 1,
-                ')' if open == 0 => return from + i,
-                ')' => open -= 1,
-                _ => {}
-            }
-        }
-        from + len
-    }
-
-    /// Whether the next word is a keyword. Looks at four characters at most.
-    fn at_keyword(&mut self, keyword: &str) -> bool {
-        self.steps += keyword.len() + 1;
-        let rest = self.rest();
-        rest.get(..keyword.len()).is_some_and(|word| word.eq_ignore_ascii_case(keyword))
-            && rest.get(keyword.len()..).is_some_and(|after| after.chars().next().is_none_or(ends_word))
-    }
-
-    fn keyword(&mut self, keyword: &str) -> bool {
-        self.skip_space();
-        let found = self.at_keyword(keyword);
-        if found {
-            self.advance(keyword.len());
-        }
-        found
     }
 }
 

@@ -3,18 +3,19 @@
 //! Everything here only runs on the way to an error. A proposal is a guess: it is worth making if it is right
 //! most of the time, and it is never applied by itself.
 
+mod address;
+
+pub(crate) use address::{address_and_port, meant_address};
+
 use crate::{
-    AddrRange, Class,
+    AddrRange, Class, Context,
     error::{Fault, shown},
     names, numbers,
     print::quoted,
-    suggest, values,
+    suggest,
 };
 use bartizan_schema::{Field, FieldKind};
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::Range,
-};
+use std::ops::Range;
 
 /// A value of an address field that is no address, class or set.
 pub(crate) fn not_an_address(field: &'static Field, text: &str, span: Range<usize>) -> Fault {
@@ -45,7 +46,7 @@ pub(crate) fn not_an_address(field: &'static Field, text: &str, span: Range<usiz
 }
 
 /// Whether a value of an address field looks like the name of a host.
-pub(crate) fn is_host_name(text: &str) -> bool {
+fn is_host_name(text: &str) -> bool {
     text.contains(['.', '-'])
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
@@ -60,99 +61,6 @@ pub(crate) fn port_field(field: &Field) -> &'static str {
         "inner.dst" => "inner.dport",
         _ => "port",
     }
-}
-
-/// `a.b.c.d:port` or `[v6]:port`.
-pub(crate) fn address_and_port(text: &str) -> Option<(IpAddr, u16)> {
-    let (addr, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    match addr.strip_prefix('[').and_then(|a| a.strip_suffix(']')) {
-        Some(v6) => Some((IpAddr::V6(v6.parse::<Ipv6Addr>().ok()?), port)),
-        None => Some((IpAddr::V4(addr.parse::<Ipv4Addr>().ok()?), port)),
-    }
-}
-
-/// What was nearly an address: why it is none, and the address.
-pub(crate) fn meant_address(text: &str) -> Option<(String, String)> {
-    let parses = |t: &str| AddrRange::parse(t).is_some();
-    let say = |message: &str, instead: String| parses(&instead).then(|| (message.to_owned(), instead));
-    if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-        return say("an IPv6 address needs no brackets", inner.to_owned());
-    }
-    if text.contains("[.]") {
-        return say("the dots of an address need no brackets", text.replace("[.]", "."));
-    }
-    if let Some((addr, _zone)) = text.split_once('%') {
-        return say("an address has no zone here", addr.to_owned());
-    }
-    if let Some((addr, mask)) = text.split_once('/')
-        && let Ok(mask) = mask.parse::<Ipv4Addr>()
-    {
-        let bits = u32::from(mask);
-        let len = bits.leading_ones();
-        if bits.checked_shl(len).unwrap_or(0) == 0 {
-            return say("a network is written with the length of its prefix", format!("{addr}/{len}"));
-        }
-        return None;
-    }
-    let digits_and = |extra: &str| {
-        text.len() <= 40
-            && text.starts_with(|c: char| c.is_ascii_digit())
-            && text.chars().all(|c| c.is_ascii_digit() || c == '.' || extra.contains(c))
-    };
-    if text.contains('*') && digits_and("*") {
-        let octets: Vec<&str> = text.split('.').collect();
-        let fixed = octets.iter().take_while(|o| octet(o).is_some()).count();
-        let rest = octets.iter().skip(fixed).all(|o| *o == "*");
-        if (1..=3).contains(&fixed) && octets.len() <= 4 && rest {
-            let net = network(octets.get(..fixed)?, 8 * fixed)?;
-            return say("a network is written with the length of its prefix", net);
-        }
-        return None;
-    }
-    if let Some((addr, len)) = text.split_once('/')
-        && digits_and("/")
-    {
-        let octets: Vec<&str> = addr.trim_end_matches('.').split('.').collect();
-        let len = len.parse::<usize>().ok().filter(|len| *len <= 32)?;
-        return say("a network is written with all its four numbers", network(&octets, len)?);
-    }
-    if let Some((first, last)) = text.split_once('-')
-        && let Ok(start) = first.parse::<Ipv4Addr>()
-        && octet(last).is_some()
-    {
-        let [a, b, c, _] = start.octets();
-        return say("a range is written with two whole addresses", format!("{first}-{a}.{b}.{c}.{last}"));
-    }
-    if text.contains('.') && digits_and("") {
-        let octets: Vec<&str> = text.trim_end_matches('.').split('.').collect();
-        return match octets.len() {
-            4 => say(
-                "the numbers of an address have no leading zeros",
-                network(&octets, 32)?.replace("/32", ""),
-            ),
-            n => say("a network is written with all its four numbers", network(&octets, 8 * n)?),
-        };
-    }
-    None
-}
-
-/// 0 to 255, leading zeros allowed.
-fn octet(text: &str) -> Option<u8> {
-    let digits = !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
-/// The network of its first octets.
-fn network(octets: &[&str], len: usize) -> Option<String> {
-    let mut full = [0_u8; 4];
-    if octets.len() > 4 {
-        return None;
-    }
-    for (to, from) in full.iter_mut().zip(octets) {
-        *to = octet(from)?;
-    }
-    Some(format!("{}/{len}", Ipv4Addr::from(full)))
 }
 
 /// A value of `flags` that is no flag.
@@ -372,12 +280,20 @@ pub(crate) fn bare_word(word: &str, span: Range<usize>) -> Option<Fault> {
             return Some(Fault::new(span, message).instead(format!("({joined})")));
         }
     }
+    if word.contains("::") {
+        return Some(not_quite_address(word, span));
+    }
     if word.contains([':', '=']) || word.starts_with(['<', '>', '{', '|', '&', '!', '-']) {
         let fault =
             Fault::new(span, format!("`{}` is not a term; quote it to search for the text", shown(word)));
         return Some(fault.instead(quoted(word)));
     }
     None
+}
+
+fn not_quite_address(word: &str, span: Range<usize>) -> Fault {
+    let message = format!("`{}` is not an address; quote it to search for the text", shown(word));
+    Fault::new(span, message).instead(quoted(word))
 }
 
 /// `12:30`, `12:30:59`, `2026-11-23`, `2026-11-23T12:30:59Z`
@@ -401,11 +317,13 @@ pub(crate) fn unknown_field(
         return Fault::new(word_span, "a hardware address belongs to `mac`").instead(format!("mac:{mac}"));
     }
     let hex = word.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'/' | b'.'));
-    if hex && word.matches(':').count() > 1 {
-        return Fault::new(word_span, format!("`{}` is not an address", shown(word)));
-    }
+    let looks_like_address = (hex && word.matches(':').count() > 1)
+        || (word.contains("::") && name.bytes().all(|b| b.is_ascii_hexdigit()));
     if let Some((message, instead)) = meant_address(word) {
         return Fault::new(word_span, message).instead(format!("ip:{instead}"));
+    }
+    if looks_like_address {
+        return not_quite_address(word, word_span);
     }
     let fault = Fault::new(name_span.clone(), format!("unknown field `{}`", shown(name)));
     match name.to_lowercase().as_str() {
@@ -482,7 +400,14 @@ pub(crate) fn grouped_list(inner: &str) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
-/// The proposal for the name of a host in an address field.
-pub(crate) fn host_term(text: &str) -> String {
-    values::text_term("host", text)
+/// The term of another field that a value was meant for: a host's name among addresses, a protocol among
+/// ports, a service among protocols.
+pub(crate) fn misplaced(field: &Field, text: &str, context: &Context) -> Option<String> {
+    let lower = text.to_lowercase();
+    match field.kind {
+        FieldKind::Addr if is_host_name(text) => Some(format!("host:{text}")),
+        FieldKind::Port if names::protocol(&lower).is_some() => Some(format!("proto:{lower}")),
+        FieldKind::Proto if !context.service(&lower).is_empty() => Some(format!("port:{lower}")),
+        _ => None,
+    }
 }

@@ -81,7 +81,7 @@ impl Pattern {
             .build()
             .map(|regex| Self { regex })
             .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => "is too large when compiled".to_owned(),
+                regex::Error::CompiledTooBig(_) => "too large when compiled".to_owned(),
                 other => other
                     .to_string()
                     .lines()
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn regular_expressions_are_bounded() {
         assert!(Pattern::new(&format!("{}a{}", "(".repeat(100), ")".repeat(100))).is_err());
-        assert_eq!(Pattern::new("(\\w{500}){500}").unwrap_err(), "is too large when compiled");
+        assert_eq!(Pattern::new("(\\w{500}){500}").unwrap_err(), "too large when compiled");
         assert_eq!(Pattern::new("a(b").unwrap_err(), "unclosed group");
     }
 }

@@ -4,9 +4,7 @@ use crate::{
     AddrItem, Addrs, Class, Context, Pattern, TextPattern, Values,
     addr::{AddrFault, AddrRange},
     error::{Fault, shown},
-    fold, names, numbers,
-    print::quoted,
-    slips, suggest,
+    fold, names, numbers, slips, suggest,
 };
 use bartizan_schema::{Field, FieldKind};
 use std::ops::Range;
@@ -209,10 +207,4 @@ fn check_whole(field: &'static Field, text: &str, span: &Range<usize>) -> Result
             None => fault,
         },
     )
-}
-
-/// A term of another field with the same text, for proposals.
-pub(crate) fn text_term(field: &str, text: &str) -> String {
-    let plain = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'));
-    if plain { format!("{field}:{text}") } else { format!("{field}:{}", quoted(text)) }
 }

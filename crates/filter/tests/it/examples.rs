@@ -71,7 +71,7 @@ fn values_in_their_canonical_form() {
         ("host:we**b*", "host:we*b*"),
         (r#"prefix:"UFW \"BLOCK\"""#, r#"prefix:"ufw \"block\"""#),
         (r#"rule:~"^in-\d+$",~"x""#, r#"rule:~"^in-\d+$",~"x""#),
-        (r#"rule:~"a\"b\\""#, r#"rule:~"a\"b\\""#),
+        (r#"rule:~"a\"b\\\\""#, r#"rule:~"a\"b\\\\""#),
         (r#"netns:"""#, r#"netns:"""#),
         ("action:DROP,reject", "action:drop,reject"),
         ("action:dr*", "action:dr*"),

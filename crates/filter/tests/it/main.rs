@@ -1,5 +1,7 @@
 //! The filter language from outside: what is documented, what goes wrong, and what holds for anything.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
 mod check;
 mod corpus;
 mod errors;

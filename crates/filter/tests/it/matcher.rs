@@ -2,7 +2,7 @@
 
 use crate::{check, random};
 use arrow_array::{
-    ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, RecordBatch,
+    Array, ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, RecordBatch,
     RecordBatchOptions, StringArray, StringViewArray, types::Int32Type,
 };
 use arrow_schema::{Field, Schema};

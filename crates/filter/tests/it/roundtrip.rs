@@ -63,6 +63,8 @@ fn steps_grow_with_the_length_and_no_faster() {
         "\u{a0}",
         "10.",
         "(a OR b) ",
+        "(a)",
+        "(a)or",
         "src:(",
         "{",
         "a=b ",
