@@ -98,6 +98,11 @@ async fn ingest(root: &Path, streams: usize) {
         cpu / millions,
         bytes as f64 / total as f64
     );
+    // One more entry after a checkpoint, for other readers to try.
+    table.checkpoint().await.unwrap();
+    let id = BatchId { stream: stream(0), seq: Seq(1000) };
+    table.append(id, vec![rows(id, 1000)], 1 << 20, NOW).unwrap();
+    table.commit(NOW).await.unwrap().unwrap();
 }
 
 fn stream(n: usize) -> StreamId {

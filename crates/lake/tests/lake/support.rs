@@ -197,10 +197,13 @@ impl FaultyDisk {
 }
 
 impl Probe for FaultyDisk {
-    fn before(&self, step: Step, _: &Path) -> io::Result<()> {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
         if inner.dead {
             return Err(io::Error::other("the process is dead"));
+        }
+        if step == Step::Delete {
+            inner.bytes.remove(path);
         }
         if matches!(step, Step::Read | Step::Delete) {
             return Ok(());
