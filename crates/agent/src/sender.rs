@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 const IN_FLIGHT_BYTES: usize = 8 << 20;
 /// Pauses between connections: the range of the first, and of the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A connection that lasted this long was a good one: the pauses begin anew.
+const STEADY: Duration = Duration::from_secs(10);
 /// After a refusal of this host a person has to act; asking again soon helps nobody.
 const DENIED_PAUSE: Duration = Duration::from_secs(30);
 /// A look at the lanes even without news: nothing waits for ever, whatever wake-up was lost (fault F14).
@@ -37,15 +39,15 @@ impl Sender {
     pub(crate) async fn run(self) {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         loop {
-            let connected = Instant::now();
-            let error = match self.session().await {
+            let mut since = None;
+            let error = match self.session(&mut since).await {
                 Ok(()) => {
                     backoff.reset();
                     continue;
                 }
                 Err(error) => error,
             };
-            if connected.elapsed() > PAUSES.1 {
+            if since.is_some_and(|since: Instant| since.elapsed() > STEADY) {
                 backoff.reset();
             }
             let pause = match error.downcast_ref::<WireError>().map(WireError::kind) {
@@ -66,8 +68,8 @@ impl Sender {
         }
     }
 
-    /// One connection; ends well when it has to be made anew with a new certificate.
-    async fn session(&self) -> anyhow::Result<()> {
+    /// One connection; ends well when it has to be made anew with a new certificate. Tells since when it was there.
+    async fn session(&self, since: &mut Option<Instant>) -> anyhow::Result<()> {
         let (tls, info) = self.identity.tls()?;
         let server = match &self.server {
             Some(server) => server.clone(),
@@ -77,6 +79,7 @@ impl Sender {
         let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
         let renewal = Identity::renewal(&info, rand::rng().random());
         tracing::info!(server, host = info.name, "connected");
+        *since = Some(Instant::now());
         self.shared.lanes().connected(Instant::now());
         let mut lanes = JoinSet::new();
         for lane in Lane::DISK.into_iter().chain([Lane::MEMORY]) {

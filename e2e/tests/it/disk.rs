@@ -9,7 +9,11 @@ fn rows_still_travel_while_the_spool_has_no_disk() {
     if !possible() {
         return;
     }
-    let scene = Scene::prepared("spool-full", "spool.megabytes = 16", "commit.age_ms = 200");
+    let scene = Scene::prepared(
+        "spool-full",
+        "spool.megabytes = 16\nspool.memory_megabytes = 1",
+        "commit.age_ms = 200",
+    );
     let disk = SmallDisk::mount(&scene.agent.dir().join("spool"), 24);
     let mut scene = scene.up();
     scene.send(PORT, 1000, 0);
@@ -30,6 +34,9 @@ fn rows_still_travel_while_the_spool_has_no_disk() {
     scene.server.start().unwrap();
     let full = scene.settle();
     eprintln!("without disk and server: {full:?}");
+    assert!(full.ledger > 0, "{full:?}");
+    let losses = scene.server.losses().unwrap();
+    assert!(losses.iter().all(|l| l["stage"] == "spool" && l["reason"] == "disk error"), "{losses:?}");
 
     disk.empty();
     thread::sleep(Duration::from_secs(2));

@@ -236,8 +236,9 @@ impl SmallDisk {
     pub(crate) fn fill(&self, leave: u64) {
         use std::io::Write as _;
         let mut file = std::fs::File::create(self.ballast()).unwrap();
-        let block = [0x62; 4096];
-        while self.free() > leave && file.write_all(&block).is_ok() {}
+        // One block more than there should be room for, so that with 0 the disk is really full.
+        let blocks = self.free().saturating_sub(leave) / 4096 + u64::from(leave == 0);
+        let _ = (0..blocks).try_for_each(|_| file.write_all(&[0x62; 4096]));
     }
 
     /// Bytes free.
