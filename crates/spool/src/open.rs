@@ -142,12 +142,17 @@ impl<F: Fs> Spool<F> {
             let end = self.segments.get(index + 1).map_or(SEQ_LIMIT - 1, |next| next.key.first);
             let scan = match self.fs.open(&path, Access::Read) {
                 Ok(file) => scan_segment(&file, key, bytes, end).map_err(DiskError::wrap(Op::Read, &path))?,
-                Err(e) if e.raw_os_error() == Some(EIO) => Scan::default(),
+                Err(e) if e.raw_os_error() == Some(EIO) => Scan { unreadable: true, ..Scan::default() },
                 Err(e) => return Err(DiskError::wrap(Op::Open, &path)(e).into()),
             };
             recovery.scanned_bytes += bytes;
             recovery.tail_bytes += bytes.saturating_sub(scan.end);
             self.segments[index].damaged = scan.damaged;
+            if scan.unreadable {
+                // There may be records that will be readable another time: stay above them.
+                let most = bytes / RECORD_HEADER as u64 + 1;
+                self.next_seq = self.next_seq.max(key.first.saturating_add(most).min(SEQ_LIMIT - 1));
+            }
             let found = scan.last.is_some();
             scanned.push((key, scan));
             if found {
@@ -214,6 +219,8 @@ struct Scan {
     /// Where the last record ends.
     end: u64,
     damaged: bool,
+    /// Whether the disk gave errors.
+    unreadable: bool,
 }
 
 /// The newest record of a segment.
@@ -247,6 +254,7 @@ fn scan_segment(file: &impl FsFile, key: SegmentKey, bytes: u64, end: u64) -> io
         scan.end = at;
     }
     scan.damaged |= scan.end < bytes;
+    scan.unreadable = window.gave_up;
     Ok(scan)
 }
 

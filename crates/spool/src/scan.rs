@@ -22,6 +22,8 @@ pub(crate) struct Window {
     buf: Vec<u8>,
     start: u64,
     pub(crate) lossy: bool,
+    /// Whether zeros were read that way.
+    pub(crate) gave_up: bool,
 }
 
 impl Window {
@@ -50,7 +52,7 @@ impl Window {
     }
 
     /// Reads until `out` is full or the file ends; returns how many bytes were read.
-    pub(crate) fn fill(&self, file: &impl FsFile, at: u64, out: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn fill(&mut self, file: &impl FsFile, at: u64, out: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         let mut tries = 0;
         while done < out.len() {
@@ -63,6 +65,7 @@ impl Window {
                 Err(_) if tries < TRIES => tries += 1,
                 Err(_) => {
                     out[done..end].fill(0);
+                    self.gave_up = true;
                     (done, tries) = (end, 0);
                 }
             }

@@ -105,9 +105,18 @@ impl<F: Fs> Spool<F> {
                 && s.bytes > SEGMENT_HEADER
                 && (s.key.first + 1..=self.durable + 1).contains(&self.segments[i + 1].key.first)
         };
-        let Some(index) = (0..self.segments.len().saturating_sub(1)).find(|&i| droppable(i)) else {
-            return Ok(None);
-        };
+        let last = self.segments.len().saturating_sub(1);
+        let Some(mut index) = (0..last).find(|&i| droppable(i)) else { return Ok(None) };
+        // Its empty namesakes go first: once it is cut, nothing would tell which of them the hole belongs to.
+        let first = self.segments[index].key.first;
+        let empty = self.segments.partition_point(|s| s.key.first < first);
+        if empty < index {
+            for _ in empty..index {
+                self.remove_segment(empty)?;
+            }
+            self.fs.sync_dir(&self.config.dir).map_err(DiskError::wrap(Op::SyncDir, &self.config.dir))?;
+            index = empty;
+        }
         let weight = layout::weight_between(self.weight_before(index), self.weight_before(index + 1));
         let key = self.segments[index].key;
         let dropped =

@@ -8,6 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// In memory where there is such a place: nothing here is about durability.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A few segments of a few records; returns what each record holds.
 fn filled(config: &Config) -> BTreeMap<u64, Vec<u8>> {
     let mut spool = open(config, 1);
@@ -87,7 +92,7 @@ fn copy(from: &Config, to: &Path) -> Config {
 /// F05: one flipped bit in each byte of each segment costs at most the record that it is in.
 #[test]
 fn f05_a_flipped_bit_anywhere_costs_one_record_at_most_and_is_counted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     let payloads = filled(&config);
     let newest = segments(&config).len() - 1;
@@ -123,7 +128,7 @@ fn f05_a_flipped_bit_anywhere_costs_one_record_at_most_and_is_counted() {
 /// F04: the last segment cut at every length, and zeroed or filled with garbage from every byte on.
 #[test]
 fn f04_any_tail_opens_and_keeps_every_record_before_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     let payloads = filled(&config);
     let last_segment = segments(&config).pop().unwrap();
@@ -160,7 +165,7 @@ fn f04_any_tail_opens_and_keeps_every_record_before_it() {
 /// F04: nonsense in the middle of a segment does not hide what follows it.
 #[test]
 fn f04_a_stretch_of_nonsense_is_one_hole_of_exact_weight() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     let payloads = filled(&config);
     let copied = dir.path().join("copy");
@@ -182,7 +187,7 @@ fn f04_a_stretch_of_nonsense_is_one_hole_of_exact_weight() {
 /// A payload that holds a whole copy of another segment is not read as records when its own header is damaged.
 #[test]
 fn a_payload_cannot_pose_as_a_record() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let forged = small(&dir.path().join("forged"));
     fs::create_dir(dir.path().join("forged")).unwrap();
     let payloads = filled(&forged);
@@ -209,7 +214,7 @@ fn a_payload_cannot_pose_as_a_record() {
 /// F03: segments that were unlinked, with or without the hint being written: the first one there is the position.
 #[test]
 fn f03_the_position_is_the_first_segment_that_is_there() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     let payloads = filled(&config);
     let paths = segments(&config);
@@ -234,7 +239,7 @@ fn f03_the_position_is_the_first_segment_that_is_there() {
 /// F06: the hint missing, empty, cut, garbage, older, newer, another spool's: at worst something is read again.
 #[test]
 fn f06_the_hint_is_only_a_hint() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     let payloads = filled(&config);
     let hint = config.dir.join("acked");
@@ -283,7 +288,7 @@ fn f06_the_hint_is_only_a_hint() {
 
 #[test]
 fn foreign_files_are_left_alone_and_reported() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     let payloads = filled(&config);
     let names = [
@@ -309,7 +314,7 @@ fn foreign_files_are_left_alone_and_reported() {
 /// An old copy of the whole directory brought back: the same numbers are used again, but under another epoch.
 #[test]
 fn an_old_copy_brought_back_never_uses_a_name_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     filled(&config);
     let old = copy(&config, &dir.path().join("old"));
@@ -325,7 +330,7 @@ fn an_old_copy_brought_back_never_uses_a_name_again() {
 /// Quarantine is bounded by number and by bytes.
 #[test]
 fn quarantine_does_not_grow_for_ever() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let config = small(dir.path());
     for life in 1..=20_u64 {
         let mut spool = open(&config, life);

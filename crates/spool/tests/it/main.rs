@@ -1,5 +1,7 @@
 //! The spool against an ideal model, a file system that fails, damaged files, full disks and kill -9.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+
 mod basics;
 mod damage;
 mod failpoints;

@@ -33,6 +33,8 @@ struct State {
     crash_at: Option<u64>,
     crashed: bool,
     capacity: Option<usize>,
+    /// Reading this byte of any file gives an error.
+    bad_byte: Option<u64>,
     ops: u64,
     rng: StdRng,
 }
@@ -75,6 +77,7 @@ impl ModelFs {
             crash_at: None,
             crashed: false,
             capacity: None,
+            bad_byte: None,
             ops: 0,
             rng: StdRng::seed_from_u64(seed),
         })))
@@ -86,6 +89,10 @@ impl ModelFs {
 
     pub(crate) fn set_capacity(&self, bytes: Option<usize>) {
         self.0.borrow_mut().capacity = bytes;
+    }
+
+    pub(crate) fn set_bad_byte(&self, at: Option<u64>) {
+        self.0.borrow_mut().bad_byte = at;
     }
 
     /// From this operation on, none is carried out any more.
@@ -307,6 +314,9 @@ impl FsFile for ModelFile {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
         let mut state = self.fs.0.borrow_mut();
         state.step(false)?;
+        if state.bad_byte.is_some_and(|bad| (at..at + buf.len() as u64).contains(&bad)) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let bytes = &state.files[self.file].cached;
         let Some(rest) = bytes.get(at as usize..) else { return Ok(0) };
         let n = rest.len().min(buf.len());

@@ -120,7 +120,8 @@ impl World {
     pub(crate) fn open(&mut self) {
         for _ in 0..20 {
             self.lives += 1;
-            let epoch = Epoch(0xE000_0000 + self.lives);
+            // In no order, as random ones are.
+            let epoch = Epoch(self.lives.wrapping_mul(0x9E37_79B9_7F4A_7C15));
             match Spool::open(self.config.clone(), self.fs.clone(), epoch, self.now) {
                 Ok((spool, recovery)) => {
                     if let Some((first, last)) = self.ranges.last_mut() {
