@@ -101,7 +101,9 @@ fn all_tests(profile: &str, soak: bool) -> Result<()> {
 fn bench(names: &[&str]) -> Result<()> {
     needs::install(Need::TEST)?;
     build(STAGE)?;
-    Step::cargo(&["build", "--release", "-p", "bartizan-bench"]).run()?;
+    let parts =
+        ["-p", "bartizan-bench", "-p", "bartizan-decode", "-p", "bartizan-spool", "-p", "bartizan-lake"];
+    Step::cargo(&["build", "--release", "--bins", "--examples"]).args(&parts).run()?;
     Step::new("target/release/bartizan-bench").args(names).run()
 }
 

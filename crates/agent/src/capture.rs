@@ -125,10 +125,15 @@ impl Capture {
         for message in Messages::new(bytes) {
             // the rest of a datagram that is no message holds packets whose number the next sequence tells
             let Ok(message) = message else { break };
-            let Some(packet) = NflogPacket::from_message(&message) else { continue };
-            let Ok(packet) = packet else {
-                malformed += 1;
-                continue;
+            // looked at where it was made: moving it out would copy it for every packet
+            let parsed = NflogPacket::from_message(&message);
+            let packet = match &parsed {
+                Some(Ok(packet)) => packet,
+                Some(Err(_)) => {
+                    malformed += 1;
+                    continue;
+                }
+                None => continue,
             };
             let gap = packet.seq.and_then(|seq| self.sequence.packet(seq)).unwrap_or(0);
             // at once: a hole has to be known before the rows behind it
@@ -136,8 +141,8 @@ impl Capture {
             if self.columns.is_full() {
                 self.hand_over()?;
             }
-            self.learn_names(&packet);
-            if self.columns.push_nflog(&packet, now, &self.names).is_err() {
+            self.learn_names(packet);
+            if self.columns.push_nflog(packet, now, &self.names).is_err() {
                 malformed += 1;
             }
         }

@@ -3,7 +3,13 @@
 //! 4,096 messages as an input chain on an Ethernet device gives them: seven in ten TCP SYNs, the rest UDP, one
 //! in eight over IPv6, four prefixes. Prints the median of the bare walk (attributes and headers, nothing kept)
 //! and of the decoding into columns, each batch of 16,384 rows finished.
-#![allow(unreachable_pub, clippy::print_stdout, clippy::unwrap_used, reason = "a measuring tool")]
+#![allow(
+    unreachable_pub,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a measuring tool"
+)]
 
 #[path = "../tests/decode/build.rs"]
 mod build;
@@ -22,12 +28,16 @@ fn main() {
     let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(200);
     let datagrams = datagrams();
     let bytes: usize = datagrams.iter().map(Vec::len).sum();
-    println!("{MESSAGES} messages, {} bytes each", bytes / MESSAGES);
-    println!("walk {:.1} ns/packet", median(rounds, || walk(&datagrams), MESSAGES));
+    eprintln!("{MESSAGES} messages, {} bytes each", bytes / MESSAGES);
+    let walked = median(rounds, || walk(&datagrams), MESSAGES);
     let mut names = InterfaceNames::new();
     names.set(2, "eth0");
     let mut columns = EventColumns::new(ROWS);
-    println!("columns {:.1} ns/packet", median(rounds, || decode(&datagrams, &mut columns, &names), ROWS));
+    let decoded = median(rounds, || decode(&datagrams, &mut columns, &names), ROWS);
+    println!(
+        r#"{{"figure":"decode into columns","value":{decoded:.1},"unit":"ns/packet","goal":"< 60","peer":"walk of attributes and headers","peer_value":{walked:.1},"ok":{}}}"#,
+        decoded < 60.0
+    );
 }
 
 /// The messages, 20 to a datagram, as the kernel's queue threshold makes them.

@@ -63,10 +63,11 @@ async fn commits(root: &Path, files: usize, streams: usize) {
     let again = Table::open(store, Kind::Events, options, NOW).await.unwrap();
     let load = start.elapsed().as_secs_f64() * 1e3;
     assert_eq!(again.view().files.len(), files + 300);
-    println!(
-        "{files} files, {streams} streams: commit median {:.1} ms, p99 {:.1} ms, checkpoint {checkpoint:.0} ms, load {load:.0} ms",
-        millis[150], millis[296]
-    );
+    let beside = format!("beside {files} files and {streams} streams");
+    figure(&format!("commit median, {beside}"), millis[150], "ms", Some(50.0));
+    figure(&format!("commit p99, {beside}"), millis[296], "ms", None);
+    figure(&format!("checkpoint, {beside}"), checkpoint, "ms", None);
+    figure(&format!("load at start, {beside}"), load, "ms", None);
 }
 
 /// A million rows of so many streams that take turns, in batches of 16k rows.
@@ -92,17 +93,24 @@ async fn ingest(root: &Path, streams: usize) {
         bytes += committed.bytes;
     }
     let (wall, cpu, millions) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu, total as f64 / 1e6);
-    println!(
-        "ingest of {streams} streams: {:.0} rows/s, {:.2} CPU-s per million rows, {files} files, {:.1} bytes per row",
-        total as f64 / wall,
-        cpu / millions,
-        bytes as f64 / total as f64
-    );
+    let of = format!("batches in memory to committed Parquet, {streams} streams, {files} files");
+    figure(&of, total as f64 / wall, "rows/s", None);
+    figure(&of, cpu / millions, "CPU s/million", None);
+    figure(&of, bytes as f64 / total as f64, "bytes/row", None);
     // One more entry after a checkpoint, for other readers to try.
     table.checkpoint().await.unwrap();
     let id = BatchId { stream: stream(0), seq: Seq(1000) };
     table.append(id, vec![rows(id, 1000)], 1 << 20, NOW).unwrap();
     table.commit(NOW).await.unwrap().unwrap();
+}
+
+/// One line of `make bench`; the goal is an upper bound.
+fn figure(name: &str, value: f64, unit: &str, goal: Option<f64>) {
+    let (ok, goal) = (goal.map(|g| value < g), goal.map_or(String::new(), |g| format!("< {g}")));
+    let line = serde_json::json!({
+        "figure": name, "value": value, "unit": unit, "goal": goal, "peer": null, "peer_value": null, "ok": ok,
+    });
+    println!("{line}");
 }
 
 fn stream(n: usize) -> StreamId {

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bartizan-spool --example spool_mbps [DIR] [MIB]` (a folder below the current one, 1024)
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring tool")]
+#![expect(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a measuring tool")]
 
 use bartizan_model::{Epoch, Kind, Seq};
 use bartizan_spool::{Config, Head, RealFs, Spool};
@@ -40,7 +40,7 @@ fn measure(dir: &str, size: u64, total: u64) {
     drop(spool);
     let start = Instant::now();
     let (mut spool, recovery) = Spool::open(config, RealFs, Epoch(2), start).unwrap();
-    println!("  open: {:.1} ms, {} segments", start.elapsed().as_secs_f64() * 1e3, recovery.segments);
+    eprintln!("  open: {:.1} ms, {} segments", start.elapsed().as_secs_f64() * 1e3, recovery.segments);
 
     let start = Instant::now();
     let mut after = Seq::ZERO;
@@ -57,5 +57,10 @@ fn measure(dir: &str, size: u64, total: u64) {
 fn report(what: &str, size: u64, count: u64, start: Instant) {
     let secs = start.elapsed().as_secs_f64();
     let (mbps, rate) = ((size * count) as f64 / 1e6 / secs, count as f64 / secs);
-    println!("{what}, {size} B payloads: {mbps:.0} MB/s, {rate:.0} records/s");
+    println!(
+        r#"{{"figure":"spool {what}, {size} B payloads","value":{mbps:.1},"unit":"MB/s","goal":"","peer":null,"peer_value":null,"ok":null}}"#
+    );
+    println!(
+        r#"{{"figure":"spool {what}, {size} B payloads","value":{rate:.0},"unit":"records/s","goal":"","peer":null,"peer_value":null,"ok":null}}"#
+    );
 }
