@@ -115,11 +115,13 @@ impl Role {
                 chain input {{
                     type filter hook input priority filter; policy drop;
                     iif lo accept
-                    ct state established,related accept
                     icmpv6 type {QUIET} accept
-                    ct state invalid counter log prefix \"in-invalid-drop: \" group {GROUP} drop
                     icmp type echo-request limit rate 5/second accept
                     icmpv6 type echo-request limit rate 5/second accept
+                    icmp type echo-request counter log prefix \"in-ping-drop: \" group {GROUP} drop
+                    icmpv6 type echo-request counter log prefix \"in-ping-drop: \" group {GROUP} drop
+                    ct state established,related accept
+                    ct state invalid counter log prefix \"in-invalid-drop: \" group {GROUP} drop
                     {allowed}
                     tcp dport 22 counter log prefix \"in-ssh-drop: \" group {GROUP} drop
                     counter log prefix \"in-default-drop: \" group {GROUP} drop

@@ -117,7 +117,15 @@ impl Client {
         };
         let response =
             response.map_err(|_| unreachable("it does not answer"))?.map_err(|e| unreachable(&chain(&e)))?;
-        if response.status().is_success() { Ok(response) } else { Err(problem(response).await) }
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(match problem(response).await {
+            Failure::NotPermitted(_) if self.connection.token.is_none() => {
+                Failure::NotPermitted("the server wants a token: give --token-file".into())
+            }
+            failure => failure,
+        })
     }
 }
 

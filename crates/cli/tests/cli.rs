@@ -188,6 +188,16 @@ fn the_servers_errors_have_their_exit_codes() {
 }
 
 #[test]
+fn who_has_no_token_is_told_how_to_give_one() {
+    let (address, asked) =
+        server(vec![problem("401 Unauthorized", "{\"detail\":\"a bearer token is needed\"}")]);
+    let done = done(bartizan().args(["--server", &format!("http://{address}"), "hosts"]));
+    assert_eq!(done.code, 4);
+    assert!(done.err.contains("--token-file"), "{}", done.err);
+    assert_eq!(asked.recv().unwrap().authorization, "");
+}
+
+#[test]
 fn nobody_there_is_7() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let done_ = done(bartizan().args(["--server", &format!("http://{nobody}"), "hosts"]));
