@@ -76,7 +76,7 @@ pub struct Hole {
     pub first: Seq,
     /// The last: the number under which the hole is sent and acknowledged.
     pub last: Seq,
-    /// The sum of their weights.
+    /// The sum of their weights; 0 where a bad sector hid the newest records of a life, whose weight nothing tells.
     pub weight: u64,
     /// Why.
     pub cause: Cause,

@@ -126,7 +126,7 @@ fn f08_a_bad_sector_does_not_stop_the_lane() {
                     after = item.last();
                     weight += item.weight();
                     if let Item::Hole(hole) = item {
-                        lost += hole.last.0 - hole.first.0 + 1;
+                        lost += hole.last.0.min(30) - hole.first.0 + 1;
                     }
                 }
                 Ok(None) => panic!("nothing after {after:?}"),
