@@ -13,6 +13,3 @@ pub mod columns;
 pub mod netlink;
 pub mod nflog;
 pub mod packet;
-mod sequence;
-
-pub use sequence::SequenceTracker;
