@@ -97,6 +97,6 @@ fn send() -> Result<Vec<Instant>> {
 fn lateness(sent: &[Instant], port: u64, seen: Instant) -> Option<f64> {
     let first = usize::try_from(port.checked_sub(u64::from(FIRST_PORT))?).ok()?;
     let candidates = (first..sent.len()).step_by(PORTS as usize);
-    let newest = candidates.filter_map(|n| sent.get(n)).filter(|at| **at <= seen).next_back()?;
+    let newest = candidates.filter_map(|n| sent.get(n)).rfind(|at| **at <= seen)?;
     Some(seen.duration_since(*newest).as_secs_f64() * 1000.0)
 }
