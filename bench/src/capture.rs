@@ -58,8 +58,7 @@ struct Run {
 fn namespace() -> Result<Arc<NetNs>> {
     let netns = NetNs::new("bench")?;
     netns.nft(&format!(
-        "table inet bench {{ chain input {{ type filter hook input priority 0; policy accept;
-           udp dport 9 counter log prefix \"bench drop: \" group {GROUP} drop }} }}"
+        "table inet bench {{ chain input {{ type filter hook input priority 0; policy accept;\n           udp dport 9 counter log prefix \"bench drop: \" group {GROUP} drop\n}}\n}}\n"
     ))?;
     Ok(Arc::new(netns))
 }

@@ -23,8 +23,7 @@ const GROUP: u16 = 7;
 pub(crate) fn run(figure: &mut dyn FnMut(Figure)) -> Result<()> {
     let (netns, dir) = (Arc::new(NetNs::new("latency")?), tempfile::tempdir()?);
     netns.nft(&format!(
-        "table inet bench {{ chain input {{ type filter hook input priority 0; policy accept;
-           udp dport {FIRST_PORT}-{} counter log prefix \"late drop: \" group {GROUP} drop }} }}",
+        "table inet bench {{ chain input {{ type filter hook input priority 0; policy accept;\n           udp dport {FIRST_PORT}-{} counter log prefix \"late drop: \" group {GROUP} drop\n}}\n}}\n",
         FIRST_PORT + PORTS - 1
     ))?;
     let mut server = Server::new(&dir.path().join("server"), "")?.inside(&netns);
@@ -41,7 +40,8 @@ pub(crate) fn run(figure: &mut dyn FnMut(Figure)) -> Result<()> {
     tail.args(["tail", "proto:udp", "-o", "ndjson", "--columns", "dport"]);
     let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("run bartizan tail")?;
     let lines = BufReader::new(tail.stdout.take().context("the tail's output")?).lines();
-    let (to, seen) = sync_channel(1 << 16);
+    // room for every row: it is emptied at the end only
+    let (to, seen) = sync_channel((RATE * SECONDS) as usize * 2);
     let reader = thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             let at = Instant::now();
