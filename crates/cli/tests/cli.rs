@@ -1,5 +1,7 @@
 //! The binary against a server that says what a test wants: exit codes, streams, and what goes where.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},

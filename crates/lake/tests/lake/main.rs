@@ -1,5 +1,7 @@
 //! The lake from outside: exactly once through crashes, full disks, second writers and strange times.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 mod clocks;
 mod crash;
 mod files;
