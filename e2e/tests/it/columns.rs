@@ -90,8 +90,9 @@ impl Wire {
         agent.wait_for_capture(&host, GROUP).unwrap();
 
         let mut command = host.command("tcpdump");
-        command.args(["-i", "eth0", "-Q", "in", "-B", "65536", "--immediate-mode", "-U", "-Z", "root", "-w"]);
-        command.arg(capture(&dir));
+        // The buffer is cut into pieces of the longest packet that is asked for: 256 of them, or 32,768.
+        command.args(["-i", "eth0", "-Q", "in", "-B", "65536", "-s", "2000", "--immediate-mode", "-U"]);
+        command.args(["-Z", "root", "-w"]).arg(capture(&dir));
         let tcpdump = Running::start(command, &dir.path().join("tcpdump.log")).unwrap();
         wait_until("tcpdump to listen", Duration::from_secs(10), || {
             Ok(tcpdump.log_tail().contains("listening on").then_some(()))

@@ -126,7 +126,7 @@ impl Packet {
         let frag = net.frag.filter(|f| *f != 0);
         let later = frag.is_some_and(|f| f & 0x1fff != 0);
         let upper = if later { None } else { net.proto };
-        let [sport, dport] = self.ports(upper, 0);
+        let [sport, dport] = self.ports(upper);
         let tcp = |field| if upper == Some(6) { self.number(field, 0) } else { None };
         let icmp = match (ether_type, upper) {
             (Some(0x0806 | 0x8035), _) => [self.number("arp.opcode", 0), None],
@@ -140,7 +140,7 @@ impl Packet {
             _ => Net::default(),
         };
         let inner_ports = if inner.frag.is_some_and(|f| f & 0x1fff != 0) { None } else { inner.proto };
-        let [inner_sport, inner_dport] = self.ports(inner_ports, 0);
+        let [inner_sport, inner_dport] = self.ports(inner_ports);
         let values = [
             some(self.text("eth.src", 0)),
             some(self.text("eth.dst", 0)),
@@ -246,7 +246,8 @@ impl Packet {
         (proto, fragment)
     }
 
-    fn ports(&self, proto: Option<u64>, nth: usize) -> [Option<u64>; 2] {
+    /// The ports in the packet's first header of a protocol: an error has none itself, but the quoted packet has.
+    fn ports(&self, proto: Option<u64>) -> [Option<u64>; 2] {
         let name = match proto {
             Some(6) => "tcp",
             Some(17 | 136) => "udp",
@@ -254,7 +255,7 @@ impl Packet {
             Some(132) => "sctp",
             _ => return [None, None],
         };
-        ["srcport", "dstport"].map(|side| self.number(&format!("{name}.{side}"), nth))
+        ["srcport", "dstport"].map(|side| self.number(&format!("{name}.{side}"), 0))
     }
 
     fn text(&self, field: &str, nth: usize) -> Option<&str> {
