@@ -23,9 +23,8 @@ cargo xtask layers            only the test of the layers";
 
 /// What people get; one build for demo, run and packages.
 const PRODUCT: &[&str] = &["build", "--release", "-p", "bartizan", "-p", "bartizan-agent"];
-/// The same with what drives it. A second call with other packages might compile dependencies again.
-const STAGE: &[&str] =
-    &["build", "--release", "-p", "bartizan", "-p", "bartizan-agent", "-p", "bartizan-e2e"];
+/// The same with what drives it, selected as the tests select it, so that nothing is compiled twice.
+const STAGE: &[&str] = &["build", "--release", "--workspace", "--bins"];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
