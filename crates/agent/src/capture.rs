@@ -8,7 +8,7 @@ use crate::recorder::Captured;
 use bartizan_decode::columns::{EventColumns, InterfaceNames};
 use bartizan_decode::netlink::Messages;
 use bartizan_decode::nflog::NflogPacket;
-use bartizan_model::{Loss, Micros, Reason, Stage};
+use bartizan_model::{Kind, Loss, Micros, Reason, Stage};
 use bartizan_netfilter::{Interfaces, NetfilterError, NflogSocket, Received, RecvBuffer};
 use bartizan_ruleset::Sequence;
 use std::sync::mpsc::SyncSender;
@@ -173,7 +173,15 @@ impl Capture {
         }
         let group = self.socket.group();
         let detail = format!("nflog group {group}");
-        let loss = Loss { from: self.last, to: now, stage: Stage::Kernel, reason, count, detail };
+        let loss = Loss {
+            from: self.last,
+            to: now,
+            stage: Stage::Kernel,
+            reason,
+            kind: Kind::Events,
+            count,
+            detail,
+        };
         self.recorder.send(Captured::Lost { group, loss }).map_err(|_| Stopped)
     }
 

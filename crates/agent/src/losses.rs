@@ -17,7 +17,9 @@ impl Losses {
         if loss.count == 0 {
             return;
         }
-        let same = |l: &&mut Loss| (l.stage, l.reason, &l.detail) == (loss.stage, loss.reason, &loss.detail);
+        let same = |l: &&mut Loss| {
+            (l.stage, l.reason, l.kind, &l.detail) == (loss.stage, loss.reason, loss.kind, &loss.detail)
+        };
         match self.0.iter_mut().find(same) {
             Some(known) => {
                 known.count = known.count.saturating_add(loss.count);
@@ -30,7 +32,15 @@ impl Losses {
 
     /// Count a loss that happened now.
     pub(crate) fn add_now(&mut self, now: Micros, stage: Stage, reason: Reason, count: u64, detail: &str) {
-        self.add(Loss { from: now, to: now, stage, reason, count, detail: detail.to_owned() });
+        self.add(Loss {
+            from: now,
+            to: now,
+            stage,
+            reason,
+            kind: Kind::Events,
+            count,
+            detail: detail.to_owned(),
+        });
     }
 
     /// Whether there is nothing to record.
@@ -66,6 +76,7 @@ impl Losses {
                     self.0.iter().map(|l| i64::try_from(l.count).unwrap_or(i64::MAX)),
                 )),
                 "detail" => texts(self.0.iter().map(|l| Some(l.detail.as_str()))),
+                "kind" => texts(self.0.iter().map(|l| (l.kind != Kind::Events).then_some(l.kind.as_str()))),
                 "netns" => texts(self.0.iter().map(|_| None)),
                 other => {
                     unreachable!("column `{other}` of losses has no source here; the schema test covers all")

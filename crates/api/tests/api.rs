@@ -15,9 +15,9 @@ use bartizan_api::{
     Access, ApiState, Feed, HostInfo, HostState, Hosts, NewToken, PROBLEM_JSON, Tokens, Unavailable, router,
 };
 use bartizan_filter::Context;
-use bartizan_lake::{Options, Table};
+use bartizan_lake::{Options, Tables};
 use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId, addr_from_ip};
-use bartizan_query::{Engine, Limits, Tables};
+use bartizan_query::{Engine, Limits};
 use bartizan_schema::table_schema;
 use futures::StreamExt;
 use http_body_util::BodyExt;
@@ -124,8 +124,8 @@ async fn server() -> Server {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
     let now = Micros(NOW);
-    let events_table = Table::open(Arc::clone(&store), Kind::Events, Options::default(), now).await.unwrap();
-    let losses_table = Table::open(store, Kind::Losses, Options::default(), now).await.unwrap();
+    let tables = Tables::open(&store, &Options::default(), now).await.unwrap();
+    let (events_table, losses_table) = (tables.of(Kind::Events), tables.of(Kind::Losses));
     let stream = StreamId { host: HostId::from_bytes([7; 16]), lane: Lane::DISK[0], epoch: Epoch(1) };
     let id = |seq| BatchId { stream, seq: Seq(seq) };
     // Two rows in a file, one hot.
@@ -143,7 +143,6 @@ async fn server() -> Server {
     );
     losses_table.append(id(1), vec![lost], 1000, now).unwrap();
 
-    let tables = Tables { events: events_table, losses: losses_table };
     let feed = Arc::new(Feed::new(16));
     let fleet = Arc::new(Fleet { made: Mutex::default() });
     let app = router(ApiState {

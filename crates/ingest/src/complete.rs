@@ -59,6 +59,7 @@ pub fn complete(kind: Kind, batch: &RecordBatch, receipt: Receipt<'_>) -> Result
         .map(|column| match column.origin {
             Origin::Sender => sent(kind, column, batch),
             Origin::Server => Ok(filled(column, batch, receipt)),
+            Origin::Either => either(kind, column, batch),
         })
         .collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(table_schema(kind), columns).map_err(|source| CompleteError::Schema { kind, source })
@@ -75,6 +76,18 @@ fn sent(kind: Kind, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, Co
     }
 }
 
+/// What the sender says, and what the server makes of the rows where it says nothing, or no word that is one.
+fn either(kind: Kind, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, CompleteError> {
+    let theirs = sent(kind, column, batch)?;
+    let ours = match column.name {
+        "action" => actions(batch),
+        other => unreachable!("column `{other}` has no rule here; the test of all tables covers it"),
+    };
+    let word = |text: &&str| Action::ALL.iter().any(|action| action.as_str() == *text);
+    let rows = theirs.as_string_view().iter().zip(ours.iter());
+    Ok(Arc::new(rows.map(|(theirs, ours)| theirs.filter(word).or(ours)).collect::<StringViewArray>()))
+}
+
 fn filled(column: &Column, batch: &RecordBatch, receipt: Receipt<'_>) -> ArrayRef {
     let rows = batch.num_rows();
     match column.name {
@@ -82,7 +95,6 @@ fn filled(column: &Column, batch: &RecordBatch, receipt: Receipt<'_>) -> ArrayRe
             Arc::new(TimestampMicrosecondArray::from_value(receipt.received.0, rows).with_timezone("UTC"))
         }
         "host" => Arc::new(repeated(receipt.host, rows)),
-        "action" => Arc::new(actions(batch)),
         "stream" => Arc::new(repeated(&receipt.id.stream.to_string(), rows)),
         "seq" => Arc::new(Int64Array::from_value(i64::try_from(receipt.id.seq.0).unwrap_or(i64::MAX), rows)),
         "row" => Arc::new(Int32Array::from_iter_values(0..i32::try_from(rows).unwrap_or(i32::MAX))),
@@ -164,6 +176,35 @@ mod tests {
         assert_eq!(texts("rule"), ["-"; 3]);
         assert_eq!(texts("prefix"), ["IN drop: ", "x", "ssh ACCEPT "]);
         assert_eq!(rows.column_by_name("row").unwrap().as_primitive::<Int32Type>().values(), &[0, 1, 2]);
+    }
+
+    #[test]
+    fn the_senders_action_goes_before_the_prefix_if_it_is_one() {
+        let batch = wire_batch(&["IN drop: ", "x drop", "drop"]);
+        let said: DictionaryArray<Int32Type> = [Some("accept"), None, Some("<b>")].into_iter().collect();
+        let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(wire_schema(Kind::Events).field_with_name("action").unwrap().clone()));
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(said));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let column = table_columns(Kind::Events).iter().find(|c| c.name == "action").unwrap();
+        let action = either(Kind::Events, column, &batch).unwrap();
+        let action: Vec<_> = action.as_string_view().iter().flatten().collect();
+        assert_eq!(action, ["accept", "drop", "drop"]);
+    }
+
+    #[test]
+    fn every_column_of_every_table_has_a_source() {
+        for kind in Kind::ALL {
+            let id = BatchId {
+                stream: StreamId { host: HostId::from_bytes([1; 16]), lane: Lane::DISK[0], epoch: Epoch(2) },
+                seq: Seq(9),
+            };
+            let schema = wire_schema(kind);
+            let empty = RecordBatch::new_empty(schema);
+            let rows = complete(kind, &empty, Receipt { host: "h", id, received: Micros(7) }).unwrap();
+            assert_eq!(rows.schema(), table_schema(kind));
+        }
     }
 
     #[test]

@@ -24,4 +24,4 @@ mod sink;
 pub use activity::{Activity, HostActivity};
 pub use committer::commit_forever;
 pub use complete::{CompleteError, Receipt, complete};
-pub use sink::{Ingest, Tables};
+pub use sink::Ingest;

@@ -5,33 +5,15 @@ use crate::complete::{Receipt, complete};
 use crate::pending::Pending;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use bartizan_lake::{Append, LakeError, Table};
+use bartizan_lake::{Append, LakeError, Tables};
 use bartizan_model::{Kind, Seq, StreamId};
 use bartizan_schema::{ColumnKind, table_columns};
 use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
-
-/// The tables of the lake.
-#[derive(Clone, Debug)]
-pub struct Tables {
-    /// `events`.
-    pub events: Table,
-    /// `losses`.
-    pub losses: Table,
-}
-
-impl Tables {
-    /// The table of a kind.
-    #[must_use]
-    pub const fn of(&self, kind: Kind) -> &Table {
-        match kind {
-            Kind::Events => &self.events,
-            Kind::Losses => &self.losses,
-        }
-    }
-}
 
 /// Shows new events to whoever looks on; never waits.
 type Show = Box<dyn Fn(RecordBatch) + Send + Sync>;
@@ -65,15 +47,9 @@ impl Ingest {
 
     /// Tells streams of every commit, until the tables are gone.
     pub async fn relay_commits(&self) {
-        let (mut events, mut losses) = (self.tables.events.watch(), self.tables.losses.watch());
-        loop {
-            let changed = tokio::select! {
-                changed = events.changed() => changed,
-                changed = losses.changed() => changed,
-            };
-            if changed.is_err() {
-                return;
-            }
+        let mut tables: FuturesUnordered<_> = self.tables.iter().map(|t| changed(t.watch())).collect();
+        while let Some(Some(table)) = tables.next().await {
+            tables.push(changed(table));
             self.commits.send_modify(|n| *n += 1);
         }
     }
@@ -81,6 +57,11 @@ impl Ingest {
     fn pending(&self) -> MutexGuard<'_, HashMap<StreamId, Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Waits for the next commit of a table; `None` when the table is gone.
+async fn changed(mut table: watch::Receiver<i64>) -> Option<watch::Receiver<i64>> {
+    table.changed().await.ok().map(|()| table)
 }
 
 /// About how many bytes rows take in memory: the fixed width of every column, absent ones too, and what came.
@@ -105,8 +86,8 @@ fn refused(error: &LakeError) -> Refusal {
 impl Sink for Ingest {
     async fn resume(&self, stream: StreamId) -> Result<Seq, Refusal> {
         self.activity.contact(stream.host, bartizan_clock::now());
-        // the tables' marks may differ, and only what both have is surely committed; the rest comes again
-        Ok(self.tables.events.committed(&stream).min(self.tables.losses.committed(&stream)))
+        // the tables' marks may differ, and only what all have is surely committed; the rest comes again
+        Ok(self.tables.iter().map(|table| table.committed(&stream)).min().unwrap_or(Seq::ZERO))
     }
 
     async fn accept(&self, peer: &Peer, batch: IncomingBatch) -> Result<(), Refusal> {

@@ -42,6 +42,7 @@ mod options;
 mod partition;
 mod state;
 mod table;
+mod tables;
 mod write;
 
 pub use durable::{DurableLocal, Probe, Space, SpaceLeft, Step};
@@ -51,6 +52,7 @@ pub use hot::{Hot, HotBatch};
 pub use keep::{Collected, Problem};
 pub use options::{Options, default_reserve};
 pub use table::{Append, Committed, HotTotals, Table, View};
+pub use tables::Tables;
 
 /// What writes the files and entries, as they say it.
 pub(crate) const ENGINE: &str = concat!("bartizan/", env!("CARGO_PKG_VERSION"));

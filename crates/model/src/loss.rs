@@ -13,15 +13,33 @@ pub enum Kind {
     Events = 1,
     /// Entries of the ledger.
     Losses = 2,
+    /// Tracked connections.
+    Flows = 3,
+    /// Packets and bytes of rules and named objects, as deltas.
+    Counters = 4,
+    /// Rulesets as they became active.
+    Rulesets = 5,
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Events, Self::Losses, Self::Flows, Self::Counters, Self::Rulesets];
+
+    /// Its place in [`Kind::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize - 1
+    }
+
     /// The table's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Losses => "losses",
+            Self::Flows => "flows",
+            Self::Counters => "counters",
+            Self::Rulesets => "rulesets",
         }
     }
 
@@ -31,6 +49,9 @@ impl Kind {
         match byte {
             1 => Some(Self::Events),
             2 => Some(Self::Losses),
+            3 => Some(Self::Flows),
+            4 => Some(Self::Counters),
+            5 => Some(Self::Rulesets),
             _ => None,
         }
     }
@@ -111,7 +132,7 @@ words! {
     }
 }
 
-/// One entry of the ledger: `count` events lost between two moments.
+/// One entry of the ledger: `count` events, or rows of another kind, lost between two moments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The last moment at which all was well.
@@ -122,7 +143,9 @@ pub struct Loss {
     pub stage: Stage,
     /// Why.
     pub reason: Reason,
-    /// Events.
+    /// Rows of which table.
+    pub kind: Kind,
+    /// How many of them; packets where they are events.
     pub count: u64,
     /// What it concerns, for people: `nflog group 5`, a file.
     pub detail: String,
@@ -131,6 +154,14 @@ pub struct Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_are_told_by_their_byte_and_place() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!((Kind::from_byte(kind as u8), kind.index()), (Some(kind), at));
+        }
+        assert_eq!((Kind::from_byte(0), Kind::from_byte(6)), (None, None));
+    }
 
     #[test]
     fn words_parse_to_what_printed_them() {

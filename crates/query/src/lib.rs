@@ -33,4 +33,3 @@ pub use engine::{Count, Engine, Limits, MAX_GROUPS, Order, Search};
 pub use error::{ErrorKind, QueryError};
 pub use source::{DataFile, Source, View, Window};
 pub use stream::{RowStream, Stats};
-pub use tables::Tables;

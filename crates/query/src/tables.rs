@@ -1,25 +1,12 @@
 use crate::source::{DataFile, Source, View, Window};
-use bartizan_lake::Table;
+use bartizan_lake::Tables;
 use bartizan_model::Kind;
 use object_store::ObjectStore;
 use std::sync::Arc;
 
-/// The lake's tables as a [`Source`].
-#[derive(Clone, Debug)]
-pub struct Tables {
-    /// Of [`Kind::Events`].
-    pub events: Table,
-    /// Of [`Kind::Losses`]; in the same store.
-    pub losses: Table,
-}
-
 impl Source for Tables {
     fn view(&self, kind: Kind, window: Window) -> View {
-        let table = match kind {
-            Kind::Events => &self.events,
-            Kind::Losses => &self.losses,
-        };
-        let view = table.view();
+        let view = self.of(kind).view();
         View {
             files: view
                 .files
@@ -42,6 +29,6 @@ impl Source for Tables {
     }
 
     fn store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(self.events.store())
+        Arc::clone(self.of(Kind::Events).store())
     }
 }

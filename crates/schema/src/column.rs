@@ -67,6 +67,18 @@ pub enum Origin {
     Sender,
     /// The server on receipt, whatever the sender says: identity, times, derived values.
     Server,
+    /// The sender where it knows better; the server fills the rows that have no value, or all of them.
+    Either,
+}
+
+/// A column that every row has.
+pub(crate) const fn must(name: &'static str, kind: ColumnKind, origin: Origin, doc: &'static str) -> Column {
+    Column { name, kind, nullable: false, origin, doc }
+}
+
+/// A column that a row may lack.
+pub(crate) const fn may(name: &'static str, kind: ColumnKind, origin: Origin, doc: &'static str) -> Column {
+    Column { name, kind, nullable: true, origin, doc }
 }
 
 /// One column of a table.
@@ -90,30 +102,27 @@ pub const fn table_columns(kind: Kind) -> &'static [Column] {
     match kind {
         Kind::Events => crate::EVENTS,
         Kind::Losses => crate::LOSSES,
+        Kind::Flows => crate::FLOWS,
+        Kind::Counters => crate::COUNTERS,
+        Kind::Rulesets => crate::RULESETS,
     }
 }
 
 /// A table's Arrow schema in memory and in queries.
 #[must_use]
 pub fn table_schema(kind: Kind) -> SchemaRef {
-    static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(crate::EVENTS));
-    static LOSSES: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(crate::LOSSES));
-    Arc::clone(match kind {
-        Kind::Events => &EVENTS,
-        Kind::Losses => &LOSSES,
-    })
+    static ALL: LazyLock<[SchemaRef; Kind::ALL.len()]> =
+        LazyLock::new(|| Kind::ALL.map(|kind| schema_of(table_columns(kind))));
+    Arc::clone(&ALL[kind.index()])
 }
 
 /// The schema of the columns that a sender may fill. A batch on the wire holds any subset of them that
 /// includes the ones that are not nullable; a column that it lacks is null in every row.
 #[must_use]
 pub fn wire_schema(kind: Kind) -> SchemaRef {
-    static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| wire_schema_of(crate::EVENTS));
-    static LOSSES: LazyLock<SchemaRef> = LazyLock::new(|| wire_schema_of(crate::LOSSES));
-    Arc::clone(match kind {
-        Kind::Events => &EVENTS,
-        Kind::Losses => &LOSSES,
-    })
+    static ALL: LazyLock<[SchemaRef; Kind::ALL.len()]> =
+        LazyLock::new(|| Kind::ALL.map(|kind| wire_schema_of(table_columns(kind))));
+    Arc::clone(&ALL[kind.index()])
 }
 
 fn schema_of(columns: &[Column]) -> SchemaRef {
@@ -126,8 +135,8 @@ fn wire_schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(
         columns
             .iter()
-            .filter(|c| c.origin == Origin::Sender)
-            .map(|c| ArrowField::new(c.name, c.kind.wire(), c.nullable))
+            .filter(|c| c.origin != Origin::Server)
+            .map(|c| ArrowField::new(c.name, c.kind.wire(), c.nullable || c.origin == Origin::Either))
             .collect::<Vec<_>>(),
     ))
 }
@@ -139,7 +148,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for kind in [Kind::Events, Kind::Losses] {
+        for kind in Kind::ALL {
             let columns = table_columns(kind);
             let names: BTreeSet<_> = columns.iter().map(|c| c.name).collect();
             assert_eq!(names.len(), columns.len(), "{kind}");

@@ -1,12 +1,4 @@
-use crate::column::{Column, ColumnKind, ColumnKind::*, Origin, Origin::*};
-
-const fn must(name: &'static str, kind: ColumnKind, origin: Origin, doc: &'static str) -> Column {
-    Column { name, kind, nullable: false, origin, doc }
-}
-
-const fn may(name: &'static str, kind: ColumnKind, origin: Origin, doc: &'static str) -> Column {
-    Column { name, kind, nullable: true, origin, doc }
-}
+use crate::column::{Column, ColumnKind::*, Origin::*, may, must};
 
 /// The columns of `events`: one row is one logged packet.
 pub const EVENTS: &[Column] = &[
@@ -14,10 +6,15 @@ pub const EVENTS: &[Column] = &[
     must("received", Time, Server, "when the server got it, by the server's clock"),
     must("host", Text, Server, "the host's name, from its certificate"),
     may("netns", Text, Sender, "the network namespace, empty for the host's own"),
-    must("source", Text, Sender, "how it was captured: nflog"),
-    must("action", Text, Server, "drop, reject, accept, or log when nobody can tell"),
-    may("rule", Text, Server, "the rule that logged it, as text"),
-    may("generation", Text, Server, "the ruleset generation that the rule belonged to"),
+    must("source", Text, Sender, "how it was captured: nflog, kmsg, journald"),
+    must("action", Text, Either, "drop, reject, accept, or log when nobody can tell"),
+    may(
+        "rule",
+        Text,
+        Sender,
+        "the rule that logged it, as text without counters and handle; absent where several rules could have",
+    ),
+    may("generation", Text, Sender, "the ruleset generation that the rule belonged to; see `rulesets`"),
     may("prefix", Text, Sender, "the log prefix as written by the rule"),
     must("family", Text, Sender, "the netfilter family: ip, ip6, arp, bridge, netdev, inet"),
     may("hook", Text, Sender, "prerouting, input, forward, output, postrouting, ingress"),
@@ -75,4 +72,7 @@ pub const EVENTS: &[Column] = &[
     must("stream", Text, Server, "the sequence of batches it came in: host id, lane, epoch"),
     must("seq", I64, Server, "number of the batch in its stream"),
     must("row", I32, Server, "position in the batch, from 0; stream, seq and row name the event"),
+    may("table", Text, Sender, "family and table of the rule, as in `inet filter`"),
+    may("chain", Text, Sender, "chain of the rule"),
+    may("handle", I64, Sender, "number of the rule in its table, or its position in an iptables chain"),
 ];

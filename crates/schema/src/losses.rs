@@ -62,4 +62,11 @@ pub const LOSSES: &[Column] = &[
         doc: "number of the batch in its stream",
     },
     Column { name: "row", kind: I32, nullable: false, origin: Server, doc: "position in the batch, from 0" },
+    Column {
+        name: "kind",
+        kind: Text,
+        nullable: true,
+        origin: Sender,
+        doc: "the table whose rows are lost: flows, counters, rulesets; absent: events",
+    },
 ];

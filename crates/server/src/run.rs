@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use bartizan_api::{Access, ApiState, Feed};
 use bartizan_catalog::Catalog;
 use bartizan_config::{Setting, load_program};
-use bartizan_ingest::{Ingest, Tables, commit_forever};
-use bartizan_lake::{DurableLocal, Options, Table};
+use bartizan_ingest::{Ingest, commit_forever};
+use bartizan_lake::{DurableLocal, Options, Tables};
 use bartizan_model::Kind;
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
-use bartizan_query::{Engine, Limits, Tables as QuerySource};
+use bartizan_query::{Engine, Limits};
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
 use object_store::ObjectStore;
 use std::fs;
@@ -88,8 +88,7 @@ impl Server {
         let feed = Arc::new(Feed::new(TAIL_BATCHES));
         let show = Arc::clone(&feed);
         let ingest = Arc::new(Ingest::new(tables.clone(), move |rows| show.publish(rows)));
-        let source = QuerySource { events: tables.events.clone(), losses: tables.losses.clone() };
-        let engine = Arc::new(Engine::new(Arc::new(source), &Limits::default())?);
+        let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &Limits::default())?);
         let fleet = Arc::new(Fleet::new(
             catalog,
             Arc::clone(&authority),
@@ -110,9 +109,8 @@ impl Server {
         let (front_address, agents_address) = (front.local_addr()?, agents.local_addr()?);
         let (stop, stopped) = watch::channel(false);
         let (stop_commits, commits_stopped) = watch::channel(false);
-        let committers = [&tables.events, &tables.losses]
-            .map(|t| tokio::spawn(commit_forever(t.clone(), commits_stopped.clone())))
-            .into();
+        let committers =
+            tables.iter().map(|t| tokio::spawn(commit_forever(t.clone(), commits_stopped.clone()))).collect();
         let relay = Arc::clone(&ingest);
         tokio::spawn(async move { relay.relay_commits().await });
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
@@ -157,10 +155,7 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {
         ..Options::default()
     };
     let now = bartizan_clock::now();
-    Ok(Tables {
-        events: Table::open(Arc::clone(&store), Kind::Events, options.clone(), now).await?,
-        losses: Table::open(store, Kind::Losses, options, now).await?,
-    })
+    Ok(Tables::open(&store, &options, now).await?)
 }
 
 /// Hourly: what the lake no longer needs is deleted, and the server's certificate is renewed in time.
@@ -174,7 +169,7 @@ async fn keep_house(
     loop {
         hour.tick().await;
         let now = bartizan_clock::now();
-        for table in [&tables.events, &tables.losses] {
+        for table in tables.iter() {
             match table.collect(now).await {
                 Ok(collected) => tracing::debug!(kind = %table.kind(), ?collected, "collected"),
                 Err(error) => tracing::warn!(kind = %table.kind(), %error, "cannot collect old files"),

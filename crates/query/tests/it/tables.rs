@@ -2,9 +2,9 @@
 
 use crate::common::{addr, batch, int, text};
 use bartizan_filter::{Context, Filter};
-use bartizan_lake::{Append, Options, Table};
+use bartizan_lake::{Append, Options, Tables};
 use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId};
-use bartizan_query::{Engine, Limits, Search, Tables, Window};
+use bartizan_query::{Engine, Limits, Search, Window};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use std::sync::Arc;
@@ -16,10 +16,9 @@ const ROWS: usize = 20;
 async fn what_is_appended_is_found_once_before_while_and_after_it_is_committed() {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
-    let events = Table::open(Arc::clone(&store), Kind::Events, Options::default(), NOW).await.unwrap();
-    let losses = Table::open(store, Kind::Losses, Options::default(), NOW).await.unwrap();
-    let engine =
-        Engine::new(Arc::new(Tables { events: events.clone(), losses }), &Limits::default()).unwrap();
+    let tables = Tables::open(&store, &Options::default(), NOW).await.unwrap();
+    let events = tables.of(Kind::Events).clone();
+    let engine = Engine::new(Arc::new(tables), &Limits::default()).unwrap();
 
     let committer = {
         let events = events.clone();
