@@ -80,6 +80,7 @@ fn times(kind: Kind, rows: usize, first: i64) -> Vec<(&'static str, ArrayRef)> {
     match kind {
         Kind::Events => vec![("time", times()), ("received", times())],
         Kind::Losses => vec![("time", times()), ("received", times()), ("from", times())],
+        Kind::Flows | Kind::Counters | Kind::Rulesets => vec![("time", times()), ("received", times())],
     }
 }
 

@@ -9,7 +9,6 @@ use bartizan_catalog::Catalog;
 use bartizan_config::{Setting, load_program};
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{DurableLocal, Options, Tables};
-use bartizan_model::Kind;
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
 use bartizan_query::{Engine, Limits};
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};

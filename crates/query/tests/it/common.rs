@@ -115,8 +115,7 @@ pub(crate) struct Lake {
 
 #[derive(Default)]
 struct State {
-    events: View,
-    losses: View,
+    views: [View; Kind::ALL.len()],
     written: u64,
 }
 
@@ -143,10 +142,7 @@ impl Lake {
     /// Changes what later views see, at once.
     pub(crate) fn change(&self, kind: Kind, change: impl FnOnce(&mut View)) {
         let mut state = self.state.lock().unwrap();
-        change(match kind {
-            Kind::Events => &mut state.events,
-            Kind::Losses => &mut state.losses,
-        });
+        change(&mut state.views[kind.index()]);
     }
 
     /// Writes a file with small row groups and pages, without showing it.
@@ -189,11 +185,7 @@ impl Lake {
 
 impl Source for Lake {
     fn view(&self, kind: Kind, _: Window) -> View {
-        let state = self.state.lock().unwrap();
-        match kind {
-            Kind::Events => state.events.clone(),
-            Kind::Losses => state.losses.clone(),
-        }
+        self.state.lock().unwrap().views[kind.index()].clone()
     }
 
     fn store(&self) -> Arc<dyn ObjectStore> {
