@@ -25,8 +25,21 @@ impl Interfaces {
     /// # Errors
     /// When the process can open no more files.
     pub fn open() -> Result<Self, NetfilterError> {
-        let socket = sys::any_socket().map_err(|e| NetfilterError::from_io("open a socket", e))?;
-        Ok(Self { socket, names: BTreeMap::new() })
+        Ok(Self::from_fd(Self::socket()?))
+    }
+
+    /// A socket of the network namespace of this thread, for [`Interfaces::from_fd`] in whatever process.
+    ///
+    /// # Errors
+    /// As [`Interfaces::open`].
+    pub fn socket() -> Result<OwnedFd, NetfilterError> {
+        sys::any_socket().map_err(|e| NetfilterError::from_io("open a socket", e))
+    }
+
+    /// Asks through a socket that [`Interfaces::socket`] gave.
+    #[must_use]
+    pub fn from_fd(socket: OwnedFd) -> Self {
+        Self { socket, names: BTreeMap::new() }
     }
 
     /// The name of an interface by its number; `None` when there is no such interface.

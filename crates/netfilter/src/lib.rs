@@ -3,6 +3,7 @@
 //!
 //! - [`NflogSocket`]: one NFLOG group, bound and configured; whole datagrams as the kernel sent them.
 //! - [`Nftables`]: the rules that log and their counters, and the generation of the ruleset.
+//! - [`Asker`]: the half of [`Nftables`] that needs rights, which may be in another process.
 //! - [`Interfaces`]: names of interfaces.
 //! - [`in_netns`], [`incarnation`]: network namespaces.
 //!
@@ -25,6 +26,7 @@ mod message;
 mod namespace;
 mod nflog;
 mod nftables;
+mod question;
 mod sys;
 
 pub use error::NetfilterError;
@@ -32,3 +34,4 @@ pub use interfaces::Interfaces;
 pub use namespace::{in_netns, incarnation};
 pub use nflog::{NflogConfig, NflogSocket, Received, RecvBuffer, Waker};
 pub use nftables::{Nftables, log_rules};
+pub use question::{Asker, Question, SendQuestion};

@@ -49,6 +49,8 @@ const NFULNL_COPY_PACKET: u8 = 2;
 const NFULNL_CFG_F_SEQ: u16 = 1;
 
 const BIND: &str = "bind the nflog group";
+/// The number of the request that binds.
+const BIND_SEQ: u32 = 1;
 
 /// How a group is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,20 +170,72 @@ impl NflogSocket {
     /// [`NetfilterError::GroupTaken`], [`NetfilterError::NotPermitted`], [`NetfilterError::NotSupported`];
     /// anything else as [`NetfilterError::Io`], also a setting that the kernel does not take.
     pub fn open(config: &NflogConfig) -> Result<Self, NetfilterError> {
+        let fd = Self::ask(config)?;
+        let again = |fd: BorrowedFd<'_>, seq| Self::ask_again(fd, config, seq);
+        Self::answered(fd, config.group, again, |code| Self::refusal(config.group, code))
+    }
+
+    /// The half of [`NflogSocket::open`] that needs rights: the socket, and the request sent on it. The answer is
+    /// unread, for [`NflogSocket::answered`] in whatever process.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn ask(config: &NflogConfig) -> Result<OwnedFd, NetfilterError> {
         let io = |e| NetfilterError::from_io("open a netfilter socket", e);
         let fd = sys::netfilter_socket().map_err(io)?;
-        let receive_buffer = sys::set_receive_buffer(fd.as_fd(), config.receive_buffer).map_err(io)?;
-        let mut early = VecDeque::new();
-        match configure(fd.as_fd(), config, &mut early)? {
-            0 => {}
-            libc::EPERM | libc::EBUSY if permitted()? => {
-                return Err(NetfilterError::GroupTaken { group: config.group, holder: holder(config.group) });
-            }
-            // What nfnetlink says of a subsystem that is not there.
-            libc::EINVAL if !supported() => return Err(NetfilterError::NotSupported { operation: BIND }),
-            code => return Err(NetfilterError::from_code(BIND, code)),
+        sys::set_receive_buffer(fd.as_fd(), config.receive_buffer).map_err(io)?;
+        Self::ask_again(fd.as_fd(), config, BIND_SEQ)?;
+        Ok(fd)
+    }
+
+    /// Sends the settings on the socket of a group: once more because the answer was lost, or because they
+    /// changed. Nothing that is queued or counted is touched. `seq` is above 1; the answer carries it.
+    ///
+    /// # Errors
+    /// Those of the system; a refusal comes as an answer.
+    pub fn ask_again(fd: BorrowedFd<'_>, config: &NflogConfig, seq: u32) -> Result<(), NetfilterError> {
+        if seq != BIND_SEQ {
+            sys::set_receive_buffer(fd, config.receive_buffer)
+                .map_err(|e| NetfilterError::from_io(BIND, e))?;
         }
-        Self::new(fd, config.group, receive_buffer, early).map_err(io)
+        sys::send_to_kernel(fd, &config_request(config, seq)).map_err(|e| NetfilterError::from_io(BIND, e))
+    }
+
+    /// Why the kernel refused a group with a code. Needs the rights of [`NflogSocket::ask`], to tell their absence
+    /// from a group that is taken.
+    #[must_use]
+    pub fn refusal(group: u16, code: i32) -> NetfilterError {
+        match code {
+            libc::EPERM | libc::EBUSY => match permitted() {
+                Ok(true) => NetfilterError::GroupTaken { group, holder: holder(group) },
+                Ok(false) => NetfilterError::from_code(BIND, code),
+                Err(error) => error,
+            },
+            // What nfnetlink says of a subsystem that is not there.
+            libc::EINVAL if !supported() => NetfilterError::NotSupported { operation: BIND },
+            code => NetfilterError::from_code(BIND, code),
+        }
+    }
+
+    /// The half that needs no rights: reads the answer to [`NflogSocket::ask`]. `again` asks again, `why` is asked
+    /// what a refusal means.
+    ///
+    /// # Errors
+    /// As [`NflogSocket::open`].
+    pub fn answered(
+        fd: OwnedFd,
+        group: u16,
+        again: impl FnMut(BorrowedFd<'_>, u32) -> Result<(), NetfilterError>,
+        why: impl FnOnce(i32) -> NetfilterError,
+    ) -> Result<Self, NetfilterError> {
+        let io = |e| NetfilterError::from_io("open a netfilter socket", e);
+        let mut early = VecDeque::new();
+        match configured(fd.as_fd(), again, &mut early)? {
+            0 => {}
+            code => return Err(why(code)),
+        }
+        let receive_buffer = sys::receive_buffer(fd.as_fd()).map_err(io)?;
+        Self::new(fd, group, receive_buffer, early).map_err(io)
     }
 
     /// The socket of a group that [`NflogSocket::open`] bound in another process.
@@ -287,20 +341,21 @@ impl AsFd for NflogSocket {
     }
 }
 
-/// Binds and configures; returns the kernel's answer, 0 or an `errno`.
+/// The kernel's answer to the bind: 0 or an `errno`.
 ///
 /// A group under load may fill the receive buffer before the answer is in it, and the answer is lost. Then the
 /// settings are sent again without the bind, which changes nothing and is answered as well.
-fn configure(
+fn configured(
     fd: BorrowedFd<'_>,
-    config: &NflogConfig,
+    mut again: impl FnMut(BorrowedFd<'_>, u32) -> Result<(), NetfilterError>,
     early: &mut VecDeque<Vec<u8>>,
 ) -> Result<i32, NetfilterError> {
     const TRIES: u32 = 50;
     let mut buf = RecvBuffer::new();
-    for seq in 1..=TRIES {
-        sys::send_to_kernel(fd, &config_request(config, seq))
-            .map_err(|e| NetfilterError::from_io(BIND, e))?;
+    for seq in BIND_SEQ..BIND_SEQ + TRIES {
+        if seq > BIND_SEQ {
+            again(fd, seq)?;
+        }
         if let Some(code) = answer(fd, seq, &mut buf.0, early)? {
             return Ok(code);
         }
@@ -313,7 +368,7 @@ fn config_request(config: &NflogConfig, seq: u32) -> Vec<u8> {
     let [a, b, c, d] = config.copy_range.to_be_bytes();
     let hundredths = u32::try_from(config.flush_timeout.as_millis().div_ceil(10)).unwrap_or(u32::MAX);
     let request = Request::new(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, NLM_F_ACK, seq, 0, config.group);
-    let request = if seq == 1 { request.attr(NFULA_CFG_CMD, &[NFULNL_CFG_CMD_BIND]) } else { request };
+    let request = if seq == BIND_SEQ { request.attr(NFULA_CFG_CMD, &[NFULNL_CFG_CMD_BIND]) } else { request };
     request
         .attr(NFULA_CFG_MODE, &[a, b, c, d, NFULNL_COPY_PACKET, 0])
         .attr(NFULA_CFG_FLAGS, &NFULNL_CFG_F_SEQ.to_be_bytes())

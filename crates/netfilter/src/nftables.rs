@@ -14,8 +14,8 @@
 
 use crate::{
     NetfilterError,
-    message::{Answer, NLM_F_ACK, NLM_F_DUMP, PATIENCE, Request, next_datagram},
-    sys,
+    message::{Answer, PATIENCE, next_datagram},
+    question::{Asker, Question, SendQuestion},
 };
 use bartizan_decode::netlink::{Message, Messages, NLM_F_DUMP_INTR};
 use bartizan_ruleset::LogRule;
@@ -25,18 +25,18 @@ use std::{
     time::Instant,
 };
 
-const NFNL_SUBSYS_NFTABLES: u8 = 10;
-const NFNL_MSG_BATCH_BEGIN: u8 = 16;
-const NFNL_MSG_BATCH_END: u8 = 17;
+pub(crate) const NFNL_SUBSYS_NFTABLES: u8 = 10;
+pub(crate) const NFNL_MSG_BATCH_BEGIN: u8 = 16;
+pub(crate) const NFNL_MSG_BATCH_END: u8 = 17;
 const NFT_MSG_NEWTABLE: u8 = 0;
-const NFT_MSG_GETTABLE: u8 = 1;
+pub(crate) const NFT_MSG_GETTABLE: u8 = 1;
 const NFT_MSG_NEWRULE: u8 = 6;
-const NFT_MSG_GETRULE: u8 = 7;
+pub(crate) const NFT_MSG_GETRULE: u8 = 7;
 const NFT_MSG_NEWGEN: u8 = 15;
-const NFT_MSG_GETGEN: u8 = 16;
-const NFTA_RULE_TABLE: u16 = 1;
-const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_HANDLE: u16 = 3;
+pub(crate) const NFT_MSG_GETGEN: u8 = 16;
+pub(crate) const NFTA_RULE_TABLE: u16 = 1;
+pub(crate) const NFTA_RULE_CHAIN: u16 = 2;
+pub(crate) const NFTA_RULE_HANDLE: u16 = 3;
 const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_HANDLE: u16 = 4;
 const NFTA_GEN_ID: u16 = 1;
@@ -47,35 +47,26 @@ const ATTEMPTS: u32 = 20;
 /// The kernel fills dumps in parts of at most 32 KiB (`NLMSG_GOODSIZE`) or what the reader last offered.
 const PART: usize = 64 * 1024;
 /// Enough for the parts that the kernel makes ahead.
-const RECEIVE_BUFFER: usize = 1 << 20;
+pub(crate) const RECEIVE_BUFFER: usize = 1 << 20;
 /// A ruleset with more log rules than that is cut; the agent's memory is bounded.
 const MAX_RULES: usize = 100_000;
 
-/// What can be asked.
-#[derive(Clone, Copy)]
-struct Question {
-    message: u8,
-    flags: u16,
-    name: &'static str,
-}
-
-const GET_GENERATION: Question =
-    Question { message: NFT_MSG_GETGEN, flags: NLM_F_ACK, name: "read the generation of nf_tables" };
-const GET_TABLES: Question =
-    Question { message: NFT_MSG_GETTABLE, flags: NLM_F_DUMP, name: "read the tables of nf_tables" };
-const GET_RULES: Question =
-    Question { message: NFT_MSG_GETRULE, flags: NLM_F_DUMP, name: "read the rules of nf_tables" };
-
-const GET_RULE: Question =
-    Question { message: NFT_MSG_GETRULE, flags: NLM_F_ACK, name: "read a rule of nf_tables" };
-
-/// A socket for asking nf_tables, bound to the network namespace of the thread that opened it.
-#[derive(Debug)]
+/// Questions to nf_tables and their answers, in one network namespace.
 pub struct Nftables {
-    fd: OwnedFd,
+    answers: OwnedFd,
+    send: SendQuestion,
     seq: u32,
     buf: Vec<u8>,
     known: Option<Known>,
+}
+
+impl std::fmt::Debug for Nftables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nftables")
+            .field("answers", &self.answers)
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The log rules of a generation.
@@ -98,16 +89,19 @@ pub fn log_rules() -> Result<Vec<LogRule>, NetfilterError> {
 }
 
 impl Nftables {
-    /// Opens a socket in the network namespace of this thread.
+    /// Both halves here, in the network namespace of this thread.
     ///
     /// # Errors
     /// [`NetfilterError::NotSupported`] when the kernel has no nfnetlink at all.
     pub fn open() -> Result<Self, NetfilterError> {
-        const OPERATION: &str = "open a netfilter socket";
-        let fd = sys::netfilter_socket().map_err(|e| NetfilterError::from_io(OPERATION, e))?;
-        sys::set_receive_buffer(fd.as_fd(), RECEIVE_BUFFER)
-            .map_err(|e| NetfilterError::from_io(OPERATION, e))?;
-        Ok(Self { fd, seq: 0, buf: vec![0; PART], known: None })
+        let (asker, answers) = Asker::open()?;
+        Ok(Self::new(answers, Box::new(move |question, seq| asker.send(question, seq))))
+    }
+
+    /// Reads the answers to questions that `send` sends, which needs rights that this half need not have.
+    #[must_use]
+    pub fn new(answers: OwnedFd, send: SendQuestion) -> Self {
+        Self { answers, send, seq: 0, buf: vec![0; PART], known: None }
     }
 
     /// The rules of every family that log to a group, with their counters. Empty where nf_tables is not loaded.
@@ -140,18 +134,15 @@ impl Nftables {
     /// Waits until a change that is being made is made. See the module's text.
     fn barrier(&mut self) -> Result<(), NetfilterError> {
         self.seq = self.seq.wrapping_add(1);
-        let resource = u16::from(NFNL_SUBSYS_NFTABLES);
-        let part = |message| Request::new(0, message, 0, self.seq, 0, resource).finish();
-        let batch = [part(NFNL_MSG_BATCH_BEGIN), part(NFNL_MSG_BATCH_END)].concat();
         // It is carried out inside `send`. A refusal comes as a message that nobody waits for: the dump behind
         // it is refused as well.
-        sys::send_to_kernel(self.fd.as_fd(), &batch).map_err(|e| NetfilterError::from_io(GET_RULES.name, e))
+        (self.send)(&Question::Barrier, self.seq)
     }
 
     /// Dumps tables and rules; `None` when that was interrupted by a change.
     fn all_rules(&mut self) -> Result<Option<Vec<LogRule>>, NetfilterError> {
         let mut tables = BTreeMap::new();
-        let whole = self.ask(GET_TABLES, None, |message| {
+        let whole = self.ask(&Question::Tables, |message| {
             if let Some((family, name, handle)) = table(message) {
                 tables.insert((family, name), handle);
             }
@@ -160,7 +151,7 @@ impl Nftables {
             return Ok(None);
         }
         let mut rules = Vec::new();
-        let whole = self.ask(GET_RULES, None, |message| {
+        let whole = self.ask(&Question::Rules, |message| {
             if message.subtype() == NFT_MSG_NEWRULE && rules.len() < MAX_RULES {
                 rules.extend(bartizan_ruleset::log_rules(message));
             }
@@ -182,7 +173,13 @@ impl Nftables {
                 continue;
             }
             let from = rules.len();
-            let asked = self.ask(GET_RULE, Some(rule), |message| {
+            let question = Question::Rule {
+                family: rule.family.0,
+                table: rule.table.clone(),
+                chain: rule.chain.clone(),
+                handle: rule.handle,
+            };
+            let asked = self.ask(&question, |message| {
                 if message.subtype() == NFT_MSG_NEWRULE {
                     rules.extend(bartizan_ruleset::log_rules(message));
                 }
@@ -207,7 +204,7 @@ impl Nftables {
     /// [`NetfilterError::NotPermitted`] without `CAP_NET_ADMIN`.
     pub fn generation(&mut self) -> Result<Option<u32>, NetfilterError> {
         let mut generation = None;
-        let asked = self.ask(GET_GENERATION, None, |message| {
+        let asked = self.ask(&Question::Generation, |message| {
             if message.subtype() == NFT_MSG_NEWGEN {
                 let id = message.nfgen().and_then(|(_, attrs)| {
                     attrs.map_while(Result::ok).find(|a| a.kind == NFTA_GEN_ID)?.be32()
@@ -216,7 +213,9 @@ impl Nftables {
             }
         });
         match asked {
-            Ok(_) => generation.map(Some).ok_or(NetfilterError::Malformed { operation: GET_GENERATION.name }),
+            Ok(_) => generation
+                .map(Some)
+                .ok_or(NetfilterError::Malformed { operation: Question::Generation.operation() }),
             // What nfnetlink says of a subsystem that is not there.
             Err(NetfilterError::Io { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => Ok(None),
             Err(NetfilterError::NotSupported { .. }) => Ok(None),
@@ -228,27 +227,16 @@ impl Nftables {
     /// interrupted by a change or lost a part, and is to be asked again.
     fn ask(
         &mut self,
-        question: Question,
-        rule: Option<&LogRule>,
+        question: &Question,
         mut each: impl FnMut(&Message<'_>),
     ) -> Result<bool, NetfilterError> {
-        let operation = question.name;
+        let operation = question.operation();
         self.seq = self.seq.wrapping_add(1);
-        let family = rule.map_or(0, |r| r.family.0);
-        let (message, flags) = (question.message, question.flags);
-        let mut request = Request::new(NFNL_SUBSYS_NFTABLES, message, flags, self.seq, family, 0);
-        if let Some(rule) = rule {
-            request = request
-                .c_str(NFTA_RULE_TABLE, &rule.table)
-                .c_str(NFTA_RULE_CHAIN, &rule.chain)
-                .attr(NFTA_RULE_HANDLE, &rule.handle.to_be_bytes());
-        }
-        sys::send_to_kernel(self.fd.as_fd(), &request.finish())
-            .map_err(|e| NetfilterError::from_io(operation, e))?;
+        (self.send)(question, self.seq)?;
         let mut whole = true;
         let mut deadline = Instant::now() + PATIENCE;
         loop {
-            let len = match next_datagram(self.fd.as_fd(), &mut self.buf, deadline, operation)? {
+            let len = match next_datagram(self.answers.as_fd(), &mut self.buf, deadline, operation)? {
                 Answer::Bytes(len) => len,
                 Answer::Lost => {
                     whole = false;
