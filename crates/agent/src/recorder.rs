@@ -7,7 +7,7 @@ use crate::losses::Losses;
 use arrow_array::RecordBatch;
 use bartizan_model::{Kind, Loss, Reason, Stage};
 use bartizan_ruleset::{Balance, LogRule};
-use bartizan_wire::{Compression, encode, split};
+use bartizan_wire::{Compression, Encoder, encode, split};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,7 @@ pub(crate) type ReadRules = Box<dyn FnMut() -> Result<Vec<LogRule>, String> + Se
 pub(crate) struct Recorder {
     shared: Shared,
     accounts: Accounts,
+    encoder: Encoder,
     /// Losses not recorded yet, and which of them each group's account still has to book.
     losses: Losses,
     owed: BTreeMap<u16, u64>,
@@ -84,6 +85,7 @@ impl Recorder {
         Self {
             shared,
             accounts,
+            encoder: Encoder::default(),
             losses: Losses::default(),
             owed: BTreeMap::new(),
             losses_written: now,
@@ -135,16 +137,19 @@ impl Recorder {
 
     fn rows(&mut self, group: u16, batch: &RecordBatch) {
         self.readings.entry(group).and_modify(|(_, patience)| *patience = 1);
+        // out of the way while its bytes are recorded
+        let mut encoder = std::mem::take(&mut self.encoder);
         for part in split(batch, RECORD_BYTES) {
             let rows = part.num_rows() as u64;
-            match encode(&part, Compression::Zstd) {
-                Ok(payload) => self.record(Kind::Events, rows, &payload, &[(group, rows)]),
+            match encoder.encode(&part) {
+                Ok(payload) => self.record(Kind::Events, rows, payload, &[(group, rows)]),
                 Err(error) => {
                     tracing::error!(%error, "a batch cannot be encoded");
                     self.give_up(rows, Reason::Malformed, &[(group, rows)]);
                 }
             }
         }
+        self.encoder = encoder;
     }
 
     /// Appends one record; `books` says whose packets it accounts for.

@@ -1,5 +1,6 @@
 //! Batches to bytes: an Arrow IPC stream with one batch, as it lies in the spool.
 
+use crate::write::{WriteError, Writer};
 use arrow_array::{
     Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, cast::AsArray, types::Int32Type,
 };
@@ -16,7 +17,7 @@ const MAX_ROWS: usize = 1 << 16;
 /// How the buffers of a batch are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Smallest.
+    /// Smallest, and no slower for the columns of events.
     Zstd,
     /// Quickest.
     Lz4,
@@ -33,24 +34,62 @@ pub struct EncodeError {
     source: ArrowError,
 }
 
+/// Writes batches one after the other; what it needs for one is kept for the next.
+#[derive(Default)]
+pub struct Encoder {
+    writer: Option<Writer>,
+    out: Vec<u8>,
+}
+
+impl Encoder {
+    /// A batch as an IPC stream packed with zstd. Columns without any value are left out.
+    ///
+    /// # Errors
+    /// If arrow cannot write it; not for batches of the wire schema.
+    pub fn encode(&mut self, batch: &RecordBatch) -> Result<&[u8], EncodeError> {
+        let error = |source| EncodeError { rows: batch.num_rows(), source };
+        self.out.clear();
+        let batch = without_empty_columns(batch).map_err(error)?;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(Writer::new().map_err(|e| error(e.into()))?),
+        };
+        match writer.write(&batch, &mut self.out) {
+            Ok(()) => {}
+            Err(WriteError::Pack(e)) => return Err(error(e.into())),
+            Err(WriteError::Foreign) => {
+                self.out = write(&batch, Some(CompressionType::ZSTD)).map_err(error)?;
+            }
+        }
+        Ok(&self.out)
+    }
+}
+
 /// A batch as an IPC stream. Columns without any value are left out.
 ///
 /// # Errors
 /// If arrow cannot write it; not for batches of the wire schema.
 pub fn encode(batch: &RecordBatch, compression: Compression) -> Result<Vec<u8>, EncodeError> {
-    let write = || {
-        let batch = without_empty_columns(batch)?;
-        let compression = match compression {
-            Compression::Zstd => Some(CompressionType::ZSTD),
-            Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
-            Compression::None => None,
-        };
-        let options = IpcWriteOptions::default().try_with_compression(compression)?;
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
-        writer.write(&batch)?;
-        writer.into_inner()
+    let compression = match compression {
+        Compression::Zstd => {
+            let mut encoder = Encoder::default();
+            encoder.encode(batch)?;
+            return Ok(encoder.out);
+        }
+        Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
+        Compression::None => None,
     };
-    write().map_err(|source| EncodeError { rows: batch.num_rows(), source })
+    without_empty_columns(batch)
+        .and_then(|batch| write(&batch, compression))
+        .map_err(|source| EncodeError { rows: batch.num_rows(), source })
+}
+
+/// With arrow's own writer.
+fn write(batch: &RecordBatch, compression: Option<CompressionType>) -> Result<Vec<u8>, ArrowError> {
+    let options = IpcWriteOptions::default().try_with_compression(compression)?;
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
+    writer.write(batch)?;
+    writer.into_inner()
 }
 
 fn without_empty_columns(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {

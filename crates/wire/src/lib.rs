@@ -35,13 +35,15 @@ mod encode;
 mod error;
 mod listen;
 mod message;
+mod pack;
 mod server;
+mod write;
 
 pub use backoff::Backoff;
 pub use batch::{Message, messages};
 pub use client::{Ack, Client, ClientSettings, Endpoint, PutAcks, PutSender};
 pub use decode::{DecodeError, Limits, declared_bytes, decode};
-pub use encode::{Compression, EncodeError, encode, split};
+pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};
 pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION};
