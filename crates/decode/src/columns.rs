@@ -13,6 +13,7 @@
 //! It fills no column that the server fills, nor `payload`, `raw` and `extra`.
 
 mod interfaces;
+mod object;
 mod presence;
 mod row;
 mod text;
@@ -214,6 +215,8 @@ macro_rules! columns {
         }
     };
 }
+
+pub(crate) mod flows;
 
 columns! {
     time: Times,

@@ -1,7 +1,8 @@
-//! Bytes to rows: netlink messages, nfnetlink_log attributes and packet headers.
+//! Bytes to rows: netlink messages, nfnetlink_log attributes and packet headers, tracked connections, counters.
 //!
 //! The way of a datagram: [`netlink::Messages`] -> [`nflog::NflogPacket`] -> [`packet`] ->
-//! [`columns::EventColumns`], then out as an Arrow batch of the wire columns of `bartizan_schema::EVENTS`.
+//! [`columns::EventColumns`], then out as an Arrow batch of the wire columns of `bartizan_schema::EVENTS`. That of
+//! a connection: [`conntrack::parse`] -> [`flows::FlowColumns`]. [`nftables`] reads what counts, and changes.
 //!
 //! Invariants, each held by the tests and by the targets in `fuzz/`:
 //! - Total: any byte string gives a value or an error, in time linear in its length. Nothing panics.
@@ -10,6 +11,16 @@
 //! - A capture that ends early is kept as far as it is readable: a field is there or `None`, never a guess.
 
 pub mod columns;
+pub mod conntrack;
 pub mod netlink;
 pub mod nflog;
+pub mod nftables;
 pub mod packet;
+
+pub mod flows {
+    //! Tracked connections as columns.
+    pub use crate::columns::flows::FlowColumns;
+}
+
+#[cfg(test)]
+mod testing;

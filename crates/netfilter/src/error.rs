@@ -1,16 +1,38 @@
-use std::io;
+use std::{fmt, io};
+
+/// Who reads a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The netlink port of its socket.
+    pub port: u32,
+    /// Its process, where one with this socket is found; only root finds those of others.
+    pub pid: Option<u32>,
+    /// The name of that process, or empty.
+    pub process: String,
+}
+
+/// As in `ulogd (pid 812)`.
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            // The name is the process's own choice.
+            Some(pid) => write!(f, "{} (pid {pid})", self.process.escape_default()),
+            None => write!(f, "netlink port {}, whose process is not to be found", self.port),
+        }
+    }
+}
 
 /// Why a netfilter socket did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetfilterError {
     /// Another socket reads the group; a group has one reader. Nothing of that reader is changed.
-    #[error("nflog group {group} already has a reader{}", holder.map(|p| format!(" (netlink port {p}, which is usually its process id)")).unwrap_or_default())]
+    #[error("nflog group {group} already has a reader{}", holder.as_ref().map(|h| format!(": {h}")).unwrap_or_default())]
     GroupTaken {
         /// The group.
         group: u16,
-        /// The netlink port of its reader, where the kernel tells.
-        holder: Option<u32>,
+        /// Its reader, where the kernel tells.
+        holder: Option<Holder>,
     },
     /// The process lacks `CAP_NET_ADMIN` in the owner of its network namespace.
     #[error("not permitted to {operation}: CAP_NET_ADMIN is missing")]
@@ -61,6 +83,21 @@ impl NetfilterError {
                 Self::NotSupported { operation }
             }
             _ => Self::Io { operation, source },
+        }
+    }
+
+    /// Whether the kernel says that what was asked for is not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.raw_os_error() == Some(libc::ENOENT))
+    }
+
+    /// Whether the subsystem that was asked is not in this kernel: nfnetlink answers `EINVAL` for one that is not
+    /// there.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            Self::NotSupported { .. } => true,
+            Self::Io { source, .. } => source.raw_os_error() == Some(libc::EINVAL),
+            _ => false,
         }
     }
 

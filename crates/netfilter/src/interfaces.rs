@@ -10,6 +10,7 @@ use std::{
 ///
 /// Numbers are not used again while a namespace lives, but an interface can be renamed, and one that is not
 /// there yet can appear: refresh every few seconds. Bound to the network namespace of the thread that made it.
+/// Asking needs no privilege.
 #[derive(Debug)]
 pub struct Interfaces {
     socket: OwnedFd,
@@ -38,7 +39,7 @@ impl Interfaces {
 
     /// Asks through a socket that [`Interfaces::socket`] gave.
     #[must_use]
-    pub fn from_fd(socket: OwnedFd) -> Self {
+    pub const fn from_fd(socket: OwnedFd) -> Self {
         Self { socket, names: BTreeMap::new() }
     }
 

@@ -18,8 +18,10 @@
 //! [`NetfilterError::NotPermitted`] are told apart by a request that only rights can refuse.
 
 use crate::{
-    NetfilterError,
+    NetfilterError, Received, RecvBuffer, Waker,
     message::{Answer, NLM_F_ACK, PATIENCE, Request, next_datagram},
+    owner::holder,
+    receiver::Receiver,
     sys,
 };
 use bartizan_decode::netlink::Messages;
@@ -28,7 +30,7 @@ use std::{
     fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -47,6 +49,7 @@ const NFULNL_CFG_CMD_BIND: u8 = 1;
 const NFULNL_CFG_CMD_PF_BIND: u8 = 3;
 const NFULNL_COPY_PACKET: u8 = 2;
 const NFULNL_CFG_F_SEQ: u16 = 1;
+const NFULNL_CFG_F_CONNTRACK: u16 = 4;
 
 const BIND: &str = "bind the nflog group";
 /// The number of the request that binds.
@@ -68,9 +71,23 @@ pub struct NflogConfig {
     pub kernel_buffer: u32,
     /// Bytes of the socket's receive buffer.
     pub receive_buffer: usize,
+    /// Whether each packet comes with what conntrack knows of it. A kernel that cannot do that
+    /// (`CONFIG_NETFILTER_NETLINK_GLUE_CT`) refuses the whole group: see [`NflogConfig::fit`].
+    pub conntrack: bool,
 }
 
 impl NflogConfig {
+    /// Takes back what this kernel cannot do, and tells what that is. Asks with the rights of
+    /// [`NflogSocket::ask`]; without them nothing is taken back, and the group is refused with the reason.
+    #[must_use = "what is left out is to be told"]
+    pub fn fit(&mut self) -> Option<&'static str> {
+        let refused = self.conntrack && probe_conntrack().is_ok_and(|code| code == libc::EOPNOTSUPP);
+        self.conntrack &= !refused;
+        refused.then_some(
+            "conntrack details of logged packets: the kernel lacks CONFIG_NETFILTER_NETLINK_GLUE_CT",
+        )
+    }
+
     /// What suits most: headers, datagrams of up to 128 KiB at least ten times a second, 32 MiB of room.
     ///
     /// `kernel_buffer` is 128 KiB less the 320 bytes that the kernel puts behind it, so that the two together
@@ -84,59 +101,17 @@ impl NflogConfig {
             flush_timeout: Duration::from_millis(100),
             kernel_buffer: 130_752,
             receive_buffer: 32 << 20,
+            conntrack: false,
         }
     }
-}
-
-/// A buffer for one datagram, bigger than any that the kernel makes: twice its largest batch, because it
-/// rounds buffers up, or one packet of 64 KiB.
-#[derive(Debug)]
-pub struct RecvBuffer(Vec<u8>);
-
-impl RecvBuffer {
-    /// 256 KiB and some.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with_capacity(264 * 1024)
-    }
-
-    /// For tests: of any size.
-    #[must_use]
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self(vec![0; bytes])
-    }
-}
-
-impl Default for RecvBuffer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What a wait for packets gave.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received<'a> {
-    /// A datagram of the kernel: netlink messages, for `bartizan_decode::netlink::Messages`.
-    Datagram(&'a [u8]),
-    /// The receive buffer was full (`ENOBUFS`); the kernel dropped datagrams. How many packets were in them
-    /// shows in the sequence. Count it and go on.
-    Overrun,
-    /// A datagram of so many bytes did not fit into the [`RecvBuffer`] and is gone; the sequence shows how many
-    /// packets were in it. With a buffer of the usual size this does not happen.
-    Truncated(usize),
-    /// Nothing came until the time was over: the socket is empty.
-    Idle,
-    /// A [`Waker`] said so.
-    Stopped,
 }
 
 /// A socket that reads one NFLOG group. Dropping it sets the group free.
 #[derive(Debug)]
 pub struct NflogSocket {
-    fd: OwnedFd,
+    receiver: Receiver,
     group: u16,
     receive_buffer: usize,
-    stop: Arc<Stop>,
     /// Datagrams that came before the answer to the bind.
     early: Mutex<VecDeque<Vec<u8>>>,
     has_early: AtomicBool,
@@ -144,24 +119,6 @@ pub struct NflogSocket {
 
 /// More are not kept from before the answer; the sequence counts the rest as lost.
 const MAX_EARLY: usize = 64;
-
-#[derive(Debug)]
-struct Stop {
-    event: OwnedFd,
-    stopped: AtomicBool,
-}
-
-/// Ends the waits of a socket's reader.
-#[derive(Clone, Debug)]
-pub struct Waker(Arc<Stop>);
-
-impl Waker {
-    /// Every [`NflogSocket::recv`] from now on, also one that waits now, returns [`Received::Stopped`].
-    pub fn stop(&self) {
-        self.0.stopped.store(true, Ordering::Release);
-        sys::raise(self.0.event.as_fd());
-    }
-}
 
 impl NflogSocket {
     /// Binds the group in the network namespace of this thread and configures it.
@@ -251,13 +208,12 @@ impl NflogSocket {
     /// dropped (the sequence shows them).
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
-        self.fd
+        self.receiver.into_fd()
     }
 
     fn new(fd: OwnedFd, group: u16, receive_buffer: usize, early: VecDeque<Vec<u8>>) -> io::Result<Self> {
-        let stop = Arc::new(Stop { event: sys::event()?, stopped: AtomicBool::new(false) });
         let has_early = AtomicBool::new(!early.is_empty());
-        Ok(Self { fd, group, receive_buffer, stop, early: Mutex::new(early), has_early })
+        Ok(Self { receiver: Receiver::new(fd)?, group, receive_buffer, early: Mutex::new(early), has_early })
     }
 
     /// Its group.
@@ -276,7 +232,7 @@ impl NflogSocket {
     /// Something to end the waits with.
     #[must_use]
     pub fn waker(&self) -> Waker {
-        Waker(Arc::clone(&self.stop))
+        self.receiver.waker()
     }
 
     /// Takes the next datagram, waiting for it for at most `timeout` (rounded up to a millisecond).
@@ -288,38 +244,13 @@ impl NflogSocket {
         buf: &'a mut RecvBuffer,
         timeout: Duration,
     ) -> Result<Received<'a>, NetfilterError> {
-        const OPERATION: &str = "receive from the nflog group";
-        if self.stop.stopped.load(Ordering::Acquire) {
+        if self.receiver.is_stopped() {
             return Ok(Received::Stopped);
         }
         if let Some(len) = self.take_early(&mut buf.0) {
             return Ok(Received::Datagram(&buf.0[..len]));
         }
-        let mut deadline = None;
-        let len = loop {
-            match sys::receive(self.fd.as_fd(), &mut buf.0) {
-                // Not the kernel: anybody may send to a netlink port.
-                Ok(d) if d.from != 0 => {}
-                Ok(d) if d.len > buf.0.len() => return Ok(Received::Truncated(d.len)),
-                Ok(d) => break d.len,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Ok(Received::Idle);
-                    }
-                    sys::wait([self.fd.as_fd(), self.stop.event.as_fd()], left)
-                        .map_err(|e| NetfilterError::from_io(OPERATION, e))?;
-                    if self.stop.stopped.load(Ordering::Acquire) {
-                        return Ok(Received::Stopped);
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => return Ok(Received::Overrun),
-                Err(e) => return Err(NetfilterError::from_io(OPERATION, e)),
-            }
-        };
-        Ok(Received::Datagram(&buf.0[..len]))
+        self.receiver.recv(&mut buf.0, timeout, "receive from the nflog group")
     }
 
     fn take_early(&self, buf: &mut [u8]) -> Option<usize> {
@@ -337,7 +268,7 @@ impl NflogSocket {
 
 impl AsFd for NflogSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.receiver.fd()
     }
 }
 
@@ -368,10 +299,11 @@ fn config_request(config: &NflogConfig, seq: u32) -> Vec<u8> {
     let [a, b, c, d] = config.copy_range.to_be_bytes();
     let hundredths = u32::try_from(config.flush_timeout.as_millis().div_ceil(10)).unwrap_or(u32::MAX);
     let request = Request::new(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, NLM_F_ACK, seq, 0, config.group);
+    let flags = NFULNL_CFG_F_SEQ | if config.conntrack { NFULNL_CFG_F_CONNTRACK } else { 0 };
     let request = if seq == BIND_SEQ { request.attr(NFULA_CFG_CMD, &[NFULNL_CFG_CMD_BIND]) } else { request };
     request
         .attr(NFULA_CFG_MODE, &[a, b, c, d, NFULNL_COPY_PACKET, 0])
-        .attr(NFULA_CFG_FLAGS, &NFULNL_CFG_F_SEQ.to_be_bytes())
+        .attr(NFULA_CFG_FLAGS, &flags.to_be_bytes())
         .attr(NFULA_CFG_NLBUFSIZ, &config.kernel_buffer.to_be_bytes())
         .attr(NFULA_CFG_TIMEOUT, &hundredths.to_be_bytes())
         .attr(NFULA_CFG_QTHRESH, &config.queue_threshold.to_be_bytes())
@@ -427,24 +359,33 @@ fn supported() -> bool {
     fs::exists("/proc/net/netfilter/nfnetlink_log").unwrap_or(true)
 }
 
-fn probe() -> Result<i32, NetfilterError> {
-    const NO_FAMILY: u8 = 255;
-    let fd = sys::netfilter_socket().map_err(|e| NetfilterError::from_io(BIND, e))?;
-    let request = Request::new(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, NLM_F_ACK, 1, NO_FAMILY, 0)
-        .attr(NFULA_CFG_CMD, &[NFULNL_CFG_CMD_PF_BIND])
-        .finish();
-    sys::send_to_kernel(fd.as_fd(), &request).map_err(|e| NetfilterError::from_io(BIND, e))?;
-    let mut buf = [0; 4096];
-    answer(fd.as_fd(), 1, &mut buf, &mut VecDeque::new())?.ok_or(NetfilterError::NoAnswer { operation: BIND })
+/// Asks for conntrack's details of a group that this socket has not bound, which changes nothing: a kernel that
+/// does not have them says so (`EOPNOTSUPP`) before it sees that the group is not ours.
+fn probe_conntrack() -> Result<i32, NetfilterError> {
+    const SOME_GROUP: u16 = 65_535;
+    let flags = NFULNL_CFG_F_CONNTRACK.to_be_bytes();
+    ask_once(
+        &Request::new(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, NLM_F_ACK, 1, 0, SOME_GROUP)
+            .attr(NFULA_CFG_FLAGS, &flags)
+            .finish(),
+    )
 }
 
-/// The netlink port of the group's reader, from the kernel's list: group, port, queued, copy mode, ...
-fn holder(group: u16) -> Option<u32> {
-    let list = fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log").ok()?;
-    list.lines().find_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        (words.next()?.parse() == Ok(group)).then(|| words.next()?.parse().ok())?
-    })
+fn probe() -> Result<i32, NetfilterError> {
+    const NO_FAMILY: u8 = 255;
+    ask_once(
+        &Request::new(NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG, NLM_F_ACK, 1, NO_FAMILY, 0)
+            .attr(NFULA_CFG_CMD, &[NFULNL_CFG_CMD_PF_BIND])
+            .finish(),
+    )
+}
+
+/// The kernel's answer to a request on a socket of its own: 0 or an `errno`.
+fn ask_once(request: &[u8]) -> Result<i32, NetfilterError> {
+    let fd = sys::netfilter_socket().map_err(|e| NetfilterError::from_io(BIND, e))?;
+    sys::send_to_kernel(fd.as_fd(), request).map_err(|e| NetfilterError::from_io(BIND, e))?;
+    let mut buf = [0; 4096];
+    answer(fd.as_fd(), 1, &mut buf, &mut VecDeque::new())?.ok_or(NetfilterError::NoAnswer { operation: BIND })
 }
 
 #[cfg(test)]

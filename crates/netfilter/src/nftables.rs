@@ -9,59 +9,56 @@
 //! transaction, which changes nothing (no generation, no notice to `nft monitor`) and waits until a running
 //! one has ended.
 //!
+//! [`Nftables`] reads the answers; who asks is another matter ([`Question`]).
+//!
 //! The first reading dumps the whole ruleset, about 10 ms of CPU for 1,000 rules. While the generation stays
 //! what it was, later readings ask for the log rules alone, one by one.
 
 use crate::{
-    NetfilterError,
+    Asker, NetfilterError, Question, SendQuestion,
     message::{Answer, PATIENCE, next_datagram},
-    question::{Asker, Question, SendQuestion},
 };
-use bartizan_decode::netlink::{Message, Messages, NLM_F_DUMP_INTR};
+use bartizan_decode::{
+    netlink::{Message, Messages, NLM_F_DUMP_INTR},
+    nftables,
+};
 use bartizan_ruleset::LogRule;
 use std::{
     collections::BTreeMap,
+    fmt,
     os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
 
-pub(crate) const NFNL_SUBSYS_NFTABLES: u8 = 10;
-pub(crate) const NFNL_MSG_BATCH_BEGIN: u8 = 16;
-pub(crate) const NFNL_MSG_BATCH_END: u8 = 17;
 const NFT_MSG_NEWTABLE: u8 = 0;
-pub(crate) const NFT_MSG_GETTABLE: u8 = 1;
 const NFT_MSG_NEWRULE: u8 = 6;
-pub(crate) const NFT_MSG_GETRULE: u8 = 7;
-const NFT_MSG_NEWGEN: u8 = 15;
-pub(crate) const NFT_MSG_GETGEN: u8 = 16;
-pub(crate) const NFTA_RULE_TABLE: u16 = 1;
-pub(crate) const NFTA_RULE_CHAIN: u16 = 2;
-pub(crate) const NFTA_RULE_HANDLE: u16 = 3;
 const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_HANDLE: u16 = 4;
-const NFTA_GEN_ID: u16 = 1;
 
 /// With more log rules than that the whole ruleset is asked for each time.
 const MAX_KNOWN: usize = 256;
-const ATTEMPTS: u32 = 20;
+pub(crate) const ATTEMPTS: u32 = 20;
 /// The kernel fills dumps in parts of at most 32 KiB (`NLMSG_GOODSIZE`) or what the reader last offered.
 const PART: usize = 64 * 1024;
-/// Enough for the parts that the kernel makes ahead.
-pub(crate) const RECEIVE_BUFFER: usize = 1 << 20;
 /// A ruleset with more log rules than that is cut; the agent's memory is bounded.
 const MAX_RULES: usize = 100_000;
 
-/// Questions to nf_tables and their answers, in one network namespace.
+/// Reads what nf_tables, nfnetlink_acct and conntrack answer to questions.
+///
+/// The answers come on a socket of the network namespace in which it was opened. Whoever sends the questions
+/// needs `CAP_NET_ADMIN` there; reading the answers needs nothing.
 pub struct Nftables {
     answers: OwnedFd,
     send: SendQuestion,
     seq: u32,
     buf: Vec<u8>,
     known: Option<Known>,
+    /// A question whose answer was not read to its end: its rest comes before the next answer.
+    unfinished: bool,
 }
 
-impl std::fmt::Debug for Nftables {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Nftables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nftables")
             .field("answers", &self.answers)
             .field("seq", &self.seq)
@@ -76,6 +73,9 @@ struct Known {
     rules: Vec<LogRule>,
 }
 
+/// Tables by family and name, with their numbers.
+pub(crate) type Tables = BTreeMap<(u8, String), u64>;
+
 /// The rules that log to a group, once. See [`Nftables::log_rules`].
 ///
 /// # Errors
@@ -89,7 +89,7 @@ pub fn log_rules() -> Result<Vec<LogRule>, NetfilterError> {
 }
 
 impl Nftables {
-    /// Both halves here, in the network namespace of this thread.
+    /// Asks and reads in one process, in the network namespace of this thread.
     ///
     /// # Errors
     /// [`NetfilterError::NotSupported`] when the kernel has no nfnetlink at all.
@@ -98,10 +98,10 @@ impl Nftables {
         Ok(Self::new(answers, Box::new(move |question, seq| asker.send(question, seq))))
     }
 
-    /// Reads the answers to questions that `send` sends, which needs rights that this half need not have.
+    /// Reads on a socket that [`Asker::open`] gave, what is asked with `send`.
     #[must_use]
     pub fn new(answers: OwnedFd, send: SendQuestion) -> Self {
-        Self { answers, send, seq: 0, buf: vec![0; PART], known: None }
+        Self { answers, send, seq: 0, buf: vec![0; PART], known: None, unfinished: false }
     }
 
     /// The rules of every family that log to a group, with their counters. Empty where nf_tables is not loaded.
@@ -132,24 +132,17 @@ impl Nftables {
     }
 
     /// Waits until a change that is being made is made. See the module's text.
-    fn barrier(&mut self) -> Result<(), NetfilterError> {
+    ///
+    /// It is carried out inside `send`. A refusal comes as a message that nobody waits for: the dump behind it is
+    /// refused as well.
+    pub(crate) fn barrier(&mut self) -> Result<(), NetfilterError> {
         self.seq = self.seq.wrapping_add(1);
-        // It is carried out inside `send`. A refusal comes as a message that nobody waits for: the dump behind
-        // it is refused as well.
         (self.send)(&Question::Barrier, self.seq)
     }
 
     /// Dumps tables and rules; `None` when that was interrupted by a change.
     fn all_rules(&mut self) -> Result<Option<Vec<LogRule>>, NetfilterError> {
-        let mut tables = BTreeMap::new();
-        let whole = self.ask(&Question::Tables, |message| {
-            if let Some((family, name, handle)) = table(message) {
-                tables.insert((family, name), handle);
-            }
-        })?;
-        if !whole {
-            return Ok(None);
-        }
+        let Some(tables) = self.tables()? else { return Ok(None) };
         let mut rules = Vec::new();
         let whole = self.ask(&Question::Rules, |message| {
             if message.subtype() == NFT_MSG_NEWRULE && rules.len() < MAX_RULES {
@@ -161,6 +154,17 @@ impl Nftables {
             rule.table_handle = handle.copied().unwrap_or(0);
         }
         Ok(whole.then_some(rules))
+    }
+
+    /// Dumps the tables; `None` when that was interrupted by a change.
+    pub(crate) fn tables(&mut self) -> Result<Option<Tables>, NetfilterError> {
+        let mut tables = BTreeMap::new();
+        let whole = self.ask(&Question::Tables, |message| {
+            if let Some((family, name, handle)) = table(message) {
+                tables.insert((family, name), handle);
+            }
+        })?;
+        Ok(whole.then_some(tables))
     }
 
     /// Reads known rules again, one by one; `None` when one is gone.
@@ -187,9 +191,7 @@ impl Nftables {
             match asked {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
-                Err(NetfilterError::Io { source, .. }) if source.raw_os_error() == Some(libc::ENOENT) => {
-                    return Ok(None);
-                }
+                Err(e) if e.is_gone() => return Ok(None),
                 Err(e) => return Err(e),
             }
             rules[from..].iter_mut().for_each(|new| new.table_handle = rule.table_handle);
@@ -205,63 +207,86 @@ impl Nftables {
     pub fn generation(&mut self) -> Result<Option<u32>, NetfilterError> {
         let mut generation = None;
         let asked = self.ask(&Question::Generation, |message| {
-            if message.subtype() == NFT_MSG_NEWGEN {
-                let id = message.nfgen().and_then(|(_, attrs)| {
-                    attrs.map_while(Result::ok).find(|a| a.kind == NFTA_GEN_ID)?.be32()
-                });
-                generation = id.or(generation);
-            }
+            generation = nftables::generation(message).map(|g| g.id).or(generation);
         });
         match asked {
-            Ok(_) => generation
-                .map(Some)
-                .ok_or(NetfilterError::Malformed { operation: Question::Generation.operation() }),
-            // What nfnetlink says of a subsystem that is not there.
-            Err(NetfilterError::Io { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => Ok(None),
-            Err(NetfilterError::NotSupported { .. }) => Ok(None),
+            Ok(_) => {
+                let operation = Question::Generation.operation();
+                generation.map(Some).ok_or(NetfilterError::Malformed { operation })
+            }
+            Err(e) if e.is_missing() => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// Sends a request and reads until its acknowledgement or the end of the dump; false when the dump was
-    /// interrupted by a change or lost a part, and is to be asked again.
-    fn ask(
+    /// Asks and reads until the acknowledgement or the end of the dump; false when the dump was interrupted by a
+    /// change or lost a part, and is to be asked again.
+    pub(crate) fn ask(
+        &mut self,
+        question: &Question,
+        each: impl FnMut(&Message<'_>),
+    ) -> Result<bool, NetfilterError> {
+        if self.unfinished {
+            self.drain(question.operation())?;
+        }
+        self.unfinished = true;
+        self.seq = self.seq.wrapping_add(1);
+        (self.send)(question, self.seq)?;
+        let answer = self.answer(question, each);
+        // A refusal is an end too.
+        self.unfinished = matches!(answer, Ok((_, false)) | Err((_, false)));
+        answer.map(|(whole, _)| whole).map_err(|(error, _)| error)
+    }
+
+    /// Reads the answer; beside what it was, whether its end was seen.
+    fn answer(
         &mut self,
         question: &Question,
         mut each: impl FnMut(&Message<'_>),
-    ) -> Result<bool, NetfilterError> {
+    ) -> Result<(bool, bool), (NetfilterError, bool)> {
         let operation = question.operation();
-        self.seq = self.seq.wrapping_add(1);
-        (self.send)(question, self.seq)?;
         let mut whole = true;
         let mut deadline = Instant::now() + PATIENCE;
         loop {
-            let len = match next_datagram(self.answers.as_fd(), &mut self.buf, deadline, operation)? {
+            let next = next_datagram(self.answers.as_fd(), &mut self.buf, deadline, operation);
+            let len = match next.map_err(|e| (e, false))? {
                 Answer::Bytes(len) => len,
                 Answer::Lost => {
                     whole = false;
                     continue;
                 }
-                // The end itself was lost: the next request has another number, so that a rest does no harm.
-                Answer::Nothing if !whole => return Ok(false),
-                Answer::Nothing => return Err(NetfilterError::NoAnswer { operation }),
+                // The end itself was lost: the next question has another number, so that a rest does no harm.
+                Answer::Nothing if !whole => return Ok((false, false)),
+                Answer::Nothing => return Err((NetfilterError::NoAnswer { operation }, false)),
             };
             deadline = Instant::now() + PATIENCE;
             for message in Messages::new(&self.buf[..len]) {
-                let message = message.map_err(|_| NetfilterError::Malformed { operation })?;
+                let message = message.map_err(|_| (NetfilterError::Malformed { operation }, false))?;
                 if message.seq != self.seq {
                     continue;
                 }
                 whole &= message.flags & NLM_F_DUMP_INTR == 0;
                 match message.error_code() {
-                    Some(0) => return Ok(whole),
-                    Some(libc::EINTR) => return Ok(false),
-                    Some(code) => return Err(NetfilterError::from_code(operation, code)),
-                    None if message.subsystem() == NFNL_SUBSYS_NFTABLES => each(&message),
+                    Some(0) => return Ok((whole, true)),
+                    Some(libc::EINTR) => return Ok((false, true)),
+                    Some(code) => return Err((NetfilterError::from_code(operation, code), true)),
+                    None if message.subsystem() == question.subsystem() => each(&message),
                     None => {}
                 }
             }
         }
+    }
+
+    /// Reads what is left of an answer: the kernel refuses a dump while another one is under way.
+    fn drain(&mut self, operation: &'static str) -> Result<(), NetfilterError> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            match next_datagram(self.answers.as_fd(), &mut self.buf, Instant::now(), operation)? {
+                Answer::Nothing => return Ok(()),
+                Answer::Bytes(_) | Answer::Lost => {}
+            }
+        }
+        Err(NetfilterError::NoAnswer { operation })
     }
 }
 

@@ -40,6 +40,11 @@ pub(crate) fn netfilter_socket() -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Lets a netlink socket listen to a group.
+pub(crate) fn join(fd: BorrowedFd<'_>, group: libc::c_int) -> io::Result<()> {
+    set_int(fd, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group)
+}
+
 /// A socket for asking about interfaces; of a kind that every sandbox allows.
 pub(crate) fn any_socket() -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
@@ -120,17 +125,15 @@ pub(crate) fn raise(event: BorrowedFd<'_>) {
     unsafe { libc::write(event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
 }
 
-fn set_socket_int(fd: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set_int(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let (value, len) = ((&raw const value).cast(), len_of::<libc::c_int>());
     // SAFETY: `value` is an int of the length given.
-    check(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast(),
-            len_of::<libc::c_int>(),
-        )
-    })?;
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, value, len) })?;
     Ok(())
 }
 
@@ -138,9 +141,35 @@ fn set_socket_int(fd: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -
 /// The kernel doubles what is asked, for its own use; asked and told are without that.
 pub(crate) fn set_receive_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     let asked = i32::try_from(bytes).unwrap_or(i32::MAX / 2);
-    set_socket_int(fd, libc::SO_RCVBUFFORCE, asked)
-        .or_else(|_| set_socket_int(fd, libc::SO_RCVBUF, asked))?;
+    set_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, asked)
+        .or_else(|_| set_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, asked))?;
     receive_buffer(fd)
+}
+
+/// Lets a program of classic BPF decide which datagrams a socket takes: none of those for which it returns 0.
+pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
+    let too_long = |_| io::Error::from_raw_os_error(libc::EINVAL);
+    let program = libc::sock_fprog {
+        len: program.len().try_into().map_err(too_long)?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel reads one sock_fprog and the `len` instructions that it points to, and writes nothing.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            len_of::<libc::sock_fprog>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Makes a multicast that finds no room in this socket an error of its sender, which then tries again where it
+/// can.
+pub(crate) fn set_broadcast_error(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_int(fd, libc::SOL_NETLINK, libc::NETLINK_BROADCAST_ERROR, 1)
 }
 
 /// The size of the receive buffer, as it was asked for.

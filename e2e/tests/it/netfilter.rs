@@ -284,11 +284,15 @@ fn a_second_reader_is_refused_and_the_first_is_unharmed() {
     let mut reader = Reader::open(&host, &NflogConfig::new(7));
     let open = |group| host.run(|| NflogSocket::open(&NflogConfig::new(group))).unwrap();
     match open(7) {
-        Err(NetfilterError::GroupTaken { group: 7, holder: Some(_) }) => {}
+        Err(NetfilterError::GroupTaken { group: 7, holder: Some(holder) }) => {
+            assert_eq!(holder.pid, Some(std::process::id()));
+            assert!(!holder.process.is_empty());
+        }
         other => panic!("{other:?}"),
     }
     let error = open(7).unwrap_err().to_string();
-    assert!(error.starts_with("nflog group 7 already has a reader (netlink port "), "{error}");
+    assert!(error.starts_with("nflog group 7 already has a reader: "), "{error}");
+    assert!(error.ends_with(&format!(" (pid {})", std::process::id())), "{error}");
     assert!(open(8).is_ok(), "another group is free");
     host.run(|| traffic::udp_burst(at("127.0.0.1:9"), 100, 0, 60)).unwrap().unwrap();
     assert_eq!(reader.settle(), Balance::Even);
