@@ -3,14 +3,21 @@
 //! A batch is handed over when it is full, when it is old enough, or when the socket is empty. Handing over
 //! waits while the recorder is busy; the kernel's buffer is the queue then, and what it drops is a hole in the
 //! sequence (AG-1).
+//!
+//! **When it was logged.** A batch says between which two moments all of its packets were logged: the kernel
+//! held them back for at most the flush timeout before the socket was last found empty, and the last datagram
+//! was read at the end. A socket that is never found empty makes this interval long, never wrong.
 
 use crate::recorder::Captured;
+use crate::source::{SourceId, Window};
 use bartizan_decode::columns::{EventColumns, InterfaceNames};
 use bartizan_decode::netlink::Messages;
 use bartizan_decode::nflog::NflogPacket;
 use bartizan_model::{Kind, Loss, Micros, Reason, Stage};
 use bartizan_netfilter::{Interfaces, NetfilterError, NflogSocket, Received, RecvBuffer};
 use bartizan_ruleset::Sequence;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -20,12 +27,35 @@ const NAMES_AGE: Duration = Duration::from_secs(5);
 const IDLE_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of columns with which a batch is full, whatever its rows.
 const BATCH_BYTES: usize = 4 << 20;
+/// The kernel's timers may be late by this much, on a machine with much to do.
+const LATE: Duration = Duration::from_millis(50);
+
+/// How a group is captured.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptureConfig {
+    pub(crate) source: SourceId,
+    /// The namespace's name; empty for the own one.
+    pub(crate) netns: String,
+    pub(crate) batch_rows: usize,
+    pub(crate) batch_age: Duration,
+    /// How long the kernel may hold packets back.
+    pub(crate) flush: Duration,
+    /// Before this moment nothing was logged to the socket.
+    pub(crate) bound: Instant,
+    /// The namespace is gone: end once nothing can be on its way any more.
+    pub(crate) ending: Arc<AtomicBool>,
+}
 
 /// One group's capture.
 pub(crate) struct Capture {
     socket: NflogSocket,
+    config: CaptureConfig,
     columns: EventColumns,
-    batch_age: Duration,
+    /// When the socket was last found empty, and the same for the first row of this batch.
+    emptied: Instant,
+    batch_emptied: Instant,
+    /// When the last datagram was read.
+    read_at: Instant,
     recorder: SyncSender<Captured>,
     sequence: Sequence,
     /// When the last packet came.
@@ -46,31 +76,37 @@ struct Stopped;
 impl Capture {
     pub(crate) fn new(
         socket: NflogSocket,
-        batch_rows: usize,
-        batch_age: Duration,
+        interfaces: Interfaces,
+        config: CaptureConfig,
         recorder: SyncSender<Captured>,
-    ) -> Result<Self, NetfilterError> {
-        Ok(Self {
+    ) -> Self {
+        let mut columns = EventColumns::new(config.batch_rows);
+        columns.set_netns(Some(&config.netns));
+        let bound = config.bound;
+        Self {
             socket,
-            columns: EventColumns::new(batch_rows),
-            batch_age,
+            config,
+            columns,
+            emptied: bound,
+            batch_emptied: bound,
+            read_at: bound,
             recorder,
             sequence: Sequence::new(),
             last: bartizan_clock::now(),
             names: InterfaceNames::new(),
-            interfaces: Interfaces::open()?,
-            names_read: Instant::now(),
+            interfaces,
+            names_read: bound,
             known: Vec::new(),
             last_indices: [None; 4],
             overruns: 0,
-        })
+        }
     }
 
-    /// Reads until the socket's waker stops it.
+    /// Reads until the socket's waker stops it, or to the end of a namespace that is gone.
     pub(crate) fn run(mut self) {
-        let group = self.socket.group();
         if let Err(error) = self.read() {
-            tracing::error!(group, %error, "capture ended");
+            let (group, netns) = (self.socket.group(), &self.config.netns);
+            tracing::error!(group, netns, %error, "capture ended");
         }
         drop(self.hand_over());
     }
@@ -82,12 +118,22 @@ impl Capture {
         loop {
             let wait = match self.columns.is_empty() {
                 true => IDLE_EVERY,
-                false => self.batch_age.saturating_sub(batch_since.elapsed()),
+                false => self.config.batch_age.saturating_sub(batch_since.elapsed()),
             };
-            let handed = match self.socket.recv(&mut buffer, wait)? {
+            // first without waiting: that there is nothing is worth knowing
+            let received = match self.socket.recv(&mut buffer, Duration::ZERO)? {
+                Received::Idle => {
+                    self.emptied = Instant::now();
+                    self.socket.recv(&mut buffer, wait)?
+                }
+                received => received,
+            };
+            let handed = match received {
                 Received::Datagram(bytes) => {
+                    self.read_at = Instant::now();
                     if self.columns.is_empty() {
-                        batch_since = Instant::now();
+                        batch_since = self.read_at;
+                        self.batch_emptied = self.emptied;
                     }
                     self.datagram(bytes)
                 }
@@ -101,18 +147,23 @@ impl Capture {
                     Ok(())
                 }
                 Received::Idle => {
+                    self.emptied = Instant::now();
                     let empty = self.columns.is_empty();
                     let handed = self.hand_over();
+                    let quiet = self.emptied.duration_since(self.read_at) >= self.config.flush * 2 + LATE;
+                    if empty && quiet && self.config.ending.load(Ordering::Acquire) {
+                        return Ok(());
+                    }
                     if empty && idle_told.elapsed() >= IDLE_EVERY {
                         idle_told = Instant::now();
-                        self.recorder.send(Captured::Idle { group: self.socket.group() }).map_err(|_| Stopped)
+                        self.recorder.send(Captured::Idle { source: self.config.source }).map_err(|_| Stopped)
                     } else {
                         handed
                     }
                 }
                 Received::Stopped => return Ok(()),
             };
-            let full = !self.columns.is_empty() && batch_since.elapsed() >= self.batch_age;
+            let full = !self.columns.is_empty() && batch_since.elapsed() >= self.config.batch_age;
             if handed.is_err() || (full && self.hand_over().is_err()) {
                 return Ok(());
             }
@@ -162,8 +213,11 @@ impl Capture {
             self.refresh_names();
         }
         let batch = self.columns.finish();
-        let group = self.socket.group();
-        self.recorder.send(Captured::Rows { group, batch }).map_err(|_| Stopped)
+        let from = self.batch_emptied.checked_sub(self.config.flush + LATE);
+        let from = from.map_or(self.config.bound, |from| from.max(self.config.bound));
+        let logged = Window { from, to: self.read_at };
+        let source = self.config.source;
+        self.recorder.send(Captured::Rows { source, batch, logged }).map_err(|_| Stopped)
     }
 
     /// Tells of packets that are lost since the last datagram.
@@ -182,7 +236,7 @@ impl Capture {
             count,
             detail,
         };
-        self.recorder.send(Captured::Lost { group, loss }).map_err(|_| Stopped)
+        self.recorder.send(Captured::Lost { source: self.config.source, loss }).map_err(|_| Stopped)
     }
 
     /// Learns the names of a packet's interfaces before it becomes a row.

@@ -330,7 +330,7 @@ fn loss_parcel(
     now: Micros,
 ) -> Parcel {
     let mut losses = Losses::default();
-    losses.add_now(now, stage, reason, count, detail);
+    losses.add_now(now, stage, reason, Kind::Events, count, detail);
     let payload =
         encode(&losses.batch(), Compression::None).expect("a batch of losses made here can be encoded");
     Parcel { epoch, seq, kind: Kind::Losses, weight: count, payload }

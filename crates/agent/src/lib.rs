@@ -24,10 +24,13 @@ mod identity;
 mod lanes;
 mod losses;
 mod memory;
+mod namespaces;
+mod open;
 mod recorder;
 mod run;
 mod sender;
 mod settings;
+mod source;
 
 pub use identity::{Enrol, Identity, enrol};
 pub use run::run;

@@ -9,38 +9,39 @@ use std::sync::Arc;
 /// Losses that are not recorded yet. Equal ones are added up, so that their number stays small whatever
 /// happens for however long.
 #[derive(Debug, Default)]
-pub(crate) struct Losses(Vec<Loss>);
+pub(crate) struct Losses(Vec<(Box<str>, Loss)>);
 
 impl Losses {
-    /// Count a loss.
-    pub(crate) fn add(&mut self, loss: Loss) {
+    /// Count a loss in a network namespace; the own one has no name.
+    pub(crate) fn add(&mut self, netns: &str, loss: Loss) {
         if loss.count == 0 {
             return;
         }
-        let same = |l: &&mut Loss| {
+        let same = |(n, l): &&mut (Box<str>, Loss)| {
             (l.stage, l.reason, l.kind, &l.detail) == (loss.stage, loss.reason, loss.kind, &loss.detail)
+                && **n == *netns
         };
         match self.0.iter_mut().find(same) {
-            Some(known) => {
+            Some((_, known)) => {
                 known.count = known.count.saturating_add(loss.count);
                 known.from = known.from.min(loss.from);
                 known.to = known.to.max(loss.to);
             }
-            None => self.0.push(loss),
+            None => self.0.push((netns.into(), loss)),
         }
     }
 
-    /// Count a loss that happened now.
-    pub(crate) fn add_now(&mut self, now: Micros, stage: Stage, reason: Reason, count: u64, detail: &str) {
-        self.add(Loss {
-            from: now,
-            to: now,
-            stage,
-            reason,
-            kind: Kind::Events,
-            count,
-            detail: detail.to_owned(),
-        });
+    /// Count a loss of the host's own namespace that happened now.
+    pub(crate) fn add_now(
+        &mut self,
+        now: Micros,
+        stage: Stage,
+        reason: Reason,
+        kind: Kind,
+        count: u64,
+        detail: &str,
+    ) {
+        self.add("", Loss { from: now, to: now, stage, reason, kind, count, detail: detail.to_owned() });
     }
 
     /// Whether there is nothing to record.
@@ -48,16 +49,17 @@ impl Losses {
         self.0.is_empty()
     }
 
-    /// How many events all of them stand for.
+    /// How many events all of them stand for; rows of other kinds are no events.
     pub(crate) fn total(&self) -> u64 {
-        self.0.iter().map(|l| l.count).fold(0, u64::saturating_add)
+        let events = self.0.iter().filter(|(_, l)| l.kind == Kind::Events);
+        events.map(|(_, l)| l.count).fold(0, u64::saturating_add)
     }
 
     /// All of them as a batch of the `losses` wire schema.
     pub(crate) fn batch(&self) -> RecordBatch {
         let times = |of: fn(&Loss) -> Micros| -> ArrayRef {
             Arc::new(
-                TimestampMicrosecondArray::from_iter_values(self.0.iter().map(|l| of(l).0))
+                TimestampMicrosecondArray::from_iter_values(self.0.iter().map(|(_, l)| of(l).0))
                     .with_timezone("UTC"),
             )
         };
@@ -70,14 +72,16 @@ impl Losses {
             .map(|field| match field.name().as_str() {
                 "time" => times(|l| l.to),
                 "from" => times(|l| l.from),
-                "stage" => texts(self.0.iter().map(|l| Some(l.stage.as_str()))),
-                "reason" => texts(self.0.iter().map(|l| Some(l.reason.as_str()))),
+                "stage" => texts(self.0.iter().map(|(_, l)| Some(l.stage.as_str()))),
+                "reason" => texts(self.0.iter().map(|(_, l)| Some(l.reason.as_str()))),
                 "count" => Arc::new(Int64Array::from_iter_values(
-                    self.0.iter().map(|l| i64::try_from(l.count).unwrap_or(i64::MAX)),
+                    self.0.iter().map(|(_, l)| i64::try_from(l.count).unwrap_or(i64::MAX)),
                 )),
-                "detail" => texts(self.0.iter().map(|l| Some(l.detail.as_str()))),
-                "kind" => texts(self.0.iter().map(|l| (l.kind != Kind::Events).then_some(l.kind.as_str()))),
-                "netns" => texts(self.0.iter().map(|_| None)),
+                "detail" => texts(self.0.iter().map(|(_, l)| Some(l.detail.as_str()))),
+                "kind" => {
+                    texts(self.0.iter().map(|(_, l)| (l.kind != Kind::Events).then_some(l.kind.as_str())))
+                }
+                "netns" => texts(self.0.iter().map(|(n, _)| (!n.is_empty()).then_some(&**n))),
                 other => {
                     unreachable!("column `{other}` of losses has no source here; the schema test covers all")
                 }
@@ -102,15 +106,26 @@ mod tests {
     #[test]
     fn equal_losses_are_one_row_and_the_batch_has_every_column() {
         let mut losses = Losses::default();
-        losses.add_now(Micros(1), Stage::Kernel, Reason::SequenceGap, 3, "nflog group 5");
-        losses.add_now(Micros(9), Stage::Kernel, Reason::SequenceGap, 4, "nflog group 5");
-        losses.add_now(Micros(9), Stage::Spool, Reason::SpoolFull, 2, "");
-        losses.add_now(Micros(9), Stage::Spool, Reason::DiskError, 0, "");
-        assert_eq!(losses.total(), 9);
+        losses.add_now(Micros(1), Stage::Kernel, Reason::SequenceGap, Kind::Events, 3, "nflog group 5");
+        losses.add_now(Micros(9), Stage::Kernel, Reason::SequenceGap, Kind::Events, 4, "nflog group 5");
+        losses.add_now(Micros(9), Stage::Spool, Reason::SpoolFull, Kind::Events, 2, "");
+        losses.add_now(Micros(9), Stage::Spool, Reason::SpoolFull, Kind::Flows, 5, "");
+        let loss = Loss {
+            from: Micros(1),
+            to: Micros(9),
+            stage: Stage::Spool,
+            reason: Reason::SpoolFull,
+            kind: Kind::Events,
+            count: 1,
+            detail: String::new(),
+        };
+        losses.add("container", loss);
+        losses.add_now(Micros(9), Stage::Spool, Reason::DiskError, Kind::Events, 0, "");
+        assert_eq!(losses.total(), 10, "flows are no events");
         let batch = losses.batch();
-        assert_eq!(batch.num_rows(), 2);
+        assert_eq!(batch.num_rows(), 4);
         let count = batch.column_by_name("count").unwrap().as_primitive::<Int64Type>();
-        assert_eq!(count.values(), &[7, 2]);
+        assert_eq!(count.values(), &[7, 2, 5, 1]);
         let times = |n: &str| {
             batch
                 .column_by_name(n)

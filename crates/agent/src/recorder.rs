@@ -1,12 +1,13 @@
 //! The recorder: one thread that turns what capture hands over into records of the spool, keeps the accounts,
 //! and asks the rules' counters what never came.
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Books};
 use crate::lanes::{Kept, Lanes};
 use crate::losses::Losses;
+use crate::source::{NetnsId, SourceId, Window};
 use arrow_array::RecordBatch;
 use bartizan_model::{Kind, Loss, Reason, Stage};
-use bartizan_ruleset::{Balance, LogRule};
+use bartizan_ruleset::{Balance, Incarnation, LogRule};
 use bartizan_wire::{Compression, Encoder, encode, split};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -23,15 +24,44 @@ const NAP: Duration = Duration::from_millis(500);
 /// While nothing happens the counters are read less often, up to this factor.
 const MOST_PATIENCE: u32 = 8;
 
-/// What a capture thread hands over.
-#[derive(Debug)]
+/// What is handed over to the recorder.
+#[expect(dead_code, reason = "the rulesets and flows that come next use all of it")]
 pub(crate) enum Captured {
-    /// Decoded packets of a group.
-    Rows { group: u16, batch: RecordBatch },
-    /// Packets of a group that are known to be lost.
-    Lost { group: u16, loss: Loss },
-    /// The group's socket is empty, and everything before it was handed over.
-    Idle { group: u16 },
+    /// The groups of a namespace are bound; what they log follows.
+    Joined(Joined),
+    /// Nothing of a namespace that is gone is on its way any more.
+    Left { netns: NetnsId },
+    /// Every namespace that was there at the start has joined.
+    AllJoined,
+    /// Decoded packets of a source, and when they were logged.
+    Rows { source: SourceId, batch: RecordBatch, logged: Window },
+    /// Rows of a source that are known to be lost.
+    Lost { source: SourceId, loss: Loss },
+    /// The source's socket is empty, and everything before it was handed over.
+    Idle { source: SourceId },
+    /// Rows of another kind than events.
+    Batch { kind: Kind, batch: RecordBatch },
+}
+
+/// A namespace that joins.
+pub(crate) struct Joined {
+    pub(crate) netns: NetnsId,
+    /// Empty for the own one.
+    pub(crate) name: String,
+    pub(crate) life: Incarnation,
+    pub(crate) groups: Vec<u16>,
+    /// The rules before the groups were bound, if they could be read.
+    pub(crate) rules: Option<Vec<LogRule>>,
+    /// Reads them again.
+    pub(crate) read_rules: ReadRules,
+}
+
+/// A namespace whose groups are captured.
+struct Place {
+    name: String,
+    life: Incarnation,
+    groups: Vec<u16>,
+    read_rules: ReadRules,
 }
 
 /// What the recorder shares with the senders.
@@ -63,24 +93,18 @@ pub(crate) struct Recorder {
     encoder: Encoder,
     /// Losses not recorded yet, and which of them each group's account still has to book.
     losses: Losses,
-    owed: BTreeMap<u16, u64>,
+    owed: BTreeMap<SourceId, u64>,
     losses_written: Instant,
-    read_rules: ReadRules,
+    places: BTreeMap<NetnsId, Place>,
     counters: Duration,
     quiet: Duration,
-    /// Per group: the last reading, and how many intervals the next one may wait.
-    readings: BTreeMap<u16, (Instant, u32)>,
+    /// Per source: the last reading, and how many intervals the next one may wait.
+    readings: BTreeMap<SourceId, (Instant, u32)>,
     started: Instant,
 }
 
 impl Recorder {
-    pub(crate) fn new(
-        shared: Shared,
-        accounts: Accounts,
-        read_rules: ReadRules,
-        counters: Duration,
-        flush: Duration,
-    ) -> Self {
+    pub(crate) fn new(shared: Shared, accounts: Accounts, counters: Duration, flush: Duration) -> Self {
         let now = Instant::now();
         Self {
             shared,
@@ -89,20 +113,12 @@ impl Recorder {
             losses: Losses::default(),
             owed: BTreeMap::new(),
             losses_written: now,
-            read_rules,
+            places: BTreeMap::new(),
             counters,
             quiet: (flush * 2).max(Duration::from_millis(500)),
             readings: BTreeMap::new(),
             started: now,
         }
-    }
-
-    /// What was counted while no agent listened.
-    pub(crate) fn missed(&mut self, balances: Vec<(u16, Balance)>) {
-        for (group, balance) in balances {
-            self.balance(group, balance);
-        }
-        self.write_losses();
     }
 
     /// Works until every capture thread has gone, then makes all durable.
@@ -111,9 +127,7 @@ impl Recorder {
             let due = self.shared.lanes().sync_due();
             let nap = due.map_or(NAP, |due| due.saturating_duration_since(Instant::now()).min(NAP));
             match captured.recv_timeout(nap) {
-                Ok(Captured::Rows { group, batch }) => self.rows(group, &batch),
-                Ok(Captured::Lost { group, loss }) => self.lost(group, loss),
-                Ok(Captured::Idle { group }) => self.idle(group),
+                Ok(captured) => self.take(captured),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -128,24 +142,89 @@ impl Recorder {
         self.sync();
     }
 
-    /// A hole before the rows that come next; part of it may be in the ledger already, as the tail of a burst.
-    fn lost(&mut self, group: u16, mut loss: Loss) {
-        loss.count = self.accounts.hole(group, loss.count);
-        *self.owed.entry(group).or_default() += loss.count;
-        self.losses.add(loss);
+    fn take(&mut self, captured: Captured) {
+        match captured {
+            Captured::Joined(joined) => self.join(joined),
+            Captured::Left { netns } => self.leave(netns),
+            Captured::AllJoined => self.all_joined(),
+            Captured::Rows { source, batch, logged: _ } => self.rows(source, &batch),
+            Captured::Lost { source, loss } => self.lost(source, loss),
+            Captured::Idle { source } => self.idle(source),
+            Captured::Batch { kind, batch } => self.parts(kind, &batch, |_| Books::default()),
+        }
     }
 
-    fn rows(&mut self, group: u16, batch: &RecordBatch) {
-        self.readings.entry(group).and_modify(|(_, patience)| *patience = 1);
+    /// A namespace was bound: what its rules counted while no agent listened is known now.
+    fn join(&mut self, joined: Joined) {
+        let Joined { netns, name, life, groups, rules, read_rules } = joined;
+        self.places.insert(netns, Place { name, life, groups: groups.clone(), read_rules });
+        for group in groups {
+            let source = SourceId::nflog(netns, group);
+            let balance = self.accounts.join(source, life, rules.as_deref());
+            self.balance(source, balance);
+        }
+        self.write_losses();
+    }
+
+    /// A namespace is gone. Its rules can still be read, as long as a socket is open there.
+    fn leave(&mut self, netns: NetnsId) {
+        let Some(mut place) = self.places.remove(&netns) else { return };
+        let rules = (place.read_rules)();
+        for group in &place.groups {
+            let source = SourceId::nflog(netns, *group);
+            self.readings.remove(&source);
+            let balance = self.accounts.leave(source, place.life, rules.as_deref().unwrap_or_default());
+            match &rules {
+                Ok(_) => self.balance_of(&place.name, source, balance),
+                Err(error) => {
+                    tracing::warn!(netns = place.name, error, "cannot read the rules' last counters")
+                }
+            }
+        }
+        self.accounts.forget_mark(place.life);
+        self.write_losses();
+    }
+
+    /// What is known only of namespaces that are gone is settled.
+    fn all_joined(&mut self) {
+        for (group, balance) in self.accounts.forget() {
+            self.balance_of("", SourceId::nflog(NetnsId::OWN, group), balance);
+        }
+        self.write_losses();
+    }
+
+    /// The name of a namespace; empty for the own one.
+    fn name(&self, netns: NetnsId) -> &str {
+        self.places.get(&netns).map_or("", |place| &place.name)
+    }
+
+    /// A hole before the rows that come next; part of it may be in the ledger already, as the tail of a burst.
+    fn lost(&mut self, source: SourceId, mut loss: Loss) {
+        if loss.kind == Kind::Events {
+            loss.count = self.accounts.hole(source, loss.count);
+            *self.owed.entry(source).or_default() += loss.count;
+        }
+        let netns = self.places.get(&source.netns).map_or("", |place| &place.name);
+        self.losses.add(netns, loss);
+    }
+
+    fn rows(&mut self, source: SourceId, batch: &RecordBatch) {
+        self.readings.entry(source).and_modify(|(_, patience)| *patience = 1);
+        self.parts(Kind::Events, batch, |rows| Books::packets(source, rows));
+    }
+
+    /// Appends a batch as records of bearable size.
+    fn parts(&mut self, kind: Kind, batch: &RecordBatch, books: impl Fn(u64) -> Books) {
         // out of the way while its bytes are recorded
         let mut encoder = std::mem::take(&mut self.encoder);
         for part in split(batch, RECORD_BYTES) {
             let rows = part.num_rows() as u64;
+            let books = books(rows);
             match encoder.encode(&part) {
-                Ok(payload) => self.record(Kind::Events, rows, payload, &[(group, rows)]),
+                Ok(payload) => self.record(kind, rows, payload, &books),
                 Err(error) => {
-                    tracing::error!(%error, "a batch cannot be encoded");
-                    self.give_up(rows, Reason::Malformed, &[(group, rows)]);
+                    tracing::error!(%error, %kind, "a batch cannot be encoded");
+                    self.give_up(kind, rows, Reason::Malformed, &books);
                 }
             }
         }
@@ -153,25 +232,20 @@ impl Recorder {
     }
 
     /// Appends one record; `books` says whose packets it accounts for.
-    fn record(&mut self, kind: Kind, weight: u64, payload: &[u8], books: &[(u16, u64)]) {
+    fn record(&mut self, kind: Kind, weight: u64, payload: &[u8], books: &Books) {
         let mut lanes = self.shared.lanes();
         if lanes.memory_is_empty() {
             self.accounts.memory_is_empty();
         }
-        // the note has to count what its own record holds (AG-3)
-        let mut after = self.accounts.clone();
-        books.iter().for_each(|(group, n)| after.book(*group, *n));
-        let kept = lanes.append(kind, weight, &after.note(), payload, Instant::now());
+        let kept =
+            self.accounts.record(books, |note| lanes.append(kind, weight, note, payload, Instant::now()));
         drop(lanes);
         match kept {
-            Kept::OnDisk => self.accounts = after,
-            Kept::InMemory => {
-                books.iter().for_each(|(group, n)| self.accounts.book_in_memory(*group, *n));
-                self.shared.news.notify_waiters();
-            }
-            Kept::Nowhere(reason) if kind == Kind::Events => self.give_up(weight, reason, books),
+            Kept::OnDisk => {}
+            Kept::InMemory => self.shared.news.notify_waiters(),
             // the caller keeps losses until they are recorded
-            Kept::Nowhere(_) => return,
+            Kept::Nowhere(_) if kind == Kind::Losses => return,
+            Kept::Nowhere(reason) => self.give_up(kind, weight, reason, books),
         }
         if kind == Kind::Losses {
             self.losses.clear();
@@ -179,10 +253,11 @@ impl Recorder {
         }
     }
 
-    fn give_up(&mut self, rows: u64, reason: Reason, books: &[(u16, u64)]) {
-        self.losses.add_now(bartizan_clock::now(), Stage::Spool, reason, rows, "rows that could not be kept");
-        for (group, n) in books {
-            *self.owed.entry(*group).or_default() += n;
+    fn give_up(&mut self, kind: Kind, rows: u64, reason: Reason, books: &Books) {
+        let now = bartizan_clock::now();
+        self.losses.add_now(now, Stage::Spool, reason, kind, rows, "rows that could not be kept");
+        for (source, n) in &books.packets {
+            *self.owed.entry(*source).or_default() += n;
         }
     }
 
@@ -193,56 +268,72 @@ impl Recorder {
         }
         match encode(&self.losses.batch(), Compression::None) {
             Ok(payload) => {
-                let books: Vec<_> = self.owed.iter().map(|(group, n)| (*group, *n)).collect();
+                let packets = self.owed.iter().map(|(source, n)| (*source, *n)).collect();
+                let books = Books { packets, mark: None };
                 self.record(Kind::Losses, self.losses.total(), &payload, &books);
             }
             Err(error) => tracing::error!(%error, "losses cannot be encoded"),
         }
     }
 
-    /// The group's socket is empty: a good moment to read the counters.
-    fn idle(&mut self, group: u16) {
+    /// The source's socket is empty: a good moment to read the counters.
+    fn idle(&mut self, source: SourceId) {
         let now = Instant::now();
-        let (last, patience) = *self.readings.entry(group).or_insert((now, 1));
+        let (last, patience) = *self.readings.entry(source).or_insert((now, 1));
         if now.duration_since(last) < self.counters * patience {
             return;
         }
         // a loss that is known and not booked would be found missing once more
         self.write_losses();
-        if !self.losses.is_empty() {
+        let Some(place) = self.places.get_mut(&source.netns).filter(|_| self.losses.is_empty()) else {
             return;
-        }
-        let rules = match (self.read_rules)() {
+        };
+        let rules = match (place.read_rules)() {
             Ok(rules) => rules,
             Err(error) => {
-                tracing::warn!(error, "cannot read the rules' counters");
-                self.readings.insert(group, (now, MOST_PATIENCE));
+                tracing::warn!(netns = place.name, error, "cannot read the rules' counters");
+                self.readings.insert(source, (now, MOST_PATIENCE));
                 return;
             }
         };
         let at = now.duration_since(self.started);
-        let balance = self.accounts.observe(group, &rules, at, true, self.quiet);
+        let balance = self.accounts.observe(source, &rules, at, true, self.quiet);
         let settled =
             balance.as_ref().is_some_and(|b| !matches!(b, Balance::Unsettled | Balance::Missing(_)));
         let patience = if settled { (patience * 2).min(MOST_PATIENCE) } else { 1 };
-        self.readings.insert(group, (now, patience));
+        self.readings.insert(source, (now, patience));
         if let Some(balance) = balance {
-            self.balance(group, balance);
+            self.balance(source, balance);
             // they are booked already: nothing else may be recorded before they are
             self.write_losses();
         }
     }
 
-    fn balance(&mut self, group: u16, balance: Balance) {
+    fn balance(&mut self, source: SourceId, balance: Balance) {
+        let name = self.name(source.netns).to_owned();
+        self.balance_of(&name, source, balance);
+    }
+
+    fn balance_of(&mut self, netns: &str, source: SourceId, balance: Balance) {
+        let group = source.group.unwrap_or_default();
         match balance {
             Balance::Missing(count) => {
-                let detail = format!("nflog group {group}");
-                tracing::warn!(group, count, "counted by the rules, never delivered");
+                tracing::warn!(netns, group, count, "counted by the rules, never delivered");
                 let now = bartizan_clock::now();
-                self.losses.add_now(now, Stage::Kernel, Reason::NotDelivered, count, &detail);
+                let loss = Loss {
+                    from: now,
+                    to: now,
+                    stage: Stage::Kernel,
+                    reason: Reason::NotDelivered,
+                    kind: Kind::Events,
+                    count,
+                    detail: format!("nflog group {group}"),
+                };
+                self.losses.add(netns, loss);
             }
             Balance::Excess(count) => {
                 tracing::warn!(
+                    netns,
                     group,
                     count,
                     "more packets came than the rules counted; the account starts again"

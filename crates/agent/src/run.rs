@@ -1,19 +1,18 @@
 //! Start, run, stop.
 
 use crate::accounts::Accounts;
-use crate::capture::Capture;
 use crate::identity::Identity;
 use crate::lanes::Lanes;
-use crate::recorder::{Captured, ReadRules, Recorder, Shared};
+use crate::namespaces::{Namespaces, spawn};
+use crate::open::{Direct, Open};
+use crate::recorder::{Recorder, Shared};
 use crate::sender::Sender;
 use crate::settings::Settings;
-use anyhow::Context as _;
 use bartizan_model::Epoch;
-use bartizan_netfilter::{NetfilterError, NflogConfig, NflogSocket, Nftables, Waker, incarnation};
-use bartizan_ruleset::LogRule;
 use bartizan_spool::SpoolError;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Batches between capture and recorder. Few: the kernel's buffer is the queue.
@@ -26,97 +25,37 @@ const DISK_PAUSE: Duration = Duration::from_secs(2);
 /// # Errors
 /// What keeps it from starting: not enrolled, a group that has a reader, a missing capability.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    run_with(settings, Arc::new(Direct)).await
+}
+
+/// As [`run`], with somebody who opens what needs rights.
+pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow::Result<()> {
     let identity = Identity::new(&settings.dir)?;
     identity.tls()?;
     let lanes = open_spool(&settings).await?;
     let accounts = Accounts::restore(lanes.notes(), &settings.groups);
     let shared = Shared::new(lanes);
+    let settings = Arc::new(settings);
 
     let (to_recorder, captured) = sync_channel(HANDED_OVER);
-    let (recorder, threads, wakers) = capture(&settings, &shared, accounts, &to_recorder)?;
-    drop(to_recorder);
+    let recorder = Recorder::new(shared.clone(), accounts, settings.counters, settings.flush);
     let recording = spawn("recorder", move || recorder.run(&captured))?;
+    let namespaces = Namespaces::start(open, Arc::clone(&settings), to_recorder)?;
+    let (stop, stopped) = sync_channel(1);
+    let looking = spawn("namespaces", move || namespaces.run(&stopped))?;
     let server = settings.server.clone();
     let sender = tokio::spawn(Sender { shared, identity, server }.run());
     tracing::info!(groups = ?settings.groups, "capturing");
 
     tokio::select! {
         () = signal() => tracing::info!("stopping"),
-        _ = ended(&threads) => tracing::error!("a capture thread ended"),
+        () = ended(&looking) => {}
     }
     sender.abort();
-    wakers.iter().for_each(Waker::stop);
-    tokio::task::spawn_blocking(move || threads.into_iter().chain([recording]).try_for_each(JoinHandle::join))
+    drop(stop);
+    tokio::task::spawn_blocking(move || [looking, recording].into_iter().try_for_each(JoinHandle::join))
         .await?
         .map_err(|_| anyhow::anyhow!("a thread ended with a panic"))
-}
-
-/// Reads the counters, binds the groups, and starts a thread for each: in this order, so that nothing counted
-/// after the reading is overlooked.
-fn capture(
-    settings: &Settings,
-    shared: &Shared,
-    mut accounts: Accounts,
-    to_recorder: &SyncSender<Captured>,
-) -> anyhow::Result<(Recorder, Vec<JoinHandle<()>>, Vec<Waker>)> {
-    let life = incarnation().context("cannot tell which network namespace this is")?;
-    let mut read_rules = rule_reader();
-    let missed = match read_rules() {
-        Ok(rules) => accounts.resume(life, &rules),
-        Err(error) => {
-            tracing::warn!(error, "cannot read the rules' counters");
-            Vec::new()
-        }
-    };
-    let mut recorder = Recorder::new(shared.clone(), accounts, read_rules, settings.counters, settings.flush);
-    let sockets = settings
-        .groups
-        .iter()
-        .map(|group| NflogSocket::open(&nflog_config(settings, *group)))
-        .collect::<Result<Vec<_>, NetfilterError>>()?;
-    // only now: an agent that cannot bind must not book what another one reads
-    recorder.missed(missed);
-    let (mut threads, mut wakers) = (Vec::new(), Vec::new());
-    for socket in sockets {
-        let group = socket.group();
-        if socket.receive_buffer() < settings.capture.receive_buffer {
-            let (got, wanted) = (socket.receive_buffer(), settings.capture.receive_buffer);
-            tracing::warn!(group, got, wanted, "the kernel gives a smaller receive buffer");
-        }
-        wakers.push(socket.waker());
-        let capture =
-            Capture::new(socket, settings.capture.batch_rows, settings.batch_age, to_recorder.clone())?;
-        threads.push(spawn(&format!("nflog-{group}"), move || capture.run())?);
-    }
-    Ok((recorder, threads, wakers))
-}
-
-fn nflog_config(settings: &Settings, group: u16) -> NflogConfig {
-    NflogConfig {
-        copy_range: settings.capture.copy_bytes,
-        queue_threshold: settings.capture.queue_threshold,
-        flush_timeout: settings.flush,
-        receive_buffer: settings.capture.receive_buffer,
-        ..NflogConfig::new(group)
-    }
-}
-
-/// Reads the rules' counters; the socket is opened when it is first needed, and anew after an error.
-fn rule_reader() -> ReadRules {
-    let mut socket: Option<Nftables> = None;
-    Box::new(move || {
-        let mut read = || -> Result<Vec<LogRule>, NetfilterError> {
-            let open = match &mut socket {
-                Some(open) => open,
-                None => socket.insert(Nftables::open()?),
-            };
-            open.log_rules()
-        };
-        read().map_err(|error| {
-            socket = None;
-            error.to_string()
-        })
-    })
 }
 
 /// The spool; waits for a disk that does not work, because packets that are logged meanwhile are found by the
@@ -137,15 +76,8 @@ async fn open_spool(settings: &Settings) -> anyhow::Result<Lanes> {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .with_context(|| format!("cannot start thread {name}"))
-}
-
-async fn ended(threads: &[JoinHandle<()>]) {
-    while !threads.iter().any(JoinHandle::is_finished) {
+async fn ended(thread: &JoinHandle<()>) {
+    while !thread.is_finished() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

@@ -14,6 +14,8 @@ pub struct Written {
     pub server: String,
     /// NFLOG groups to read.
     pub groups: Vec<u16>,
+    /// Network namespaces to read them in: `own`, `all`, or names below `/run/netns`.
+    pub netns: NetnsWritten,
     /// How packets are taken from the kernel.
     pub capture: Capture,
     /// How rows wait on disk.
@@ -26,9 +28,49 @@ impl Default for Written {
             dir: "/var/lib/bartizan-agent".into(),
             server: String::new(),
             groups: vec![5],
+            netns: NetnsWritten::Word("own".into()),
             capture: Capture::default(),
             spool: Spool::default(),
         }
+    }
+}
+
+/// `netns` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "`own`, `all` or a list of names is expected")]
+pub enum NetnsWritten {
+    /// `own`, `all`, or one name.
+    Word(String),
+    /// Names.
+    Names(Vec<String>),
+}
+
+/// Which network namespaces are captured beside the own one, which always is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetnsChoice {
+    /// None.
+    Own,
+    /// Every one that has a name or a process.
+    All,
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+impl NetnsChoice {
+    fn new(written: NetnsWritten) -> Result<Self, SettingsError> {
+        let names = match written {
+            NetnsWritten::Word(word) if word == "own" => return Ok(Self::Own),
+            NetnsWritten::Word(word) if word == "all" => return Ok(Self::All),
+            NetnsWritten::Word(word) => word.split(',').map(|name| name.trim().to_owned()).collect(),
+            NetnsWritten::Names(names) => names,
+        };
+        if let Some(name) = names.iter().find(|n| n.is_empty() || n.contains('/')) {
+            return wrong(
+                "netns",
+                format!("`{name}` is no name of a network namespace; `ip netns` lists them"),
+            );
+        }
+        Ok(Self::Named(names))
     }
 }
 
@@ -105,6 +147,8 @@ pub struct Settings {
     pub server: Option<String>,
     /// NFLOG groups, each once.
     pub groups: Vec<u16>,
+    /// The network namespaces to read them in.
+    pub netns: NetnsChoice,
     /// How packets are taken from the kernel.
     pub capture: Capture,
     /// How long the kernel may hold packets back.
@@ -127,7 +171,7 @@ impl Settings {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn new(written: Written) -> Result<Self, SettingsError> {
-        let Written { dir, server, mut groups, capture, spool } = written;
+        let Written { dir, server, mut groups, netns, capture, spool } = written;
         groups.sort_unstable();
         groups.dedup();
         if groups.is_empty() {
@@ -159,6 +203,7 @@ impl Settings {
             dir,
             server: (!server.is_empty()).then_some(server),
             groups,
+            netns: NetnsChoice::new(netns)?,
             flush: Duration::from_millis(capture.flush_ms),
             batch_age: Duration::from_millis(capture.batch_ms),
             counters: Duration::from_secs(capture.counters_secs),
@@ -184,11 +229,20 @@ mod tests {
         let error = |w: Written| Settings::new(w).unwrap_err().to_string();
         assert!(error(Written { groups: vec![], ..Written::default() }).starts_with("groups: "));
         assert!(error(Written { server: "watch".into(), ..Written::default() }).contains("not HOST:PORT"));
+        let netns = NetnsWritten::Names(vec!["a/b".into()]);
+        assert!(error(Written { netns, ..Written::default() }).starts_with("netns: `a/b` is no name"));
         let capture = Capture { flush_ms: 5, ..Capture::default() };
         assert_eq!(
             error(Written { capture, ..Written::default() }),
             "capture.flush_ms: 5 is not in 10..=1000"
         );
+    }
+
+    #[test]
+    fn namespaces_are_a_word_or_names() {
+        let meant = |w: &str| NetnsChoice::new(NetnsWritten::Word(w.into())).unwrap();
+        assert_eq!((meant("own"), meant("all")), (NetnsChoice::Own, NetnsChoice::All));
+        assert_eq!(meant("a, b"), NetnsChoice::Named(vec!["a".into(), "b".into()]));
     }
 
     #[test]

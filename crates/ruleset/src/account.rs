@@ -134,6 +134,12 @@ impl Account {
         self.group
     }
 
+    /// The life of the namespace that its readings belong to.
+    #[must_use]
+    pub const fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// Takes a hole of `gap` numbers in the sequence, and tells how many of them are a loss that is not in the
     /// ledger yet: the rest is the tail that [`Balance::Missing`] told. Write so many to the ledger and
     /// [`Account::book`] them; nothing is booked here.

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod disk;
 mod exact;
+mod namespaces;
 mod netfilter;
 mod outage;
 mod scene;
