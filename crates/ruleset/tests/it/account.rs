@@ -4,8 +4,6 @@
 //! - A2: rows + losses never exceed the packets counted, whatever is reset, removed, added or restarted.
 //! - A3: nothing is in excess unless a counter was once reset, or came and went, between two readings.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use bartizan_ruleset::{Account, Balance, Counter, Family, Incarnation, LogRule, Sequence};
 use proptest::prelude::*;
 use std::time::Duration;

@@ -1,0 +1,171 @@
+//! Which rule, and what became of the packet: on rulesets of iptables, which are short to write.
+
+use crate::events::{Event, answer, batch, found, read, text};
+use bartizan_ruleset::{Attribution, Form, Ruleset, attribute};
+use std::sync::Arc;
+
+/// The filter table with these lines behind the built-in chains; the policy of INPUT is DROP.
+fn filter(lines: &str) -> Arc<Ruleset> {
+    let text =
+        format!("*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{lines}\nCOMMIT\n");
+    read(Form::IptablesLegacySave, &text)
+}
+
+#[test]
+fn one_candidate_needs_no_columns_and_the_next_rule_tells_the_action() {
+    let rules = filter(
+        "-A INPUT -p tcp -m tcp --dport 22 -j NFLOG --nflog-prefix \"ssh \" --nflog-group 5\n\
+         -A INPUT -p tcp -m tcp --dport 22 -j DROP\n\
+         -A INPUT -j ACCEPT",
+    );
+    let event = Event { prefix: "ssh ", family: "ip", hook: "input", ..Event::default() };
+    assert_eq!(answer(&rules, event), "INPUT#1 drop");
+    // Of the output chain it cannot be.
+    assert_eq!(answer(&rules, Event { hook: "output", ..Event::tcp("ssh ", 22) }), "? ");
+    assert_eq!(answer(&rules, Event { family: "ip6", ..Event::tcp("ssh ", 22) }), "? ");
+}
+
+#[test]
+fn a_shared_prefix_is_told_apart_by_the_packet() {
+    let rules = filter(
+        "-A INPUT -p tcp -m tcp --dport 22 -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -p tcp -m multiport --dports 80,8000:8080 -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -p udp -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -s 192.0.2.0/24 -j REJECT",
+    );
+    let of = |event| answer(&rules, event);
+    assert_eq!(of(Event::tcp("x", 22)), "INPUT#1 reject");
+    assert_eq!(of(Event::tcp("x", 8001)), "INPUT#2 reject");
+    assert_eq!(of(Event { src: "10.0.0.1", ..Event::udp("x", 22) }), "INPUT#3 drop");
+    // No rule of these fits: nothing is said.
+    assert_eq!(of(Event::tcp("x", 23)), "? ");
+    // A column is missing: more than one fits.
+    let unknown = Event { dport: None, ..Event::tcp("x", 0) };
+    assert_eq!(of(unknown.clone()), "? reject");
+    let out = attribute(&batch(&[unknown]), Some(5), &mut [&mut Attribution::new(Arc::clone(&rules))]);
+    let extra = text(&out, "extra", 0);
+    assert!(extra.contains("ip filter INPUT#1: -A INPUT -p tcp -m tcp --dport 22"), "{extra}");
+    assert!(extra.contains("INPUT#2") && !extra.contains("INPUT#3"), "{extra}");
+}
+
+#[test]
+fn what_was_dropped_before_does_not_get_there() {
+    let rules = filter(
+        ":log - [0:0]\n\
+         -A INPUT -p tcp -m tcp --dport 22 -j log\n\
+         -A INPUT -p tcp -m tcp --dport 22 -j DROP\n\
+         -A INPUT -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A log -s 192.0.2.1/32 -j RETURN\n\
+         -A log -j NFLOG --nflog-prefix x --nflog-group 5",
+    );
+    assert_eq!(answer(&rules, Event { src: "10.1.1.1", ..Event::tcp("x", 22) }), "log#2 drop");
+    assert_eq!(answer(&rules, Event::tcp("x", 23)), "INPUT#3 drop");
+}
+
+#[test]
+fn the_way_back_decides_the_action() {
+    let rules = filter(
+        ":log - [0:0]\n\
+         -A INPUT -p tcp -m tcp --dport 22 -j log\n\
+         -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n\
+         -A INPUT -p udp -g log\n\
+         -A FORWARD -j log\n\
+         -A log -j NFLOG --nflog-prefix x --nflog-group 5",
+    );
+    assert_eq!(answer(&rules, Event::tcp("x", 22)), "log#1 accept");
+    // Behind a goto comes the end of the chain that went there.
+    assert_eq!(answer(&rules, Event::udp("x", 22)), "log#1 drop");
+    assert_eq!(answer(&rules, Event { hook: "forward", ..Event::udp("x", 22) }), "log#1 accept");
+}
+
+#[test]
+fn limits_are_unknown_and_marks_that_change_as_well() {
+    let rules = filter(
+        "-A INPUT -m limit --limit 3/min -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -m mark --mark 0x1 -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -m limit --limit 3/min -j ACCEPT",
+    );
+    assert_eq!(answer(&rules, Event { mark: Some(2), ..Event::tcp("x", 1) }), "INPUT#1 log");
+    assert_eq!(answer(&rules, Event { mark: Some(1), ..Event::tcp("x", 1) }), "? log");
+    let rules = filter(
+        "-A INPUT -m mark --mark 0x1 -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -j MARK --set-xmark 0x2/0xffffffff\n\
+         -A INPUT -p tcp -j NFLOG --nflog-prefix x --nflog-group 5",
+    );
+    assert_eq!(answer(&rules, Event { mark: Some(2), ..Event::tcp("x", 1) }), "? drop");
+    assert_eq!(answer(&rules, Event { mark: Some(2), ..Event::udp("x", 1) }), "INPUT#1 drop");
+}
+
+#[test]
+fn fragments_have_no_ports() {
+    let rules = filter(
+        "-A INPUT -p udp -m udp ! --dport 53 -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -f -j NFLOG --nflog-prefix x --nflog-group 5",
+    );
+    let fragment = Event { sport: None, dport: None, frag: Some(0x2005), ..Event::udp("x", 0) };
+    assert_eq!(answer(&rules, fragment), "INPUT#2 drop");
+    assert_eq!(answer(&rules, Event::udp("x", 54)), "INPUT#1 drop");
+}
+
+#[test]
+fn an_unknown_target_makes_no_action() {
+    let rules = filter(
+        "-A INPUT -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -i eth1 -j WONDER --all",
+    );
+    assert_eq!(rules.notes(), ["not understood in ip filter: -A INPUT -i eth1 -j WONDER --all"]);
+    assert_eq!(answer(&rules, Event { in_if: "eth1", ..Event::tcp("x", 1) }), "INPUT#1 ");
+    assert_eq!(answer(&rules, Event::tcp("x", 1)), "INPUT#1 drop");
+}
+
+#[test]
+fn a_listing_that_was_cut_off_attributes_nothing() {
+    let whole = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j NFLOG --nflog-prefix x --nflog-group 5\n";
+    let rules = read(Form::IptablesSave, whole);
+    assert_eq!(rules.rules().count(), 1);
+    assert_eq!(rules.notes(), ["the text of iptables-save is cut off"]);
+    assert_eq!(answer(&rules, Event::tcp("x", 1)), "? ");
+}
+
+#[test]
+fn several_rulesets_have_to_agree() {
+    let old = filter("-A INPUT -j NFLOG --nflog-prefix x --nflog-group 5\n-A INPUT -p tcp -j ACCEPT");
+    let new = filter("-A INPUT -j NFLOG --nflog-prefix x --nflog-group 5");
+    assert_ne!(old.generation(), new.generation());
+    let (mut a, mut b) = (Attribution::new(Arc::clone(&old)), Attribution::new(Arc::clone(&new)));
+    let events = [Event::tcp("x", 1), Event { extra: "{\"a\":1}", ..Event::udp("x", 1) }];
+    let out = attribute(&batch(&events), Some(5), &mut [&mut a, &mut b]);
+    assert_eq!((text(&out, "rule", 0), text(&out, "action", 0)).1, "");
+    assert_eq!(text(&out, "rule", 1), "-A INPUT -j NFLOG --nflog-prefix x --nflog-group 5");
+    assert_eq!(text(&out, "action", 1), "drop");
+    assert_eq!(text(&out, "generation", 0), "");
+    let flight = format!("\"in_flight\":[\"{}\",\"{}\"]}}", old.generation(), new.generation());
+    assert_eq!(text(&out, "extra", 0), format!("{{{flight}"));
+    assert_eq!(text(&out, "extra", 1), format!("{{\"a\":1,{flight}"));
+    // Twice the same one is one.
+    let out = attribute(&batch(&events), Some(5), &mut [&mut a, &mut Attribution::new(old)]);
+    assert_ne!(text(&out, "generation", 0), "");
+}
+
+#[test]
+fn rows_of_many_kinds_in_one_batch() {
+    let rules = filter(
+        "-A INPUT -p tcp -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -p udp -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -j NFLOG --nflog-group 5\n\
+         -A OUTPUT -j NFLOG --nflog-prefix y --nflog-group 5\n\
+         -A OUTPUT -j NFLOG --nflog-prefix y --nflog-group 6",
+    );
+    let events = [
+        Event::udp("x", 1),
+        Event::tcp("x", 1),
+        Event::tcp("", 1),
+        Event { hook: "output", ..Event::tcp("y", 1) },
+        Event::tcp("not there", 1),
+    ];
+    let place =
+        |(chain, handle, _): (String, Option<i64>, String)| format!("{chain}{}", handle.unwrap_or_default());
+    let places: Vec<String> = found(&rules, &events).into_iter().map(place).collect();
+    assert_eq!(places, ["INPUT2", "INPUT1", "INPUT3", "OUTPUT1", "0"]);
+    assert_eq!(rules.generation().len(), 32);
+}
