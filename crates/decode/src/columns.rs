@@ -10,10 +10,11 @@
 //! - Memory is bounded by the row limit: every dictionary has at most one value per row, and a prefix is kept
 //!   to [`MAX_PREFIX`] bytes. A full builder refuses rows with [`Full`] until it is finished.
 //!
-//! It fills no column that the server fills, nor `payload`, `raw` and `extra`.
+//! It fills no column that the server fills, nor `raw`; `payload` and `extra` only where it is asked to.
 
 mod interfaces;
 mod object;
+mod payload;
 mod presence;
 mod row;
 mod text;
@@ -57,6 +58,8 @@ pub struct EventColumns {
     netns: Option<Box<str>>,
     unknown_interface: Option<u32>,
     interfaces_version: u64,
+    payload: Option<payload::Wanted>,
+    details: bool,
     columns: Columns,
     source: Constant,
     packets: Constant,
@@ -73,6 +76,8 @@ impl EventColumns {
             netns: None,
             unknown_interface: None,
             interfaces_version: 0,
+            payload: None,
+            details: false,
             columns: Columns::default(),
             source: Constant::default(),
             packets: Constant::default(),
@@ -82,6 +87,17 @@ impl EventColumns {
     /// The network namespace of the rows from here on; `None` and the empty name are the host's own.
     pub fn set_netns(&mut self, name: Option<&str>) {
         self.netns = name.filter(|n| !n.is_empty()).map(Box::from);
+    }
+
+    /// Keeps up to `bytes` of each packet, from its network header on, whose prefix is one of `prefixes`: texts in
+    /// which `*` is anything and `?` one byte. 0 bytes keep none, as it is without this.
+    pub fn set_payload(&mut self, bytes: usize, prefixes: &[&str]) {
+        self.payload = (bytes > 0 && !prefixes.is_empty()).then(|| payload::Wanted::new(bytes, prefixes));
+    }
+
+    /// Whether what conntrack knows of a packet beside its state goes into `extra`, where the kernel sends it.
+    pub const fn set_conntrack(&mut self, wanted: bool) {
+        self.details = wanted;
     }
 
     /// Rows so far.
@@ -141,6 +157,12 @@ impl EventColumns {
         row.interfaces(packet, interfaces, &mut self.unknown_interface);
         let link = packet.decode_into(&mut row);
         row.link(&link);
+        if let Some(wanted) = &mut self.payload {
+            row.payload(packet, wanted);
+        }
+        if self.details {
+            row.conntrack(packet);
+        }
         let present = row.present();
         self.used |= present;
         self.rows.push(present);
@@ -257,6 +279,8 @@ columns! {
     uid: Values<i64>,
     gid: Values<i64>,
     ct_state: Named,
+    payload: payload::Bytes,
+    extra: Text,
 }
 
 impl Columns {

@@ -141,7 +141,7 @@ pub struct Flow<'a> {
     pub at: Option<u64>,
     /// The number of its protocol's state: see [`Flow::state_word`].
     pub state: Option<u8>,
-    /// Connection labels, 128 bits in the host's order.
+    /// Connection labels as they came: see [`Flow::labels`].
     pub labels: Option<&'a [u8]>,
     /// The helper that follows it, such as `ftp`.
     pub helper: Option<&'a [u8]>,
@@ -163,23 +163,30 @@ pub fn parse<'a>(message: &Message<'a>) -> Option<Flow<'a>> {
         _ => return None,
     };
     let (nfgen, attrs) = message.nfgen()?;
-    let mut flow = Flow::new(event, nfgen.family);
-    for attr in attrs {
-        match attr {
-            Ok(attr) => flow.take(&attr),
-            Err(malformed) => {
-                flow.malformed = Some(malformed);
-                break;
-            }
-        }
-    }
-    Some(flow)
+    Some(Flow::read(event, nfgen.family, attrs))
 }
 
+/// Bytes of the kernel's labels.
+const MAX_LABELS: usize = 16;
+
 impl<'a> Flow<'a> {
-    /// A report that says nothing yet.
+    /// A report of attributes, wherever they came from.
     #[must_use]
-    pub const fn new(event: FlowEvent, family: u8) -> Self {
+    pub fn read(event: FlowEvent, family: u8, attrs: Attrs<'a>) -> Self {
+        let mut flow = Self::new(event, family);
+        for attr in attrs {
+            match attr {
+                Ok(attr) => flow.take(&attr),
+                Err(malformed) => {
+                    flow.malformed = Some(malformed);
+                    break;
+                }
+            }
+        }
+        flow
+    }
+
+    const fn new(event: FlowEvent, family: u8) -> Self {
         const NOTHING: Tuple = Tuple {
             src: None,
             dst: None,
@@ -257,6 +264,13 @@ impl<'a> Flow<'a> {
                 || differ(orig.icmp_id, reply.icmp_id),
             destination: differ(orig.dst, reply.src) || (ports && differ(orig.dport, reply.sport)),
         }
+    }
+
+    /// Its labels, 128 bits in the host's order; `None` when none is set.
+    #[must_use]
+    pub fn labels(&self) -> Option<&'a [u8]> {
+        let labels = self.labels.map(|l| &l[..l.len().min(MAX_LABELS)])?;
+        labels.iter().any(|b| *b != 0).then_some(labels)
     }
 
     /// The state of its protocol, as `conntrack` names it.

@@ -4,9 +4,10 @@
 //! An attribute that is too short for its value counts as absent. A malformed tail of attributes keeps what
 //! was read before it and is reported in [`NflogPacket::malformed`]. [`NflogPacket::decode`] reads the headers.
 //!
-//! It does not resolve interface numbers, and does not read the conntrack attributes inside `CT`.
+//! It does not resolve interface numbers.
 
-use crate::netlink::{Malformed, Message, NfGen};
+use crate::conntrack::{Flow, FlowEvent};
+use crate::netlink::{Attrs, Malformed, Message, NfGen};
 use crate::packet::{self, Fields, Headers, Mac};
 use bartizan_model::Micros;
 
@@ -88,7 +89,7 @@ pub struct NflogPacket<'a> {
     pub seq: Option<u32>,
     /// `SEQ_GLOBAL`: number over all groups of the network namespace.
     pub seq_global: Option<u32>,
-    /// `CT`: conntrack attributes, not read.
+    /// `CT`: conntrack's attributes; [`NflogPacket::conntrack`] reads them.
     pub ct: Option<&'a [u8]>,
     /// `CT_INFO`: `enum ip_conntrack_info`.
     pub ct_info: Option<u32>,
@@ -201,6 +202,19 @@ impl<'a> NflogPacket<'a> {
             _ => self.by_ether_type(&mut link, payload, fields),
         }
         link
+    }
+
+    /// The captured packet from its network header on: on the netdev egress hook a frame comes before it.
+    #[must_use]
+    pub fn network_packet(&self) -> Option<&'a [u8]> {
+        let payload = self.payload?;
+        Some(self.egress_frame(payload).map_or(payload, |frame| frame.payload))
+    }
+
+    /// What conntrack knows of the packet's connection, where it was asked for.
+    #[must_use]
+    pub fn conntrack(&self) -> Option<Flow<'a>> {
+        self.ct.map(|ct| Flow::read(FlowEvent::Dump, self.family, Attrs::new(ct)))
     }
 
     #[inline(always)]

@@ -41,8 +41,6 @@ columns! {
     extra: Text,
 }
 
-/// Bytes of the kernel's labels.
-const MAX_LABELS: usize = 16;
 /// Bytes of a helper's name that are kept. The kernel's own limit is 15.
 const MAX_HELPER: usize = 32;
 
@@ -260,7 +258,7 @@ impl Row<'_> {
 
     /// Labels, a helper and zones of one direction are rare; none of them makes no text.
     fn extra(&mut self, flow: &Flow<'_>, text: &mut String) {
-        let labels = flow.labels.filter(|l| l.iter().any(|b| *b != 0));
+        let labels = flow.labels();
         if labels.is_none() && flow.helper.is_none() && flow.orig.zone.is_none() && flow.reply.zone.is_none()
         {
             return;
@@ -268,7 +266,7 @@ impl Row<'_> {
         text.clear();
         let mut object = Object::new(text);
         if let Some(labels) = labels {
-            object.hex("labels", &labels[..labels.len().min(MAX_LABELS)]);
+            object.hex("labels", labels);
         }
         if let Some(helper) = flow.helper {
             object.word("helper", &helper[..helper.len().min(MAX_HELPER)]);

@@ -41,6 +41,17 @@ impl<'a> Object<'a> {
         self.0.push('"');
     }
 
+    /// Starts an object inside.
+    pub(super) fn open(&mut self, name: &str) {
+        self.name(name);
+        self.0.push('{');
+    }
+
+    /// Ends it.
+    pub(super) fn close(&mut self) {
+        self.0.push('}');
+    }
+
     pub(super) fn end(self) {
         self.0.push('}');
     }

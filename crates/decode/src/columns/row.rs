@@ -1,5 +1,8 @@
+use super::object::Object;
+use super::payload::Wanted;
 use super::words::{ct_word, family_word, hook_word};
 use super::{At, Columns, InterfaceNames, MAX_PREFIX};
+use crate::netlink::until_nul;
 use crate::nflog::{Link, NflogPacket};
 use crate::packet::{Fields, Icmp, Ports, Tcp, Upper};
 use bartizan_model::Micros;
@@ -114,6 +117,45 @@ impl<'a> Row<'a> {
         if let Some(vlan) = link.vlan {
             put!(self, vlan, i32::from(vlan));
         }
+    }
+
+    /// The first bytes of the packet, where its prefix is one that is wanted.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn payload(&mut self, p: &NflogPacket<'_>, wanted: &mut Wanted) {
+        let Some(packet) = p.network_packet() else { return };
+        let kept = &packet[..packet.len().min(wanted.bytes)];
+        if wanted.takes(until_nul(p.prefix.unwrap_or_default())) && self.columns.payload.put(self.row, kept) {
+            self.present |= 1 << At::payload as u32;
+        }
+    }
+
+    /// What conntrack knows of the packet.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn conntrack(&mut self, p: &NflogPacket<'_>) {
+        let Some(flow) = p.conntrack() else { return };
+        let mut text = String::new();
+        let mut object = Object::new(&mut text);
+        object.open("ct");
+        if let Some(id) = flow.id {
+            object.number("id", id.into());
+        }
+        if let Some(mark) = flow.mark.filter(|m| *m != 0) {
+            object.number("mark", mark.into());
+        }
+        if let Some(zone) = flow.zone.filter(|z| *z != 0) {
+            object.number("zone", zone.into());
+        }
+        if let Some(status) = flow.status {
+            object.number("status", status.into());
+        }
+        if let Some(labels) = flow.labels() {
+            object.hex("labels", labels);
+        }
+        object.close();
+        object.end();
+        put!(self, extra, text.as_bytes());
     }
 
     #[inline(always)]

@@ -14,11 +14,16 @@ use bartizan_schema::wire_schema;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-type Row = BTreeMap<String, String>;
+pub(crate) type Row = BTreeMap<String, String>;
 
 /// The cells of a batch that are not null.
-fn rows(batch: &RecordBatch) -> Vec<Row> {
-    let wire = wire_schema(Kind::Events);
+pub(crate) fn rows(batch: &RecordBatch) -> Vec<Row> {
+    rows_of(Kind::Events, batch)
+}
+
+/// Those of a batch of any kind.
+pub(crate) fn rows_of(kind: Kind, batch: &RecordBatch) -> Vec<Row> {
+    let wire = wire_schema(kind);
     let mut last = None;
     for field in batch.schema().fields() {
         let at = wire.index_of(field.name()).unwrap();
@@ -40,6 +45,7 @@ fn rows(batch: &RecordBatch) -> Vec<Row> {
                 DataType::FixedSizeBinary(16) => {
                     addr_to_ip(column.as_fixed_size_binary().value(i).try_into().unwrap()).to_string()
                 }
+                DataType::Binary => format!("{:?}", column.as_binary::<i32>().value(i)),
                 DataType::Dictionary(..) => {
                     let dictionary = column.as_dictionary::<Int32Type>();
                     let key = usize::try_from(dictionary.keys().value(i)).unwrap();
@@ -458,4 +464,52 @@ fn one_builder_serves_two_namespaces_with_the_same_interface_numbers() {
     }
     let got: Vec<_> = rows(&columns.finish()).iter().map(|r| r["in_if"].clone()).collect();
     assert_eq!(got, ["eth0", "veth7", "eth0"]);
+}
+
+#[test]
+fn the_payload_of_chosen_prefixes_is_kept() {
+    let udp = build::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 17, 1, &build::udp(1, 2, b"hello"));
+    let mut columns = EventColumns::new(10);
+    columns.set_payload(30, &["in-*", "exact"]);
+    for prefix in ["in-drop ", "out ", "exact", "exactly", "in-"] {
+        push(&mut columns, &build::input(2, prefix, 1, &udp));
+    }
+    // On egress the captured bytes start with the frame's header, which is no part of the packet.
+    let header = [&[1; 6][..], &[2; 6], &[8, 0]].concat();
+    let frame = [&header[..], &udp].concat();
+    let attrs = [build::packet_hdr(0x0800, 1), build::prefix("in-"), build::attr(9, &frame)];
+    push(&mut columns, &build::message(5, 5, &attrs));
+    let kept = Some(format!("{:?}", &udp[..30]));
+    let got: Vec<_> = rows(&columns.finish()).into_iter().map(|mut row| row.remove("payload")).collect();
+    assert_eq!(got, [kept.clone(), None, kept.clone(), None, kept.clone(), kept]);
+    columns.set_payload(0, &["*"]);
+    push(&mut columns, &build::input(2, "in-drop ", 1, &udp));
+    assert_eq!(rows(&columns.finish())[0].get("payload"), None);
+}
+
+#[test]
+fn what_conntrack_knows_goes_into_the_details_when_asked_for() {
+    let udp = build::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 17, 1, &build::udp(1, 2, b"hello"));
+    let ct = [build::be32(3, 8), build::be32(8, 0), build::be32(12, 77), build::be16(18, 5)].concat();
+    let attrs =
+        [build::packet_hdr(0x0800, 1), build::attr(9, &udp), build::attr(18, &ct), build::be32(19, 2)];
+    let message = build::message(2, 5, &attrs);
+    let mut columns = EventColumns::new(10);
+    push(&mut columns, &message);
+    columns.set_conntrack(true);
+    push(&mut columns, &message);
+    push(&mut columns, &build::input(2, "x", 1, &udp));
+    let rows = rows(&columns.finish());
+    let extra = r#"{"ct":{"id":77,"zone":5,"status":8}}"#;
+    assert_eq!(
+        rows.iter().map(|r| r.get("extra").map(String::as_str)).collect::<Vec<_>>(),
+        [None, Some(extra), None]
+    );
+    assert_eq!(rows[1]["ct_state"], "new");
+}
+
+fn push(columns: &mut EventColumns, datagram: &[u8]) {
+    let message = Messages::new(datagram).next().unwrap().unwrap();
+    let packet = NflogPacket::from_message(&message).unwrap().unwrap();
+    columns.push_nflog(&packet, Micros(1), &InterfaceNames::new()).unwrap();
 }

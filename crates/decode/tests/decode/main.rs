@@ -6,5 +6,6 @@ mod build;
 mod checks;
 mod columns;
 mod corpus;
+mod flows;
 mod oracle;
 mod pcap;
