@@ -312,12 +312,13 @@ impl Server {
         String::from_utf8(stdout).context("the output of bartizan")
     }
 
-    /// `search --count`.
+    /// How many packets the events of a filter stand for: what rules count. Equal ones may be one row.
     ///
     /// # Errors
     /// When the command fails.
     pub fn search_count(&self, filter: &str) -> Result<u64> {
-        self.ask(&["search", filter, "--count"])?.trim().parse().context("the count")
+        let count: Value = serde_json::from_str(&self.ask(&["search", filter, "--count", "-o", "json"])?)?;
+        count["packets"].as_u64().or(count["count"].as_u64()).context("the number of packets")
     }
 
     /// Every row that passes a filter.

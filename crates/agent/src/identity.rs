@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use bartizan_model::Micros;
 use bartizan_pki::files::HostFiles;
 use bartizan_pki::{CertInfo, HostKey, JoinToken, agent_client, enrol_client};
-use bartizan_wire::{Client, ClientSettings, Endpoint};
+use bartizan_wire::{Client, ClientSettings, Endpoint, Speaker};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ const FRONT_PORT: u16 = 8443;
 pub struct Identity {
     dir: PathBuf,
     files: HostFiles,
+    speaker: Speaker,
 }
 
 impl Identity {
@@ -30,7 +31,12 @@ impl Identity {
         let dir = agent_dir.join("identity");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Self { files: HostFiles::new(&dir), dir })
+        Ok(Self { files: HostFiles::new(&dir), dir, speaker: speaker() })
+    }
+
+    /// This process, as the server is told: it knows a restarted agent from a second machine with the same key.
+    pub(crate) const fn speaker(&self) -> &Speaker {
+        &self.speaker
     }
 
     /// The server's port for agents, as enrolment told it.
@@ -79,6 +85,13 @@ impl Identity {
     fn key(&self) -> anyhow::Result<HostKey> {
         Ok(self.files.load_or_create_key()?)
     }
+}
+
+/// Who speaks. Without a boot id a second machine is still told by its instance, once both have spoken.
+fn speaker() -> Speaker {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let instance = format!("{:032x}", rand::random::<u128>());
+    Speaker { version: VERSION.to_owned(), instance, boot: boot.trim().to_owned() }
 }
 
 const NOT_ENROLLED: &str = "this host is not enrolled: run `bartizan token create` at the server, then here \

@@ -3,13 +3,13 @@
 //! A batch that the server refuses for good must neither stop its lane nor vanish: its place in the stream is
 //! taken by a batch of losses that says how many events it held ([`Lanes::refuse`]), and a copy is put aside.
 
-use crate::identity::{Identity, VERSION};
+use crate::identity::Identity;
 use crate::lanes::IN_FLIGHT;
 use crate::recorder::Shared;
 use anyhow::Context as _;
 use bartizan_model::{Epoch, Lane, Seq};
 use bartizan_wire::{
-    Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, WireError,
+    Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, WireError,
 };
 use rand::Rng as _;
 use std::time::{Duration, Instant};
@@ -83,7 +83,8 @@ impl Sender {
         self.shared.lanes().connected(Instant::now());
         let mut lanes = JoinSet::new();
         for lane in Lane::DISK.into_iter().chain([Lane::MEMORY]) {
-            lanes.spawn(send_lane(self.shared.clone(), client.clone(), lane));
+            let speaker = self.identity.speaker().clone();
+            lanes.spawn(send_lane(self.shared.clone(), client.clone(), lane, speaker));
         }
         loop {
             let wait = Duration::from_micros(u64::try_from(renewal.0 - bartizan_clock::now().0).unwrap_or(0));
@@ -105,11 +106,11 @@ impl Sender {
 }
 
 /// Sends one lane for as long as the connection lasts.
-async fn send_lane(shared: Shared, client: Client, lane: Lane) -> anyhow::Result<()> {
+async fn send_lane(shared: Shared, client: Client, lane: Lane, speaker: Speaker) -> anyhow::Result<()> {
     loop {
         // the epoch of the next batch says which stream it belongs to
         let first = wait_for(&shared, lane).await?;
-        let (sender, acks, committed) = client.put(lane, first, VERSION).await?;
+        let (sender, acks, committed) = client.put(lane, first, &speaker).await?;
         shared.lanes().acknowledge(lane, first, committed);
         let mut stream = LaneStream::new(&shared, lane, first, sender, acks);
         stream.run().await?;
@@ -197,7 +198,8 @@ impl<'a> LaneStream<'a> {
             return Ok(Next::OtherEpoch);
         }
         let size = parcel.payload.len();
-        match self.sender.send(parcel.kind, parcel.seq, parcel.weight, &parcel.payload.into()).await {
+        let now = bartizan_clock::now();
+        match self.sender.send(parcel.kind, parcel.seq, parcel.weight, &parcel.payload.into(), now).await {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Refused => {
                 // it cannot even be sent: the same as if the server had refused it

@@ -1,7 +1,7 @@
 //! Questions about rows.
 
 use crate::body::{Body, When, limit, window};
-use crate::{ApiState, Problem, ndjson};
+use crate::{ApiState, Problem, exact, ndjson};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +12,7 @@ use bartizan_model::Kind;
 use bartizan_query::Search;
 use bartizan_query::render::Rows;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Rows of a search that says no limit.
 const SEARCH_LIMIT: usize = 1_000;
@@ -24,9 +25,15 @@ const TOP_MAX: usize = 10_000;
 /// Entries of the ledger, if the question says no limit.
 const LOSSES_LIMIT: usize = 10_000;
 
+const fn events() -> Kind {
+    Kind::Events
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchBody {
+    #[serde(default = "events")]
+    table: Kind,
     filter: String,
     since: Option<When>,
     until: Option<When>,
@@ -38,28 +45,35 @@ pub(crate) async fn search(
     State(state): State<ApiState>,
     Body(body): Body<SearchBody>,
 ) -> Result<Response, Problem> {
-    if body.columns.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Problem::bad_request(
-            StatusCode::BAD_REQUEST,
-            "`columns` is empty; leave it out for all",
-        ));
-    }
-    let filter = parse(&state, &body.filter)?;
+    named(body.columns.as_ref())?;
+    let filter = parse(&state, body.table, &body.filter)?;
     let rows = state
         .engine
         .search(Search {
             window: window(body.since, body.until)?,
             limit: Some(limit(body.limit, SEARCH_LIMIT, SEARCH_MAX)?),
-            columns: body.columns,
-            ..Search::new(Kind::Events, &filter)
+            columns: body.columns.clone(),
+            ..Search::new(body.table, &filter)
         })
         .await?;
-    Ok(ndjson::respond(rows))
+    Ok(ndjson::respond(rows, body.columns))
+}
+
+/// Columns are named, or all are meant.
+pub(crate) fn named(columns: Option<&Vec<String>>) -> Result<(), Problem> {
+    match columns {
+        Some(columns) if columns.is_empty() => {
+            Err(Problem::bad_request(StatusCode::BAD_REQUEST, "`columns` is empty; leave it out for all"))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CountBody {
+    #[serde(default = "events")]
+    table: Kind,
     filter: String,
     since: Option<When>,
     until: Option<When>,
@@ -67,7 +81,10 @@ pub(crate) struct CountBody {
 
 #[derive(Serialize)]
 pub(crate) struct Counted {
-    count: u64,
+    rows: u64,
+    /// What the table counts: `packets` of events.
+    #[serde(flatten)]
+    sums: BTreeMap<&'static str, i64>,
     took_ms: u64,
 }
 
@@ -75,14 +92,20 @@ pub(crate) async fn count(
     State(state): State<ApiState>,
     Body(body): Body<CountBody>,
 ) -> Result<Json<Counted>, Problem> {
-    let filter = parse(&state, &body.filter)?;
-    let count = state.engine.count(Kind::Events, &filter, window(body.since, body.until)?).await?;
-    Ok(Json(Counted { count: count.rows, took_ms: ndjson::millis(count.stats.took) }))
+    let filter = parse(&state, body.table, &body.filter)?;
+    let count = state.engine.count(body.table, &filter, window(body.since, body.until)?).await?;
+    Ok(Json(Counted {
+        rows: count.rows,
+        sums: count.sums.into_iter().collect(),
+        took_ms: ndjson::millis(count.stats.took),
+    }))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TopBody {
+    #[serde(default = "events")]
+    table: Kind,
     filter: String,
     by: Vec<String>,
     since: Option<When>,
@@ -94,10 +117,10 @@ pub(crate) async fn top(
     State(state): State<ApiState>,
     Body(body): Body<TopBody>,
 ) -> Result<Response, Problem> {
-    let filter = parse(&state, &body.filter)?;
+    let filter = parse(&state, body.table, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
-    let mut top = state.engine.top(Kind::Events, &filter, window, &body.by, limit).await?;
+    let mut top = state.engine.top(body.table, &filter, window, &body.by, limit).await?;
 
     let columns: Vec<_> = top.schema().fields().iter().map(|f| f.name().clone()).collect();
     let columns = serde_json::to_string(&columns).expect("names are texts");
@@ -121,6 +144,8 @@ pub(crate) async fn top(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LossesBody {
+    #[serde(default)]
+    filter: String,
     since: Option<When>,
     until: Option<When>,
     host: Option<String>,
@@ -131,15 +156,27 @@ pub(crate) async fn losses(
     State(state): State<ApiState>,
     Body(body): Body<LossesBody>,
 ) -> Result<Response, Problem> {
-    let window = window(body.since, body.until)?;
-    let limit = limit(body.limit, LOSSES_LIMIT, SEARCH_MAX)?;
-    Ok(ndjson::respond(state.engine.losses(window, body.host.as_deref(), Some(limit)).await?))
+    let mut filter = parse(&state, Kind::Losses, &body.filter)?;
+    if let Some(host) = &body.host {
+        filter = filter.and(exact::is("host", host));
+    }
+    let rows = state
+        .engine
+        .search(Search {
+            window: window(body.since, body.until)?,
+            limit: Some(limit(body.limit, LOSSES_LIMIT, SEARCH_MAX)?),
+            ..Search::new(Kind::Losses, &filter)
+        })
+        .await?;
+    Ok(ndjson::respond(rows, None))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckBody {
-    pub(crate) filter: String,
+    #[serde(default = "events")]
+    table: Kind,
+    filter: String,
 }
 
 #[derive(Serialize)]
@@ -151,10 +188,10 @@ pub(crate) async fn check(
     State(state): State<ApiState>,
     Body(body): Body<CheckBody>,
 ) -> Result<Json<Checked>, Problem> {
-    Ok(Json(Checked { filter: parse(&state, &body.filter)?.to_string() }))
+    Ok(Json(Checked { filter: parse(&state, body.table, &body.filter)?.to_string() }))
 }
 
-/// The filter of a question, in the context of now.
-pub(crate) fn parse(state: &ApiState, text: &str) -> Result<Filter, Problem> {
-    Ok(Filter::parse(text, &state.names.context())?)
+/// The filter of a question about a table, in the context of now.
+pub(crate) fn parse(state: &ApiState, table: Kind, text: &str) -> Result<Filter, Problem> {
+    Ok(Filter::parse_for(table, text, &state.names.context())?)
 }

@@ -44,13 +44,18 @@ pub struct HostInfo {
     /// The time of its latest event.
     #[serde(serialize_with = "maybe_time")]
     pub last_event: Option<Micros>,
-    /// Events received.
+    /// Packets of its events, of the last day.
     pub events: u64,
-    /// Events lost, from the ledger.
+    /// Packets lost on the way to events, from the ledger, of the last day.
     pub lost: u64,
     /// When its certificate ends.
     #[serde(serialize_with = "maybe_time")]
     pub cert_not_after: Option<Micros>,
+    /// How far its clock is ahead of the server's, in milliseconds; behind where negative.
+    pub clock_offset_ms: Option<i64>,
+    /// When another machine with its key was last turned away.
+    #[serde(serialize_with = "maybe_time")]
+    pub clone_seen: Option<Micros>,
     /// How it is doing.
     pub state: HostState,
 }

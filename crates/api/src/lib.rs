@@ -2,15 +2,22 @@
 //!
 //! | path | question | answer |
 //! |---|---|---|
-//! | `POST search` | `filter since? until? limit? columns?` | NDJSON rows, newest first, then `{"end":…}` |
-//! | `POST count` | `filter since? until?` | `{"count":n,"took_ms":t}` |
-//! | `POST top` | `filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"count":n}],"took_ms":t}` |
-//! | `POST losses` | `since? until? host? limit?` | NDJSON as of `search` |
+//! | `POST search` | `table? filter since? until? limit? columns?` | NDJSON rows, newest first, then `{"end":…}` |
+//! | `POST count` | `table? filter since? until?` | `{"rows":n,"packets":n,"took_ms":t}` |
+//! | `POST top` | `table? filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"packets":n,"rows":n}],"took_ms":t}` |
+//! | `POST losses` | `filter? since? until? host? limit?` | NDJSON as of `search` |
+//! | `POST export` | `table? filter since? until? columns? format?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
+//! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
+//! | `POST rules/history` | `host netns? since? until? limit?` | `{"generations":[…]}`, newest first |
 //! | `POST tail` | `filter` | server-sent events `row` and, each second, `stats` |
 //! | `POST filter/check` | `filter` | `{"filter":canonical}` |
 //! | `GET hosts` | | a list |
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
 //! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
+//!
+//! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`; a filter may name what
+//! its table has. What a table counts is summed beside its rows: `packets` of events, `bytes` and `packets` both ways
+//! of flows, `packets` and `bytes` of counters, `count` of losses. A row's name is its `id`, a column like others.
 //!
 //! Times in questions are RFC 3339 texts or integer microseconds since 1970; `since` is inside, `until` is not.
 //!
@@ -23,17 +30,20 @@
 //! - **Bounded.** A question is at most 64 KiB; a slow reader of a tail costs a fixed buffer, and what it did
 //!   not get is counted and told to it.
 //! - **A stream that ends without its `end` line is not complete**, and one whose `end` says
-//!   `"complete":false` is not either.
+//!   `"complete":false` is not either. A file that is not complete ends with a broken connection.
 //!
 //! It holds no state of its own, opens no socket, reads no file, and does not know the wall clock.
 
 mod ask;
 mod auth;
 mod body;
+mod exact;
+mod export;
 mod fleet;
 mod live;
 mod ndjson;
 mod problem;
+mod rulesets;
 mod tail;
 
 pub use auth::Access;
@@ -92,6 +102,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/count", post(ask::count))
         .route("/top", post(ask::top))
         .route("/losses", post(ask::losses))
+        .route("/export", post(export::export))
+        .route("/rules", post(rulesets::rules))
+        .route("/rules/history", post(rulesets::history))
         .route("/tail", post(tail::tail))
         .route("/filter/check", post(ask::check))
         .route("/hosts", get(fleet::hosts))

@@ -29,8 +29,9 @@ struct LastLine<'a> {
     end: End<'a>,
 }
 
-pub(crate) fn respond(rows: RowStream) -> Response {
-    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines(rows))).into_response()
+/// All columns, or only these.
+pub(crate) fn respond(rows: RowStream, columns: Option<Vec<String>>) -> Response {
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines(rows, columns))).into_response()
 }
 
 enum State {
@@ -39,29 +40,31 @@ enum State {
     Ended,
 }
 
-fn lines(rows: RowStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn lines(rows: RowStream, columns: Option<Vec<String>>) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let state = State::Writing(RecordBatch::new_empty(rows.schema()), 0);
-    futures::stream::unfold((rows, state), async |(mut rows, mut state)| {
+    futures::stream::unfold((rows, columns, state), async |(mut rows, columns, mut state)| {
         loop {
             match state {
                 State::Ended => return None,
                 State::Writing(batch, at) if at < batch.num_rows() => {
                     let n = CHUNK_ROWS.min(batch.num_rows() - at);
-                    let chunk = write_rows(&batch, at, n);
-                    return Some((Ok(chunk), (rows, State::Writing(batch, at + n))));
+                    let chunk = write_rows(&batch, columns.as_deref(), at, n);
+                    return Some((Ok(chunk), (rows, columns, State::Writing(batch, at + n))));
                 }
                 State::Writing(..) => match rows.next().await {
                     Some(Ok(batch)) => state = State::Writing(batch, 0),
-                    Some(Err(e)) => return Some((Ok(end(&rows, Some(e.into()))), (rows, State::Ended))),
-                    None => return Some((Ok(end(&rows, None)), (rows, State::Ended))),
+                    Some(Err(e)) => {
+                        return Some((Ok(end(&rows, Some(e.into()))), (rows, columns, State::Ended)));
+                    }
+                    None => return Some((Ok(end(&rows, None)), (rows, columns, State::Ended))),
                 },
             }
         }
     })
 }
 
-fn write_rows(batch: &RecordBatch, at: usize, n: usize) -> Bytes {
-    let rows = Rows::new(batch);
+fn write_rows(batch: &RecordBatch, columns: Option<&[String]>, at: usize, n: usize) -> Bytes {
+    let rows = columns.map_or_else(|| Rows::new(batch), |columns| Rows::of(batch, columns));
     let mut out = Vec::with_capacity(n * 512);
     for row in at..at + n {
         rows.write_json(row, &mut out);

@@ -60,6 +60,11 @@ impl Problem {
         )
     }
 
+    /// What was asked for by its name does not exist.
+    pub(crate) fn not_found_thing(detail: impl Into<String>) -> Self {
+        Self::new("urn:bartizan:not-found", "no such thing", StatusCode::NOT_FOUND, detail)
+    }
+
     pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
         Self::new(
             "urn:bartizan:wrong-method",

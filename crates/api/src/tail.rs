@@ -9,7 +9,7 @@
 //! task first waits a moment, then skips and counts; so the feed, the other tails and the memory of the
 //! server do not depend on any reader. The task ends when the reader or the feed does.
 
-use crate::ask::{CheckBody, parse};
+use crate::ask::parse;
 use crate::body::Body;
 use crate::{ApiState, LiveItem, Problem, Subscription};
 use arrow_array::{Array, BooleanArray};
@@ -17,10 +17,11 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
 use bartizan_filter::Matcher;
+use bartizan_model::Kind;
 use bartizan_query::render::Rows;
 use bytes::Bytes;
 use futures::StreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::SendTimeoutError, error::TrySendError};
@@ -41,11 +42,17 @@ struct Totals {
     missed: u64,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TailBody {
+    filter: String,
+}
+
 pub(crate) async fn tail(
     State(state): State<ApiState>,
-    Body(body): Body<CheckBody>,
+    Body(body): Body<TailBody>,
 ) -> Result<Response, Problem> {
-    let filter = parse(&state, body.filter.as_str())?;
+    let filter = parse(&state, Kind::Events, &body.filter)?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
     // Subscribed here and not in the task: a row that arrives after the answer's head is in the tail.
     let subscription = state.live.subscribe();

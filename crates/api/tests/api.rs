@@ -47,6 +47,8 @@ impl Hosts for Fleet {
             events: 3,
             lost: 1,
             cert_not_after: None,
+            clock_offset_ms: Some(-1500),
+            clone_seen: Some(Micros(NOW + 2)),
             state: HostState::Online,
         }])
     }
@@ -117,8 +119,41 @@ fn events(n: usize, first: i64, port: i32, host: &str) -> RecordBatch {
         ("dport", Arc::new(Int32Array::from(vec![port; n]))),
         ("proto", Arc::new(Int16Array::from(vec![6; n]))),
         ("tcp_flags", Arc::new(Int16Array::from(vec![18; n]))),
+        ("packets", Arc::new(Int64Array::from(vec![3; n]))),
     ];
     rows(Kind::Events, n, first, given)
+}
+
+/// A ruleset of web1 that became active; without texts one that was known.
+fn ruleset(time: i64, generation: &str, netns: &str, texts: &[(&str, &str)]) -> RecordBatch {
+    let n = texts.len().max(1);
+    let same = |text: &str| -> ArrayRef { Arc::new(StringViewArray::from_iter_values(vec![text; n])) };
+    let part = |at: usize| texts[..at].iter().filter(|(form, _)| *form == texts[at].0).count() as i32;
+    let parts = |form: &str| texts.iter().filter(|(f, _)| *f == form).count() as i32;
+    let mut given: Vec<(&'static str, ArrayRef)> = vec![
+        ("time", Arc::new(TimestampMicrosecondArray::from_value(time, n).with_timezone("UTC"))),
+        ("host", same("web1")),
+        ("generation", same(generation)),
+        ("pid", Arc::new(Int64Array::from(vec![77; n]))),
+        ("process", same("nft")),
+    ];
+    if !netns.is_empty() {
+        given.push(("netns", same(netns)));
+    }
+    if !texts.is_empty() {
+        given
+            .push(("form", Arc::new(StringViewArray::from_iter_values(texts.iter().map(|(form, _)| *form)))));
+        given.push((
+            "content",
+            Arc::new(StringViewArray::from_iter_values(texts.iter().map(|(_, text)| *text))),
+        ));
+        given.push(("part", Arc::new(Int32Array::from_iter_values((0..n).map(part)))));
+        given.push((
+            "parts",
+            Arc::new(Int32Array::from_iter_values(texts.iter().map(|(form, _)| parts(form)))),
+        ));
+    }
+    rows(Kind::Rulesets, n, time, given)
 }
 
 async fn server() -> Server {
@@ -143,6 +178,26 @@ async fn server() -> Server {
         ],
     );
     losses_table.append(id(1), vec![lost], 1000, now).unwrap();
+
+    let rulesets = tables.of(Kind::Rulesets);
+    let listings = [
+        ruleset(
+            NOW,
+            "a1",
+            "",
+            &[("nft", "table inet filter {\n"), ("nft", "}\n"), ("iptables-save", "*filter\n")],
+        ),
+        ruleset(NOW + 10_000_000, "b2", "", &[("nft", "table inet other {\n}\n")]),
+        ruleset(NOW + 15_000_000, "c3", "blue", &[("nft", "blue")]),
+        // What was there before is active again: its text is known.
+        ruleset(NOW + 20_000_000, "a1", "", &[]),
+    ];
+    for (seq, listing) in (1..).zip(listings) {
+        rulesets.append(id(seq), vec![listing], 1000, now).unwrap();
+        if seq == 2 {
+            rulesets.commit(now).await.unwrap();
+        }
+    }
 
     let feed = Arc::new(Feed::new(16));
     let fleet = Arc::new(Fleet { made: Mutex::default() });
@@ -201,6 +256,9 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/count"),
     ("POST", "/api/v1/top"),
     ("POST", "/api/v1/losses"),
+    ("POST", "/api/v1/export"),
+    ("POST", "/api/v1/rules"),
+    ("POST", "/api/v1/rules/history"),
     ("POST", "/api/v1/tail"),
     ("POST", "/api/v1/filter/check"),
     ("GET", "/api/v1/hosts"),
@@ -291,14 +349,17 @@ async fn a_search_has_filter_window_limit_and_columns() {
 async fn rows_are_counted_and_grouped() {
     let server = server().await;
     let (status, count) = server.ask("/api/v1/count", json!({"filter": "host:web1"})).await;
-    assert_eq!((status, &count["count"]), (StatusCode::OK, &json!(2)));
+    assert_eq!((status, &count["rows"], &count["packets"]), (StatusCode::OK, &json!(2), &json!(6)));
     let (status, top) =
         server.ask("/api/v1/top", json!({"filter": "", "by": ["dport", "proto"], "limit": 5})).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(top["columns"], json!(["dport", "proto", "count"]));
+    assert_eq!(top["columns"], json!(["dport", "proto", "packets", "rows"]));
     assert_eq!(
         top["rows"],
-        json!([{"dport": 22, "proto": "tcp", "count": 2}, {"dport": 443, "proto": "tcp", "count": 1}])
+        json!([
+            {"dport": 22, "proto": "tcp", "packets": 6, "rows": 2},
+            {"dport": 443, "proto": "tcp", "packets": 3, "rows": 1}
+        ])
     );
     let (status, problem) = server.ask("/api/v1/top", json!({"filter": "", "by": ["ip"]})).await;
     assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("urn:bartizan:bad-question")));
@@ -315,6 +376,101 @@ async fn the_ledger_is_told() {
 }
 
 #[tokio::test]
+async fn the_ruleset_of_a_moment_is_told_with_who_made_it_so() {
+    let server = server().await;
+    let (status, rules) = server.ask("/api/v1/rules", json!({"host": "WEB1", "at": NOW + 5_000_000})).await;
+    assert_eq!(status, StatusCode::OK, "{rules}");
+    assert_eq!(
+        rules,
+        json!({
+            "time": "2026-11-23T05:00:43.000000Z", "host": "web1", "netns": "", "generation": "a1", "pid": 77,
+            "process": "nft", "notes": [], "forms": [
+                {"form": "iptables-save", "text": "*filter\n"}, {"form": "nft", "text": "table inet filter {\n}\n"},
+            ],
+        })
+    );
+    for (question, generation, first) in [
+        (json!({"at": NOW + 10_000_000}), "b2", "table inet other {\n}\n"),
+        (json!({"at": NOW + 19_999_999}), "b2", "table inet other {\n}\n"),
+        (json!({}), "a1", "*filter\n"),
+        (json!({"netns": "blue"}), "c3", "blue"),
+        (json!({"generation": "B2"}), "b2", "table inet other {\n}\n"),
+    ] {
+        let mut body = question.clone();
+        body["host"] = "web1".into();
+        let (status, rules) = server.ask("/api/v1/rules", body).await;
+        assert_eq!(status, StatusCode::OK, "{question}: {rules}");
+        let told = (&rules["generation"], &rules["forms"][0]["text"]);
+        assert_eq!(told, (&json!(generation), &json!(first)), "{question}");
+    }
+    for missing in [
+        json!({"host": "web1", "at": NOW - 1}),
+        json!({"host": "web2"}),
+        json!({"host": "web1", "netns": "red"}),
+        json!({"host": "web1", "generation": "c3"}),
+    ] {
+        let (status, problem) = server.ask("/api/v1/rules", missing.clone()).await;
+        assert_eq!(
+            (status, &problem["type"]),
+            (StatusCode::NOT_FOUND, &json!("urn:bartizan:not-found")),
+            "{missing}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_history_of_a_hosts_rulesets_is_told() {
+    let server = server().await;
+    let history = async |body: Value| {
+        let (status, told) = server.ask("/api/v1/rules/history", body).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+        let of = |change: &Value| change["generation"].as_str().unwrap().to_owned();
+        told["generations"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(history(json!({"host": "web1"})).await, ["a1", "c3", "b2", "a1"]);
+    assert_eq!(history(json!({"host": "web1", "netns": ""})).await, ["a1", "b2", "a1"]);
+    assert_eq!(history(json!({"host": "web1", "limit": 2})).await, ["a1", "c3"]);
+    assert_eq!(history(json!({"host": "web1", "until": NOW + 1})).await, ["a1"]);
+    assert!(history(json!({"host": "web9"})).await.is_empty());
+}
+
+#[tokio::test]
+async fn everything_is_exported_oldest_first() {
+    let server = server().await;
+    let lines = server.lines("/api/v1/export", json!({"filter": "", "columns": ["dport", "id"]})).await;
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0], json!({"dport": 22, "id": "x/0/0"}));
+    assert_eq!((&lines[2]["dport"], &lines[3]["end"]["complete"]), (&json!(443), &json!(true)));
+    let lines = server.lines("/api/v1/export", json!({"table": "losses", "filter": "count:9"})).await;
+    assert_eq!((&lines[0]["count"], lines.len()), (&json!(9), 2));
+    for (format, kind, first) in [
+        ("parquet", "application/vnd.apache.parquet", b"PAR1".as_slice()),
+        ("arrow", "application/vnd.apache.arrow.stream", &[0xff; 4]),
+    ] {
+        let body = json!({"filter": "host:web1", "format": format}).to_string();
+        let response = server.send(post("/api/v1/export", &body)).await;
+        assert_eq!(
+            (response.status(), &response.headers()[header::CONTENT_TYPE]),
+            (StatusCode::OK, &kind.parse().unwrap())
+        );
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(bytes.starts_with(first) && bytes.len() > 500, "{format}: {} bytes", bytes.len());
+    }
+}
+
+#[tokio::test]
+async fn a_filter_is_of_its_table() {
+    let server = server().await;
+    let (status, problem) = server.ask("/api/v1/search", json!({"table": "flows", "filter": "len:9"})).await;
+    assert_eq!((status, &problem["proposal"]), (StatusCode::BAD_REQUEST, &json!("bytes:9")), "{problem}");
+    let (status, count) = server.ask("/api/v1/count", json!({"table": "losses", "filter": "stage:x"})).await;
+    assert_eq!((status, &count["rows"], &count["count"]), (StatusCode::OK, &json!(1), &json!(9)));
+    let (status, checked) =
+        server.ask("/api/v1/filter/check", json!({"table": "counters", "filter": "kind:rule"})).await;
+    assert_eq!((status, checked), (StatusCode::OK, json!({"filter": "kind:rule"})));
+}
+
+#[tokio::test]
 async fn hosts_are_listed_and_tokens_made() {
     let server = server().await;
     let (status, _, text) = server.text(get("/api/v1/hosts")).await;
@@ -322,7 +478,8 @@ async fn hosts_are_listed_and_tokens_made() {
     let want = json!([{
         "name": "web1", "id": "07070707070707070707070707070707", "first_seen": "2026-11-23T05:00:43.000000Z",
         "last_contact": null, "last_event": "2026-11-23T05:00:43.000001Z", "events": 3, "lost": 1,
-        "cert_not_after": null, "state": "online",
+        "cert_not_after": null, "clock_offset_ms": -1500, "clone_seen": "2026-11-23T05:00:43.000002Z",
+        "state": "online",
     }]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
 
@@ -374,9 +531,14 @@ async fn what_is_not_a_question_is_refused_as_a_problem() {
         ("search", r#"{"filter":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("search", r#"{"limit":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("search", r#"{"filter":"","untill":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"filter":"","table":"evnets"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("export", r#"{"filter":"","limit":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("export", r#"{"filter":"","format":"xls"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("rules", r#"{"netns":"blue"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("rules", r#"{"host":"nobody"}"#, StatusCode::NOT_FOUND),
         ("count", r#"{"filter":"","limit":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("top", r#"{"filter":"","by":["src"],"n":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
-        ("losses", r#"{"filter":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("losses", r#"{"filters":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("tail", r#"{"filter":"","since":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("tokens", r#"{"use":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("filter/check", r#"{"filters":""}"#, StatusCode::UNPROCESSABLE_ENTITY),

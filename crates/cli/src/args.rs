@@ -11,6 +11,11 @@ Examples:
   bartizan search 'action:drop' --since 1d --by src,dport --top 20
   bartizan search '2001:db8::/32 OR 198.51.100.7' --count
   bartizan tail 'proto:tcp flags:syn -flags:ack'
+  bartizan flows 'dport:443 src:10.0.0.0/8' --since 1h --by src
+  bartizan counters host:web-01 --since 1d --by object
+  bartizan rules web-01 --at yesterday
+  bartizan rules web-01 --hits --since 30d
+  bartizan export 'host:web-01' --since 1d -o parquet --to web-01.parquet
   bartizan token create --uses 10 --ttl 1h
 
 Exit codes:
@@ -63,6 +68,14 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Show logged packets as they come
     Tail(TailArgs),
+    /// Find tracked connections
+    Flows(AskArgs),
+    /// Show what rules and named objects counted
+    Counters(AskArgs),
+    /// Show a host's ruleset, as it is or as it was
+    Rules(RulesArgs),
+    /// Write all rows that match, however many, in a format for other programs
+    Export(ExportArgs),
     /// Show the hosts that report
     Hosts(HostsArgs),
     /// Show what was lost, where and why
@@ -101,8 +114,9 @@ pub(crate) struct RangeArgs {
     pub(crate) until: Option<String>,
 }
 
+/// A question about one table.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct SearchArgs {
+pub(crate) struct AskArgs {
     /// What to find; nothing finds everything
     #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub(crate) filter: String,
@@ -117,17 +131,23 @@ pub(crate) struct SearchArgs {
     /// Only these columns
     #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
     pub(crate) columns: Vec<String>,
-    /// Only how many there are
-    #[arg(long, conflicts_with_all = ["by", "columns", "follow"])]
+    /// Only how many there are, rows and what they sum up to
+    #[arg(long, conflicts_with_all = ["by", "columns"])]
     pub(crate) count: bool,
-    /// Count by these columns, the most frequent first
-    #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with_all = ["columns", "follow"])]
+    /// Sum up by these columns, the largest first
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with_all = ["columns"])]
     pub(crate) by: Vec<String>,
     /// So many of them
     #[arg(long, default_value_t = 10, value_name = "N", requires = "by")]
     pub(crate) top: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
     /// Go on with what comes, like tail
-    #[arg(short, long, conflicts_with_all = ["since", "until"])]
+    #[arg(short, long, conflicts_with_all = ["since", "until", "count", "by"])]
     pub(crate) follow: bool,
 }
 
@@ -156,14 +176,88 @@ pub(crate) struct HostsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LossesArgs {
+    /// Which entries; nothing shows all
+    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
     /// Of this host only
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
+    /// Sum up by these columns, the largest first
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with = "host")]
+    pub(crate) by: Vec<String>,
     /// How to write the rows
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RulesArgs {
+    /// The host
+    pub(crate) host: String,
+    /// Its network namespace; its own, if left out
+    #[arg(long, value_name = "NAME")]
+    pub(crate) netns: Option<String>,
+    /// The ruleset that was active then: 15m, yesterday, 2026-01-31, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+    /// The ruleset of this name
+    #[arg(long, value_name = "GENERATION", conflicts_with = "at")]
+    pub(crate) generation: Option<String>,
+    /// As which tool prints it: nft, nft-json, iptables-save, ...
+    #[arg(long, value_name = "FORM")]
+    pub(crate) form: Option<String>,
+    /// List the rulesets that were active, the newest first
+    #[arg(long, conflicts_with_all = ["at", "generation", "form", "diff"])]
+    pub(crate) history: bool,
+    /// Show what changed between two rulesets, each a generation or a time
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], conflicts_with_all = ["at", "generation"])]
+    pub(crate) diff: Vec<String>,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// At most so many rulesets of the history
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "ROWS")]
+    pub(crate) limit: u64,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// How rows are written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object per line
+    Ndjson,
+    /// Comma-separated values (RFC 4180)
+    Csv,
+    /// A Parquet file
+    Parquet,
+    /// An Arrow IPC stream
+    Arrow,
+    /// The packets of events that have a payload, as a capture file
+    Pcap,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// Which rows; nothing exports all
+    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Of which table: events, flows, counters, losses, rulesets
+    #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets"])]
+    pub(crate) table: String,
+    /// In which format
+    #[arg(short, long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub(crate) output: ExportFormat,
+    /// Only these columns
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
+    pub(crate) columns: Vec<String>,
+    /// To this file instead of stdout; it appears when it is whole
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,7 +330,7 @@ mod tests {
         let args =
             Args::parse_from(["bartizan", "search", "-host:web* dport:22", "--since", "-15m", "-n", "5"]);
         let Command::Search(search) = args.command else { panic!("not a search") };
-        assert_eq!(search.filter, "-host:web* dport:22");
-        assert_eq!((search.range.since.as_deref(), search.limit), (Some("-15m"), 5));
+        assert_eq!(search.ask.filter, "-host:web* dport:22");
+        assert_eq!((search.ask.range.since.as_deref(), search.ask.limit), (Some("-15m"), 5));
     }
 }

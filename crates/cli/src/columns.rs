@@ -4,12 +4,47 @@ use crate::failure::Failure;
 use bartizan_model::Kind;
 use bartizan_schema::{ColumnKind, table_columns};
 
-/// The columns of a table of events when nobody says which.
-pub(crate) const EVENTS_SHOWN: &[&str] =
-    &["time", "host", "action", "prefix", "in_if", "proto", "src", "sport", "dst", "dport", "tcp_flags"];
-
-/// The columns of a table of losses.
-pub(crate) const LOSSES_SHOWN: &[&str] = &["time", "host", "stage", "reason", "count", "detail"];
+/// The columns of a table when nobody says which.
+pub(crate) const fn shown(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Events => &[
+            "time",
+            "host",
+            "action",
+            "prefix",
+            "in_if",
+            "proto",
+            "src",
+            "sport",
+            "dst",
+            "dport",
+            "tcp_flags",
+            "packets",
+            "id",
+        ],
+        Kind::Losses => &["time", "host", "kind", "stage", "reason", "count", "detail"],
+        Kind::Flows => &[
+            "time",
+            "host",
+            "event",
+            "proto",
+            "src",
+            "sport",
+            "dst",
+            "dport",
+            "nat",
+            "reply_src",
+            "reply_sport",
+            "packets",
+            "bytes",
+            "reply_packets",
+            "reply_bytes",
+            "state",
+        ],
+        Kind::Counters => &["time", "host", "netns", "kind", "object", "packets", "bytes", "rule"],
+        Kind::Rulesets => &["time", "host", "netns", "generation", "process", "pid", "form"],
+    }
+}
 
 /// One column of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +75,7 @@ impl Column {
             {
                 Look::Number
             }
-            None if name == "count" => Look::Number,
+            None if name == "rows" => Look::Number,
             _ => Look::Text,
         };
         Self { name: name.into(), look }
@@ -57,30 +92,32 @@ pub(crate) fn named(kind: Kind, names: &[&str]) -> Vec<Column> {
     names.iter().map(|name| Column::of(kind, name)).collect()
 }
 
-/// The columns of events that a person named. The name of a filter field that covers one column is good too.
-pub(crate) fn wanted(names: &[String]) -> Result<Vec<Column>, Failure> {
-    names.iter().map(|name| event_column(name).map(|name| Column::of(Kind::Events, name))).collect()
+/// The columns of a table that a person named. The name of a filter field that covers one column is good too.
+pub(crate) fn wanted(kind: Kind, names: &[String]) -> Result<Vec<Column>, Failure> {
+    names.iter().map(|name| column(kind, name).map(|name| Column::of(kind, name))).collect()
 }
 
-fn event_column(name: &str) -> Result<&'static str, Failure> {
+fn column(kind: Kind, name: &str) -> Result<&'static str, Failure> {
     let word = name.trim().to_ascii_lowercase();
-    let columns = table_columns(Kind::Events);
-    if let Some(column) = columns.iter().find(|c| c.name == word) {
-        return Ok(column.name);
-    }
-    if let Some([column]) = bartizan_schema::field(&word).map(|f| f.columns) {
+    let columns = || table_columns(kind).iter().map(|c| c.name).chain(std::iter::once("id"));
+    if let Some(column) = columns().find(|column| *column == word) {
         return Ok(column);
     }
-    let nearest = columns
-        .iter()
-        .map(|c| (strsim::damerau_levenshtein(&word, c.name), c.name))
+    if let Some(field) = bartizan_schema::field(&word)
+        && let Some(column) = field.columns_in(kind).next()
+        && field.columns_in(kind).nth(1).is_none()
+    {
+        return Ok(column.name);
+    }
+    let nearest = columns()
+        .map(|column| (strsim::damerau_levenshtein(&word, column), column))
         .filter(|(distance, _)| *distance <= (word.len() / 3).max(1))
         .min();
     Err(Failure::Usage(match nearest {
-        Some((_, nearest)) => format!("no column {name:?} (did you mean {nearest:?}?)"),
+        Some((_, nearest)) => format!("{kind} have no column {name:?} (did you mean {nearest:?}?)"),
         None => {
-            let names: Vec<_> = columns.iter().map(|c| c.name).collect();
-            format!("no column {name:?}; there are: {}", names.join(", "))
+            let names: Vec<_> = columns().collect();
+            format!("{kind} have no column {name:?}; there are: {}", names.join(", "))
         }
     }))
 }
@@ -91,21 +128,22 @@ mod tests {
 
     #[test]
     fn shown_columns_exist() {
-        for (kind, shown) in [(Kind::Events, EVENTS_SHOWN), (Kind::Losses, LOSSES_SHOWN)] {
-            for name in shown {
-                assert!(table_columns(kind).iter().any(|c| c.name == *name), "{name}");
+        for kind in Kind::ALL {
+            for name in shown(kind) {
+                assert!(*name == "id" || table_columns(kind).iter().any(|c| c.name == *name), "{name}");
             }
         }
     }
 
     #[test]
     fn names_of_columns_and_fields() {
-        let names = |list: &[&str]| wanted(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        let names =
+            |list: &[&str]| wanted(Kind::Events, &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
         let good: Vec<_> =
             names(&["src", "DPORT", "in", "flags"]).unwrap().into_iter().map(|c| c.name).collect();
         assert_eq!(good, ["src", "dport", "in_if", "tcp_flags"]);
         let Err(Failure::Usage(text)) = names(&["dprot"]) else { panic!("accepted") };
-        assert_eq!(text, "no column \"dprot\" (did you mean \"dport\"?)");
+        assert_eq!(text, "events have no column \"dprot\" (did you mean \"dport\"?)");
         assert!(names(&["ip"]).is_err(), "covers two columns");
         assert!(names(&["zzzzzzzzzzz"]).is_err());
     }

@@ -13,14 +13,17 @@ mod clock;
 mod columns;
 mod command;
 mod connection;
+mod diff;
 mod escape;
 mod failure;
+mod pcap;
 mod render;
 mod stream;
 mod syntax;
 mod when;
 
 use args::{Args, Command};
+use bartizan_model::Kind;
 use clap::Parser as _;
 use failure::Failure;
 use std::process::ExitCode;
@@ -47,6 +50,10 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Man { to } => command::man(to.as_deref()),
         Command::Version => command::version(),
         Command::Search(search) => client::block_on(command::search(&connection, search, style))?,
+        Command::Flows(ask) => client::block_on(command::rows(&connection, Kind::Flows, ask, style))?,
+        Command::Counters(ask) => client::block_on(command::rows(&connection, Kind::Counters, ask, style))?,
+        Command::Rules(rules) => client::block_on(command::rules(&connection, rules, style))?,
+        Command::Export(export) => client::block_on(command::export(&connection, export, style))?,
         Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
         Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,
         Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,

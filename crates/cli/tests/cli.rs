@@ -136,13 +136,22 @@ fn columns_limit_and_formats() {
 
 #[test]
 fn counts_and_tops() {
-    let (done, asked) = ask(&["search", "--count"], answer("200 OK", "application/json", "{\"count\":42}"));
-    assert_eq!((done.code, done.out.as_str()), (0, "42\n"));
+    let count = || answer("200 OK", "application/json", "{\"rows\":42,\"packets\":50,\"took_ms\":1}");
+    let (done, asked) = ask(&["search", "--count"], count());
+    assert_eq!((done.code, done.out.as_str()), (0, "PACKETS  ROWS\n     50    42\n"));
+    let (done, _) = ask(&["search", "--count", "-o", "json"], count());
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&done.out).unwrap(),
+        serde_json::json!({ "rows": 42, "packets": 50 })
+    );
     assert_eq!(asked.line, "POST /api/v1/count HTTP/1.1");
-    let top = "{\"columns\":[\"src\",\"count\"],\"rows\":[{\"src\":\"203.0.113.9\",\"count\":5}]}";
+    let top = "{\"columns\":[\"src\",\"packets\",\"rows\"],\"rows\":[{\"src\":\"203.0.113.9\",\"packets\":9,\"rows\":5}]}";
     let args = ["search", "--by", "src", "--top", "3"];
     let (done, asked) = ask(&args, answer("200 OK", "application/json", top));
-    assert_eq!((done.code, done.out.as_str()), (0, "SRC          COUNT\n203.0.113.9      5\n"));
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "SRC          PACKETS  ROWS\n203.0.113.9        9     5\n")
+    );
     let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
     assert_eq!((&body["by"], &body["limit"]), (&serde_json::json!(["src"]), &serde_json::json!(3)));
 }
@@ -158,7 +167,10 @@ fn a_filter_with_a_typo_asks_nobody() {
         assert_eq!(done.out, "");
     }
     let done = done(bartizan().args(["search", "--columns", "dprot"]));
-    assert_eq!((done.code, done.err.as_str()), (2, "error: no column \"dprot\" (did you mean \"dport\"?)\n"));
+    assert_eq!(
+        (done.code, done.err.as_str()),
+        (2, "error: events have no column \"dprot\" (did you mean \"dport\"?)\n")
+    );
 }
 
 #[test]
@@ -324,4 +336,114 @@ fn what_asks_nobody_works_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(done(bartizan().args(["man", "--to"]).arg(folder.path())).code, 0);
     assert!(folder.path().join("bartizan-search.1").exists());
+}
+
+#[test]
+fn other_tables_are_asked_by_their_commands() {
+    let flow = "{\"time\":\"2026-01-02T03:04:05Z\",\"src\":\"203.0.113.9\",\"nat\":\"snat\",\"bytes\":70000}\n\
+                {\"end\":{\"rows\":1,\"complete\":true,\"took_ms\":1}}\n";
+    let (done, asked) = ask(&["flows", "reply.dst:192.0.2.1", "-o", "ndjson"], rows(flow));
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(asked.line, "POST /api/v1/search HTTP/1.1");
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(body, serde_json::json!({ "table": "flows", "filter": "reply.dst:192.0.2.1", "limit": 100 }));
+    let (done, _) = ask(&["flows", "--columns", "src,nat,bytes"], rows(flow));
+    assert_eq!(done.out, "SRC          NAT   BYTES\n203.0.113.9  snat  70000\n");
+
+    let top = "{\"columns\":[\"object\",\"packets\",\"bytes\",\"rows\"],\"rows\":[{\"object\":\"x\",\"packets\":3,\"bytes\":9,\"rows\":1}]}";
+    let (done, asked) =
+        ask(&["counters", "kind:rule", "--by", "object"], answer("200 OK", "application/json", top));
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, "OBJECT  PACKETS  BYTES  ROWS\nx             3      9     1\n")
+    );
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(
+        (&body["table"], &body["by"]),
+        (&serde_json::json!("counters"), &serde_json::json!(["object"]))
+    );
+
+    // What is no field of the table asks nobody.
+    let done = done_of(&["flows", "prefix:x"]);
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("`prefix` is a field of events, not of flows"), "{}", done.err);
+    let done = done_of(&["counters", "--columns", "dport"]);
+    assert!(done.code == 2 && done.err.contains("counters have no column"), "{}", done.err);
+}
+
+fn done_of(args: &[&str]) -> Done {
+    done(bartizan().args(args))
+}
+
+#[test]
+fn a_ruleset_is_printed_with_who_made_it_so() {
+    let body = serde_json::json!({
+        "time": "2026-01-02T03:04:05.000000Z", "host": "web-01", "netns": "", "generation": "00ff", "pid": 77,
+        "process": "nft", "notes": ["one \u{1b}[2J note"],
+        "forms": [
+            { "form": "iptables-save", "text": "*filter\n" },
+            { "form": "nft", "text": "table inet filter {\n\tchain \u{1b}[31m {\n" },
+        ],
+    });
+    let document = || answer("200 OK", "application/json", &body.to_string());
+    let (done, asked) = ask(&["rules", "web-01", "--at", "2026-01-03T00:00:00Z"], document());
+    assert_eq!(
+        done.out,
+        "# ruleset 00ff of web-01, active since 2026-01-02T03:04:05.000000Z, by nft (pid 77)\n\
+         table inet filter {\n\tchain \\x1b[31m {\n"
+    );
+    assert_eq!(done.err, "-- one \\x1b[2J note --\n");
+    let asked: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(asked, serde_json::json!({ "host": "web-01", "at": "2026-01-03T00:00:00Z" }));
+    let (done, _) = ask(&["rules", "web-01", "--form", "iptables-save"], document());
+    assert!(done.out.ends_with("\n*filter\n"), "{}", done.out);
+    let (done, _) = ask(&["rules", "web-01", "--form", "nft-json"], document());
+    assert_eq!(done.code, 5);
+    assert!(done.err.contains("iptables-save, nft"), "{}", done.err);
+}
+
+#[test]
+fn an_export_is_a_file_only_when_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let to = path.to_str().unwrap();
+    let half = "{\"src\":\"203.0.113.9\"}\n";
+    let (done, _) = ask(&["export", "-o", "csv", "--columns", "src", "--to", to], rows(half));
+    assert_eq!(done.code, 8, "{}", done.err);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let whole = format!("{half}{{\"end\":{{\"rows\":1,\"complete\":true}}}}\n");
+    let (done, asked) =
+        ask(&["export", "dport:22", "-o", "csv", "--columns", "src", "--to", to], rows(&whole));
+    assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (0, "", ""));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "src\r\n203.0.113.9\r\n");
+    assert_eq!(asked.line, "POST /api/v1/export HTTP/1.1");
+    let (done, _) =
+        ask(&["export", "-o", "parquet"], answer("200 OK", "application/vnd.apache.parquet", "PAR1"));
+    assert_eq!((done.code, done.out.as_str()), (0, "PAR1"));
+}
+
+#[test]
+fn a_capture_file_holds_the_packets_and_says_what_it_leaves_out() {
+    let body = "{\"time\":\"2026-01-02T03:04:05.000001Z\",\"payload\":\"4500001400000000401100007f0000017f000002\"}\n\
+                {\"time\":\"2026-01-02T03:04:06Z\"}\n\
+                {\"time\":\"2026-01-02T03:04:07Z\",\"payload\":\"00010800\"}\n\
+                {\"end\":{\"rows\":3,\"complete\":true}}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.pcap");
+    let (done, asked) = ask(&["export", "-o", "pcap", "--to", path.to_str().unwrap()], rows(body));
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.err.contains("1 packets; left out: 1 events without payload, 1 that are not IP"),
+        "{}",
+        done.err
+    );
+    let asked: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(asked["columns"], serde_json::json!(["time", "payload"]));
+    let file = std::fs::read(&path).unwrap();
+    assert_eq!(file.len(), 24 + 16 + 20);
+    let Ok(seen) = Command::new("tcpdump").args(["-nn", "-tt", "-r"]).arg(&path).output() else {
+        return eprintln!("no tcpdump here: the file is not held against it");
+    };
+    let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
+    assert!(seen.starts_with("1767323045.000001 IP 127.0.0.1 > 127.0.0.2:"), "{seen}");
 }

@@ -2,11 +2,12 @@ use crate::{Addrs, TextPattern};
 use bartizan_schema::{Field, FieldKind};
 use std::hash::{Hash, Hasher};
 
-/// The field behind a bare word: any of prefix, rule and host. It has no name and cannot be written.
+/// The field behind a bare word: any of prefix, rule and host, and what else names a row of another table. It has
+/// no name and cannot be written.
 pub static WORD: Field = Field {
     name: "",
     kind: FieldKind::Text,
-    columns: &["prefix", "rule", "host"],
+    columns: &["prefix", "rule", "host", "object", "reason", "detail", "process"],
     doc: "a bare word: a substring of prefix, rule or host",
 };
 

@@ -1,4 +1,5 @@
 use crate::{Context, Expr, FilterError, parse, print};
+use bartizan_model::Kind;
 use std::{collections::BTreeSet, fmt};
 
 /// Longest filter, in bytes, as written and as printed.
@@ -25,7 +26,7 @@ impl Filter {
         Self { expr: Expr::All }
     }
 
-    /// The filter that a text stands for.
+    /// The filter of events that a text stands for.
     ///
     /// # Errors
     /// What is wrong, where, and what was probably meant.
@@ -33,10 +34,19 @@ impl Filter {
         Self::parse_counting(text, context).0
     }
 
+    /// The filter of rows of a table that a text stands for. A field that the table does not have is an error.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`].
+    pub fn parse_for(kind: Kind, text: &str, context: &Context) -> Result<Self, FilterError> {
+        let (result, _) = parse::parse(kind, text, context);
+        result.map(|expr| Self { expr }).map_err(|fault| fault.into_error(text))
+    }
+
     /// As [`Filter::parse`], with the number of characters that the parser looked at. For tests.
     #[doc(hidden)]
     pub fn parse_counting(text: &str, context: &Context) -> (Result<Self, FilterError>, usize) {
-        let (result, steps) = parse::parse(text, context);
+        let (result, steps) = parse::parse(Kind::Events, text, context);
         (result.map(|expr| Self { expr }).map_err(|fault| fault.into_error(text)), steps)
     }
 
@@ -53,7 +63,7 @@ impl Filter {
         Self { expr: Expr::and(vec![self.expr, other.expr]) }
     }
 
-    /// The columns of `events` that it looks at.
+    /// The columns that it looks at, of whatever table.
     #[must_use]
     pub fn columns(&self) -> BTreeSet<&'static str> {
         fn visit(expr: &Expr, into: &mut BTreeSet<&'static str>) {

@@ -9,23 +9,26 @@ use crate::{
     fold, print, slips,
     values::{self, Raw, RawText},
 };
+use bartizan_model::Kind;
 use bartizan_schema::{Field, FieldKind};
 use cursor::{ends_value, ends_word};
 use std::ops::Range;
 
 /// Parses a whole text; also gives the number of characters looked at.
-pub(crate) fn parse(text: &str, context: &Context) -> (Result<Expr, Fault>, usize) {
+pub(crate) fn parse(kind: Kind, text: &str, context: &Context) -> (Result<Expr, Fault>, usize) {
     if text.len() > MAX_LEN {
         let from = text.floor_char_boundary(MAX_LEN);
         let message = format!("a filter has at most {MAX_LEN} bytes, this one {}; use a @set", text.len());
         return (Err(Fault::new(from..text.len(), message)), 1);
     }
-    let mut parser = Parser { text, pos: 0, depth: 0, steps: 0, regexes: 0, context, previous: None };
+    let mut parser = Parser { kind, text, pos: 0, depth: 0, steps: 0, regexes: 0, context, previous: None };
     let result = parser.query();
     (result, parser.steps)
 }
 
 struct Parser<'a> {
+    /// Whose rows it is for.
+    kind: Kind,
     text: &'a str,
     pos: usize,
     depth: usize,
@@ -171,6 +174,9 @@ impl<'a> Parser<'a> {
         if AddrRange::parse(word).is_some()
             && let Some(field) = bartizan_schema::field("ip")
         {
+            if !field.is_in(self.kind) {
+                return Err(slips::no_addresses(self.kind, word, span));
+            }
             return self.term(field, start, negated);
         }
         let name_len = if word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
@@ -184,6 +190,9 @@ impl<'a> Parser<'a> {
         let field = bartizan_schema::field(&name.to_ascii_lowercase());
         if name_len > 0 && after.starts_with(':') {
             let Some(field) = field else { return Err(self.unknown_field(name, name_span)) };
+            if !field.is_in(self.kind) {
+                return Err(slips::other_tables_field(self.kind, field, name_span));
+            }
             self.pos = name_span.end + 1;
             return self.term(field, start, negated);
         }
@@ -192,7 +201,7 @@ impl<'a> Parser<'a> {
         {
             return Err(self.comparison_slip(name, name_span, operator, span.end - value.len()));
         }
-        if let Some(field) = field
+        if let Some(field) = field.filter(|f| f.is_in(self.kind))
             && after.is_empty()
         {
             let rest = self.text.get(span.end..).unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::{
     print::quoted,
     suggest,
 };
+use bartizan_model::Kind;
 use bartizan_schema::{Field, FieldKind};
 use std::ops::Range;
 
@@ -307,6 +308,7 @@ fn is_clock(word: &str) -> bool {
 
 /// A name before a colon that is no field.
 pub(crate) fn unknown_field(
+    kind: Kind,
     name: &str,
     word: &str,
     name_span: Range<usize>,
@@ -336,13 +338,30 @@ pub(crate) fn unknown_field(
         "not" | "and" | "or" => return fault.edit(name_span.end..name_span.end + 1, " "),
         _ => {}
     }
-    match suggest::field(name) {
+    match suggest::field(kind, name) {
         Some(field) => fault.edit(name_span, field.name),
         None => {
             let message = format!("unknown field `{}`; quote it to search for the text", shown(name));
             Fault::new(name_span, message).edit(word_span, quoted(word))
         }
     }
+}
+
+/// A field of other tables than the one that is asked.
+pub(crate) fn other_tables_field(kind: Kind, field: &Field, name_span: Range<usize>) -> Fault {
+    let others: Vec<_> = field.tables().map(Kind::as_str).collect();
+    let message = format!("`{}` is a field of {}, not of {kind}", field.name, others.join(" and "));
+    let fault = Fault::new(name_span.clone(), message);
+    match suggest::counterpart(kind, field.name) {
+        Some(other) => fault.edit(name_span, other),
+        None => fault,
+    }
+}
+
+/// A bare address where rows have none.
+pub(crate) fn no_addresses(kind: Kind, word: &str, span: Range<usize>) -> Fault {
+    let message = format!("{kind} have no addresses; quote it to search for the text");
+    Fault::new(span, message).instead(quoted(word))
 }
 
 /// A field name that stands alone: the sign and value after it, if they look meant.

@@ -1,5 +1,6 @@
 //! "Did you mean": the nearest of some names.
 
+use bartizan_model::Kind;
 use bartizan_schema::{FIELDS, Field};
 
 /// Longer words are nobody's slip of the pen, and distance costs the product of the lengths.
@@ -91,8 +92,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("server", "host"),
     ("verdict", "action"),
     ("disposition", "action"),
-    ("chain", "rule"),
-    ("table", "rule"),
     ("msg", "prefix"),
     ("message", "prefix"),
     ("interface", "iface"),
@@ -111,11 +110,33 @@ const ALIASES: &[(&str, &str)] = &[
     ("namespace", "netns"),
 ];
 
-/// The field that was probably meant.
-pub(crate) fn field(name: &str) -> Option<&'static Field> {
+/// What says in one table about the same as a field of another.
+const COUNTERPARTS: &[(&str, &str)] = &[
+    ("len", "bytes"),
+    ("bytes", "len"),
+    ("ct", "tcp.state"),
+    ("tcp.state", "ct"),
+    ("prefix", "rule"),
+    ("reply.src", "dst"),
+    ("reply.dst", "src"),
+    ("reply.sport", "dport"),
+    ("reply.dport", "sport"),
+    ("object", "rule"),
+];
+
+/// The field of a table that was probably meant.
+pub(crate) fn field(kind: Kind, name: &str) -> Option<&'static Field> {
     let name = name.to_lowercase();
-    let found = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, field)| *field);
-    bartizan_schema::field(found.or_else(|| closest(&name, FIELDS.iter().map(|f| f.name)))?)
+    let known = |name: &str| bartizan_schema::field(name).filter(|field| field.is_in(kind));
+    let found = ALIASES.iter().find(|(alias, _)| *alias == name).and_then(|(_, field)| known(field));
+    let names = || FIELDS.iter().filter(|f| f.is_in(kind)).map(|f| f.name);
+    found.or_else(|| known(closest(&name, names())?))
+}
+
+/// The field of a table that stands for another table's field.
+pub(crate) fn counterpart(kind: Kind, name: &str) -> Option<&'static str> {
+    let known = |name: &&str| bartizan_schema::field(name).is_some_and(|field| field.is_in(kind));
+    COUNTERPARTS.iter().find(|(from, _)| *from == name).map(|(_, to)| *to).filter(known)
 }
 
 #[cfg(test)]
@@ -127,6 +148,15 @@ mod tests {
         for (alias, name) in ALIASES {
             assert!(bartizan_schema::field(name).is_some(), "{alias} -> {name}");
             assert!(bartizan_schema::field(alias).is_none(), "{alias} is a field");
+        }
+    }
+
+    #[test]
+    fn every_counterpart_is_a_field_of_another_table() {
+        for (name, other) in COUNTERPARTS {
+            let tables = |name| bartizan_schema::field(name).unwrap().tables().collect::<Vec<_>>();
+            let (from, to) = (tables(name), tables(other));
+            assert!(to.iter().any(|kind| !from.contains(kind)), "{name} -> {other}");
         }
     }
 

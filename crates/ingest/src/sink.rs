@@ -3,10 +3,11 @@
 use crate::activity::Activity;
 use crate::complete::{Receipt, complete};
 use crate::pending::Pending;
-use arrow_array::RecordBatch;
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use async_trait::async_trait;
 use bartizan_lake::{Append, LakeError, Tables};
-use bartizan_model::{Kind, Seq, StreamId};
+use bartizan_model::{Kind, Micros, Seq, StreamId};
 use bartizan_schema::{ColumnKind, table_columns};
 use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
 use futures::StreamExt as _;
@@ -64,8 +65,9 @@ async fn changed(mut table: watch::Receiver<i64>) -> Option<watch::Receiver<i64>
     table.changed().await.ok().map(|()| table)
 }
 
-/// About how many bytes rows take in memory: the fixed width of every column, absent ones too, and what came.
-fn memory_of(kind: Kind, rows: usize, received: usize) -> u64 {
+/// About how many bytes rows take in memory: the fixed width of every column, absent ones too, and the texts and
+/// bytes that came, unpacked.
+fn memory_of(kind: Kind, received: &RecordBatch) -> u64 {
     let width: usize = table_columns(kind)
         .iter()
         .map(|c| match c.kind {
@@ -75,7 +77,13 @@ fn memory_of(kind: Kind, rows: usize, received: usize) -> u64 {
             ColumnKind::Addr | ColumnKind::Text | ColumnKind::Bytes => 16,
         })
         .sum();
-    (rows * width + received) as u64
+    let variable = |c: &ArrayRef| match c.data_type() {
+        DataType::Dictionary(..) | DataType::Binary => {
+            c.to_data().get_slice_memory_size().unwrap_or_default()
+        }
+        _ => 0,
+    };
+    (received.num_rows() * width + received.columns().iter().map(variable).sum::<usize>()) as u64
 }
 
 fn refused(error: &LakeError) -> Refusal {
@@ -91,11 +99,11 @@ impl Sink for Ingest {
     }
 
     async fn accept(&self, peer: &Peer, batch: IncomingBatch) -> Result<(), Refusal> {
-        let IncomingBatch { id, kind, batch, weight, bytes } = batch;
+        let IncomingBatch { id, kind, batch, weight, .. } = batch;
         let received = bartizan_clock::now();
         let receipt = Receipt { host: &peer.name, id, received };
         let rows = complete(kind, &batch, receipt).map_err(|e| Refusal::permanent(e.to_string()))?;
-        let bytes = memory_of(kind, rows.num_rows(), bytes);
+        let bytes = memory_of(kind, &batch);
         let table = self.tables.of(kind);
         loop {
             let appended = table.append(id, vec![rows.clone()], bytes, received).map_err(|e| refused(&e))?;
@@ -126,5 +134,29 @@ impl Sink for Ingest {
         pending
             .get_mut(stream)
             .map_or(Seq::ZERO, |p| p.advance(|kind| self.tables.of(kind).committed(stream)))
+    }
+
+    fn clock(&self, peer: &Peer, clock: Micros) {
+        self.activity.clock(peer.host, clock, bartizan_clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{DictionaryArray, types::Int32Type};
+    use arrow_schema::{Field, Schema};
+    use std::sync::Arc;
+
+    /// A ruleset of a few rows is megabytes, whatever it was packed to.
+    #[test]
+    fn long_texts_are_counted_unpacked() {
+        let text = "x".repeat(256 << 10);
+        let content: DictionaryArray<Int32Type> =
+            [text.as_str(), &text[1..], &text[2..]].into_iter().collect();
+        let schema = Schema::new(vec![Field::new("content", content.data_type().clone(), true)]);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(content)]).unwrap();
+        let bytes = memory_of(Kind::Rulesets, &batch);
+        assert!((3 * (256 << 10)..1 << 20).contains(&bytes), "{bytes}");
     }
 }

@@ -93,6 +93,18 @@ impl DataFile {
         self.bounds.received
     }
 
+    /// The least and the greatest `seq` in it, where the log says.
+    #[must_use]
+    pub fn seq(&self) -> Option<(i64, i64)> {
+        self.bounds.seq
+    }
+
+    /// The least and the greatest `packets` in it, where every row has a value and the log says.
+    #[must_use]
+    pub fn packets(&self) -> Option<(i64, i64)> {
+        self.bounds.packets
+    }
+
     /// Whether it may hold a row with `since <= time < until`.
     #[must_use]
     pub fn may_hold(&self, since: Micros, until: Micros) -> bool {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 pub struct Tables([Table; Kind::ALL.len()]);
 
 impl Tables {
-    /// Opens every table, and makes the ones that are not there.
+    /// Opens every table, and makes the ones that are not there. The memory of `options` is for all of them
+    /// together; each gets its share.
     ///
     /// # Errors
     /// As [`Table::open`].
@@ -17,7 +18,7 @@ impl Tables {
         options: &Options,
         now: Micros,
     ) -> Result<Self, LakeError> {
-        let open = |kind| Table::open(Arc::clone(store), kind, options.clone(), now);
+        let open = |kind| Table::open(Arc::clone(store), kind, share(kind, options), now);
         let [a, b, c, d, e] = Kind::ALL;
         Ok(Self([open(a).await?, open(b).await?, open(c).await?, open(d).await?, open(e).await?]))
     }
@@ -31,5 +32,34 @@ impl Tables {
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Table> {
         self.0.iter()
+    }
+}
+
+/// What one table may use of the memory of all: shares follow how much comes, and each holds a few of the largest
+/// batches, so that a flood of one kind never keeps the others waiting.
+fn share(kind: Kind, options: &Options) -> Options {
+    let of = |bytes: u64| match kind {
+        Kind::Events => bytes / 2,
+        Kind::Flows => bytes / 4,
+        Kind::Losses | Kind::Rulesets => bytes / 16,
+        Kind::Counters => bytes / 8,
+    };
+    Options {
+        hot_limit: of(options.hot_limit).max(1),
+        commit_bytes: of(options.commit_bytes).max(1),
+        ..options.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_all_of_the_memory() {
+        let options = Options { hot_limit: 512 << 20, commit_bytes: 128 << 20, ..Options::default() };
+        let sum =
+            |of: fn(&Options) -> u64| Kind::ALL.iter().map(|kind| of(&share(*kind, &options))).sum::<u64>();
+        assert_eq!((sum(|o| o.hot_limit), sum(|o| o.commit_bytes)), (512 << 20, 128 << 20));
     }
 }

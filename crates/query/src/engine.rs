@@ -1,6 +1,7 @@
 //! The questions that can be asked, and what answers them.
 
 use crate::QueryError;
+use crate::id::{ID, ID_PARTS, RowId};
 use crate::lower::{self, Lowered};
 use crate::ordered::Ordered;
 use crate::source::{Source, View, Window};
@@ -11,7 +12,7 @@ use arrow_array::types::Int64Type;
 use arrow_schema::SchemaRef;
 use bartizan_filter::Filter;
 use bartizan_model::Kind;
-use bartizan_schema::table_schema;
+use bartizan_schema::{measures, table_schema};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -23,6 +24,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::count::count_all;
+use datafusion::functions_aggregate::min_max::max;
+use datafusion::functions_aggregate::sum::sum;
 use datafusion::logical_expr::{Expr, SortExpr};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -107,11 +110,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many rows there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many rows there are, and what they sum up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     /// Rows.
     pub rows: u64,
+    /// The table's measures ([`measures`]) with their sums.
+    pub sums: Vec<(&'static str, i64)>,
     /// What it took.
     pub stats: Stats,
 }
@@ -193,7 +198,29 @@ impl Engine {
         self.rows(Kind::Losses, predicate, window, Order::NewestFirst, limit, None).await
     }
 
-    /// How many rows a filter matches.
+    /// The row that was the `row`th of batch `seq` of a stream.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub async fn row(&self, kind: Kind, id: RowId) -> Result<RowStream, QueryError> {
+        let started = Instant::now();
+        let Ok(seq) = i64::try_from(id.batch.seq.0) else {
+            return Ok(RowStream::new(
+                table_schema(kind),
+                futures::stream::empty().boxed(),
+                Meter::default(),
+                0,
+                started,
+            ));
+        };
+        let mut view = self.view(kind, Window::ALL)?;
+        view.files.retain(|file| file.seq.is_none_or(|(min, max)| (min..=max).contains(&seq)));
+        let files = view.files.len();
+        let predicate = Lowered::Where(lower::row(&id, seq));
+        run(self.planner.frame(kind, view, predicate, Window::ALL)?, files, started).await
+    }
+
+    /// How many rows a filter matches, and the sums of what the table counts.
     ///
     /// # Errors
     /// As [`Engine::search`].
@@ -202,32 +229,46 @@ impl Engine {
         let predicate = lower::filter(kind, filter);
         let mut view = self.view(kind, window)?;
         let mut rows = 0;
+        let mut sums: Vec<_> = measures(kind).iter().map(|name| (*name, 0_i64)).collect();
         if matches!(predicate, Lowered::All) {
-            // A file that is wholly inside the window is counted without opening it.
+            // A file that is wholly inside the window is counted without opening it, where its rows are alike.
             view.files.retain(|file| {
-                let whole = file.rows.filter(|_| window.covers(file.time));
-                rows += whole.unwrap_or(0);
-                whole.is_none()
+                let known = match sums.as_mut_slice() {
+                    [] => file.rows.map(|rows| (rows, 0)),
+                    [("packets", _)] => file.totals(),
+                    _ => None,
+                };
+                let Some((n, packets)) = known.filter(|_| window.covers(file.time)) else { return true };
+                rows += n;
+                sums.iter_mut().for_each(|(_, sum)| *sum = sum.saturating_add(packets));
+                false
             });
         }
         if view.files.is_empty() && view.hot.is_empty() {
-            return Ok(Count { rows, stats: Stats { took: started.elapsed(), ..Stats::default() } });
+            return Ok(Count { rows, sums, stats: Stats { took: started.elapsed(), ..Stats::default() } });
         }
         let files = view.files.len();
-        let frame =
-            self.planner.frame(kind, view, predicate, window)?.aggregate(vec![], vec![count_all()])?;
+        let totals: Vec<Expr> = std::iter::once(count_all()).chain(sum_of(measures(kind))).collect();
+        let frame = self.planner.frame(kind, view, predicate, window)?.aggregate(vec![], totals)?;
         let mut stream = run(frame, files, started).await?;
         while let Some(batch) = stream.next().await {
-            rows +=
-                batch?.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>().cast_unsigned();
+            let batch = batch?;
+            let number = |column: usize| {
+                batch.column(column).as_primitive::<Int64Type>().iter().flatten().sum::<i64>()
+            };
+            rows += number(0).cast_unsigned();
+            for (column, (_, sum)) in sums.iter_mut().enumerate() {
+                *sum = sum.saturating_add(number(column + 1));
+            }
         }
-        Ok(Count { rows, stats: stream.stats() })
+        Ok(Count { rows, sums, stats: stream.stats() })
     }
 
-    /// The `n` most frequent combinations of values, and how many rows have each, in the column `count`.
+    /// The `n` combinations of values with the largest sum of the table's first measure (most rows, where it has
+    /// none), with the sums of all measures and how many rows there are, in the column `rows`.
     ///
     /// `by` names fields of the filter language or columns; the result has the names of the columns. A null
-    /// is a value of its own. Equal counts come in the order of their values. The counts are exact.
+    /// is a value of its own. Equal sums come in the order of their values. The numbers are exact.
     ///
     /// # Errors
     /// [`QueryError::Ambiguous`] for a field that is either of several columns (`ip`, `port`, `iface`,
@@ -241,20 +282,54 @@ impl Engine {
         by: &[S],
         n: usize,
     ) -> Result<RowStream, QueryError> {
+        self.groups(kind, filter, window, by, Some(n), false).await
+    }
+
+    /// As [`Engine::top`], all groups, with the latest `time` of each as the last column, `last`.
+    ///
+    /// # Errors
+    /// As [`Engine::top`].
+    pub async fn totals<S: AsRef<str>>(
+        &self,
+        kind: Kind,
+        filter: &Filter,
+        window: Window,
+        by: &[S],
+    ) -> Result<RowStream, QueryError> {
+        self.groups(kind, filter, window, by, None, true).await
+    }
+
+    async fn groups<S: AsRef<str>>(
+        &self,
+        kind: Kind,
+        filter: &Filter,
+        window: Window,
+        by: &[S],
+        n: Option<usize>,
+        last: bool,
+    ) -> Result<RowStream, QueryError> {
         let started = Instant::now();
         let columns = group_columns(kind, by)?;
         let predicate = lower::filter(kind, filter);
         let view = self.view(kind, window)?;
         let files = view.files.len();
         let groups: Vec<Expr> = columns.iter().map(|name| column(name)).collect();
-        let mut order: Vec<SortExpr> = vec![column("count").sort(false, false)];
+        let summed: Vec<&str> =
+            measures(kind).iter().copied().filter(|name| !columns.contains(name)).collect();
+        let first = summed.first().copied().unwrap_or("rows");
+        let mut totals: Vec<Expr> = sum_of(&summed).collect();
+        totals.push(count_all().alias("rows"));
+        if last {
+            totals.push(max(column("time")).alias("last"));
+        }
+        let mut order: Vec<SortExpr> = vec![column(first).sort(false, false)];
         order.extend(groups.iter().map(|group| group.clone().sort(true, false)));
         let frame = self
             .planner
             .frame(kind, view, predicate, window)?
-            .aggregate(groups, vec![count_all().alias("count")])?
+            .aggregate(groups, totals)?
             .sort(order)?
-            .limit(0, Some(n))?;
+            .limit(0, n)?;
         run(frame, files, started).await
     }
 
@@ -365,9 +440,16 @@ pub(crate) fn column(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
 }
 
+/// The sums of columns, under their names.
+fn sum_of<'a>(columns: &'a [&'static str]) -> impl Iterator<Item = Expr> + use<'a> {
+    columns.iter().map(|name| sum(column(name)).alias(*name))
+}
+
+/// The columns of these names, each once; for [`ID`] those that it is made of.
 fn known_columns(kind: Kind, names: Vec<String>) -> Result<Vec<String>, QueryError> {
     let mut known: Vec<String> = Vec::with_capacity(names.len());
-    for name in names {
+    let parts = |name: String| if name == ID { ID_PARTS.map(str::to_owned).to_vec() } else { vec![name] };
+    for name in names.into_iter().flat_map(parts) {
         let name = lower::single_column(kind, &name)?.to_owned();
         if !known.contains(&name) {
             known.push(name);

@@ -19,6 +19,8 @@
 
 mod engine;
 mod error;
+mod export;
+mod id;
 mod lower;
 mod ordered;
 pub mod render;
@@ -31,5 +33,7 @@ mod udf;
 
 pub use engine::{Count, Engine, Limits, MAX_GROUPS, Order, Search};
 pub use error::{ErrorKind, QueryError};
+pub use export::{Encoder, ExportError, FileFormat};
+pub use id::{ID, RowId, RowIdError};
 pub use source::{DataFile, Source, View, Window};
 pub use stream::{RowStream, Stats};

@@ -12,6 +12,7 @@
 
 use crate::QueryError;
 use crate::engine::column;
+use crate::id::RowId;
 use crate::source::Window;
 use crate::udf;
 use arrow_array::cast::AsArray;
@@ -47,7 +48,7 @@ pub(crate) fn filter(kind: Kind, filter: &Filter) -> Lowered {
         Tree::All => Lowered::All,
         tree => {
             let mut tests = 0;
-            count_tests(tree, &mut tests);
+            count_tests(kind, tree, &mut tests);
             Lowered::Where(if tests > MAX_TESTS { whole(kind, filter) } else { lower(kind, tree) })
         }
     }
@@ -59,6 +60,13 @@ pub(crate) fn text_is(name: &'static str, text: &str) -> Lowered {
     let key = format!("is {wanted:?}");
     let test = move |value: &str| bartizan_filter::fold(value) == wanted;
     Lowered::Where(text_test(key, name, test))
+}
+
+/// The one row of a name.
+pub(crate) fn row(id: &RowId, seq: i64) -> Expr {
+    let stream = ScalarValue::Utf8View(Some(id.batch.stream.to_string()));
+    let row = ScalarValue::Int32(id.row.try_into().ok());
+    column("seq").eq(lit(seq)).and(column("row").eq(lit(row))).and(column("stream").eq(lit(stream)))
 }
 
 /// The window as an expression on `time`, if it has a bound.
@@ -78,7 +86,7 @@ pub(crate) fn single_column(kind: Kind, name: &str) -> Result<&'static str, Quer
     }
     let lower = name.to_lowercase();
     if let Some(field) = field(&lower) {
-        let columns: Vec<_> = field.columns.iter().filter_map(|name| known(kind, name)).collect();
+        let columns: Vec<_> = field.columns_in(kind).collect();
         match columns.as_slice() {
             [one] => return Ok(one.name),
             [] => {}
@@ -99,12 +107,12 @@ fn moment(time: Micros) -> Expr {
     lit(ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into())))
 }
 
-fn count_tests(tree: &Tree, tests: &mut usize) {
+fn count_tests(kind: Kind, tree: &Tree, tests: &mut usize) {
     match tree {
         Tree::All => {}
-        Tree::And(parts) | Tree::Or(parts) => parts.iter().for_each(|part| count_tests(part, tests)),
-        Tree::Not(inner) => count_tests(inner, tests),
-        Tree::Term(term) => *tests += term.field.columns.len(),
+        Tree::And(parts) | Tree::Or(parts) => parts.iter().for_each(|part| count_tests(kind, part, tests)),
+        Tree::Not(inner) => count_tests(kind, inner, tests),
+        Tree::Term(term) => *tests += term.field.columns_in(kind).count(),
     }
 }
 
@@ -115,13 +123,7 @@ fn lower(kind: Kind, tree: &Tree) -> Expr {
             .unwrap_or_else(|| lit(true)),
         Tree::Or(parts) => any(parts.iter().map(|part| lower(kind, part)).collect()),
         Tree::Not(inner) => lower(kind, inner).is_not_true(),
-        Tree::Term(term) => any(term
-            .field
-            .columns
-            .iter()
-            .filter_map(|name| known(kind, name))
-            .map(|column| on_column(column, term))
-            .collect()),
+        Tree::Term(term) => any(term.field.columns_in(kind).map(|column| on_column(column, term)).collect()),
     }
 }
 

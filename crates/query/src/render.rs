@@ -9,6 +9,7 @@
 //!
 //! Nothing here escapes for a terminal, for CSV or for HTML: whoever writes there does.
 
+use crate::id::{ID, ID_PARTS};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, PrimitiveArray, RecordBatch, StringViewArray};
@@ -35,22 +36,37 @@ enum Values<'a> {
     Flags(&'a PrimitiveArray<Int16Type>),
     I32(&'a PrimitiveArray<Int32Type>),
     I64(&'a PrimitiveArray<Int64Type>),
+    /// The row's name, of its stream, batch and place.
+    Id(&'a StringViewArray, &'a PrimitiveArray<Int64Type>, &'a PrimitiveArray<Int32Type>),
     /// A type that no table has; shown as nothing.
     Unknown,
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of a batch that has columns of a table, in any order and number. A column whose type is
-    /// none of the tables' is left out.
+    /// The rows of a batch that has columns of a table, in any order and number, with the rows' names as the
+    /// column [`ID`](crate::ID) where the batch has what they are made of. A column whose type is none of the
+    /// tables' is left out.
     #[must_use]
     pub fn new(batch: &'a RecordBatch) -> Self {
-        let columns = batch
+        let mut columns: Vec<_> = batch
             .schema_ref()
             .fields()
             .iter()
             .zip(batch.columns())
             .map(|(field, array)| (json_key(field.name()), Values::new(field.name(), array)))
             .collect();
+        columns.extend(Values::id(batch).map(|id| (json_key(ID), id)));
+        Self { columns, rows: batch.num_rows() }
+    }
+
+    /// As [`Rows::new`], only the columns of these names, in this order.
+    #[must_use]
+    pub fn of(batch: &'a RecordBatch, names: &[String]) -> Self {
+        let values = |name: &String| match name.as_str() {
+            ID => Values::id(batch),
+            name => batch.column_by_name(name).map(|array| Values::new(name, array)),
+        };
+        let columns = names.iter().filter_map(|name| Some((json_key(name), values(name)?))).collect();
         Self { columns, rows: batch.num_rows() }
     }
 
@@ -134,8 +150,16 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The rows' names, of a batch that holds what they are made of.
+    fn id(batch: &'a RecordBatch) -> Option<Self> {
+        let [stream, seq, row] = ID_PARTS.map(|name| batch.column_by_name(name));
+        let (seq, row) = (seq?.as_primitive_opt()?, row?.as_primitive_opt()?);
+        Some(Self::Id(stream?.as_string_view_opt()?, seq, row))
+    }
+
     fn is_null(&self, row: usize) -> bool {
         match self {
+            Self::Id(stream, seq, rows) => stream.is_null(row) || seq.is_null(row) || rows.is_null(row),
             Self::Time(a) => a.is_null(row),
             Self::Text(a) => a.is_null(row),
             Self::Addr(a) => a.is_null(row),
@@ -150,6 +174,11 @@ impl<'a> Values<'a> {
     fn write_json(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(a) => write_json_text(a.value(row), out),
+            Self::Id(..) => {
+                let mut text = String::new();
+                self.write_text(row, &mut text);
+                write_json_text(&text, out);
+            }
             Self::I16(a) => write_number(a.value(row).into(), out),
             Self::I32(a) => write_number(a.value(row).into(), out),
             Self::I64(a) => write_number(a.value(row), out),
@@ -179,6 +208,9 @@ impl<'a> Values<'a> {
             Self::I16(a) => push(out, format_args!("{}", a.value(row))),
             Self::I32(a) => push(out, format_args!("{}", a.value(row))),
             Self::I64(a) => push(out, format_args!("{}", a.value(row))),
+            Self::Id(stream, seq, rows) => {
+                push(out, format_args!("{}/{}/{}", stream.value(row), seq.value(row), rows.value(row)));
+            }
             Self::Unknown => {}
         }
     }

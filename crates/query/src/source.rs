@@ -15,6 +15,19 @@ pub struct DataFile {
     pub rows: Option<u64>,
     /// The earliest and the latest `time` in it, if they are known without opening it.
     pub time: Option<(Micros, Micros)>,
+    /// The least and the greatest `seq` in it, if they are known.
+    pub seq: Option<(i64, i64)>,
+    /// The least and the greatest `packets` in it, if they are known and every row has a value.
+    pub packets: Option<(i64, i64)>,
+}
+
+impl DataFile {
+    /// Its rows and the sum of their `packets`, if that needs no look into it.
+    pub(crate) fn totals(&self) -> Option<(u64, i64)> {
+        let (rows, (min, max)) = (self.rows?, self.packets?);
+        let packets = i64::try_from(rows).ok()?.checked_mul(min)?;
+        (min == max).then_some((rows, packets))
+    }
 }
 
 /// What a table holds at one moment: each row is in exactly one file or one hot batch.

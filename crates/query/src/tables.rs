@@ -17,6 +17,8 @@ impl Source for Tables {
                     size: file.size(),
                     rows: file.rows(),
                     time: file.time(),
+                    seq: file.seq(),
+                    packets: file.packets(),
                 })
                 .collect(),
             hot: view

@@ -1,3 +1,6 @@
+use crate::{Column, table_columns};
+use bartizan_model::Kind;
+
 /// The type of a filter field: which values it takes and how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
@@ -22,10 +25,29 @@ pub struct Field {
     pub name: &'static str,
     /// Its type.
     pub kind: FieldKind,
-    /// The columns of `events` that it covers; a term is true if any of them holds a listed value.
+    /// The columns that it covers; a term is true if any of them holds a listed value. A table has some of
+    /// them, all, or none: then it is no field of that table.
     pub columns: &'static [&'static str],
     /// What it means.
     pub doc: &'static str,
+}
+
+impl Field {
+    /// The columns that it covers in one table.
+    pub fn columns_in(&self, kind: Kind) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter_map(move |name| table_columns(kind).iter().find(|c| c.name == *name))
+    }
+
+    /// Whether it is a field of a table.
+    #[must_use]
+    pub fn is_in(&self, kind: Kind) -> bool {
+        self.columns_in(kind).next().is_some()
+    }
+
+    /// The tables that it is a field of.
+    pub fn tables(&self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.is_in(*kind))
+    }
 }
 
 const fn f(
@@ -43,10 +65,20 @@ use FieldKind::{Addr, Flags, Number, Port, Proto, Text};
 pub const FIELDS: &[Field] = &[
     f("src", Addr, &["src"], "source address"),
     f("dst", Addr, &["dst"], "destination address"),
-    f("ip", Addr, &["src", "dst"], "either address"),
+    f(
+        "ip",
+        Addr,
+        &["src", "dst", "reply_src", "reply_dst"],
+        "either address; of a flow any, before or after NAT",
+    ),
     f("sport", Port, &["sport"], "source port"),
     f("dport", Port, &["dport"], "destination port"),
-    f("port", Port, &["sport", "dport"], "either port"),
+    f(
+        "port",
+        Port,
+        &["sport", "dport", "reply_sport", "reply_dport"],
+        "either port; of a flow any, before or after NAT",
+    ),
     f("proto", Proto, &["proto"], "IP protocol"),
     f("flags", Flags, &["tcp_flags"], "TCP flags"),
     f("len", Number, &["length"], "packet length in bytes"),
@@ -78,7 +110,42 @@ pub const FIELDS: &[Field] = &[
     f("inner.dst", Addr, &["inner_dst"], "destination of the packet quoted in an ICMP error"),
     f("inner.sport", Port, &["inner_sport"], "source port of the packet quoted in an ICMP error"),
     f("inner.dport", Port, &["inner_dport"], "destination port of the packet quoted in an ICMP error"),
+    f("packets", Number, &["packets"], "packets that the row stands for"),
+    f("handle", Number, &["handle"], "number of the rule in its table"),
+    f("bytes", Number, &["bytes"], "bytes of a flow's original direction, or of a counter"),
+    f("reply.src", Addr, &["reply_src"], "who answers, after destination NAT"),
+    f("reply.dst", Addr, &["reply_dst"], "whom they answer, after source NAT"),
+    f("reply.sport", Port, &["reply_sport"], "source port of the reply direction"),
+    f("reply.dport", Port, &["reply_dport"], "destination port of the reply direction"),
+    f("reply.packets", Number, &["reply_packets"], "packets of the reply direction"),
+    f("reply.bytes", Number, &["reply_bytes"], "bytes of the reply direction"),
+    f("event", Text, &["event"], "new, update, destroy, dump"),
+    f("nat", Text, &["nat"], "snat, dnat, snat dnat"),
+    f("tcp.state", Text, &["state"], "TCP state of a flow"),
+    f("zone", Number, &["zone"], "conntrack zone"),
+    f("object", Text, &["object"], "what counts"),
+    f("name", Text, &["name"], "name of a counter, set or nfacct object"),
+    f("element", Text, &["element"], "element of a set that counts"),
+    f("kind", Text, &["kind"], "of a counter: rule, counter, element, policy, nfacct; of a loss: whose rows"),
+    f("stage", Text, &["stage"], "where it was lost"),
+    f("reason", Text, &["reason"], "why it was lost"),
+    f("detail", Text, &["detail"], "what a loss concerns"),
+    f("count", Number, &["count"], "how many were lost"),
+    f("process", Text, &["process"], "the process that changed the rules"),
+    f("pid", Number, &["pid"], "its number"),
 ];
+
+/// What a table counts, apart from its rows: the columns that are summed, the most telling first.
+#[must_use]
+pub const fn measures(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Events => &["packets"],
+        Kind::Flows => &["bytes", "packets", "reply_bytes", "reply_packets"],
+        Kind::Counters => &["packets", "bytes"],
+        Kind::Losses => &["count"],
+        Kind::Rulesets => &[],
+    }
+}
 
 /// The field of a name, in lower case.
 #[must_use]

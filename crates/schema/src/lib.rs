@@ -21,7 +21,7 @@ mod rulesets;
 pub use column::{Column, ColumnKind, Origin, table_columns, table_schema, wire_schema};
 pub use counters::COUNTERS;
 pub use events::EVENTS;
-pub use fields::{FIELDS, Field, FieldKind, field};
+pub use fields::{FIELDS, Field, FieldKind, field, measures};
 pub use flows::FLOWS;
 pub use losses::LOSSES;
 pub use rulesets::RULESETS;

@@ -1,5 +1,6 @@
 //! The fleet: who is let in, who gets a certificate, and how everyone is doing.
 
+use crate::claims::Claims;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use async_trait::async_trait;
@@ -7,12 +8,12 @@ use bartizan_api::{HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable};
 use bartizan_catalog::{
     Catalog, CatalogError, Certificate, Enrolment as CatalogEnrolment, Host, Redeemed, Token,
 };
-use bartizan_filter::Filter;
+use bartizan_filter::{Context, Filter};
 use bartizan_ingest::Ingest;
 use bartizan_model::{Kind, Micros};
 use bartizan_pki::{Authority, HostCertificate, JoinToken};
 use bartizan_query::{Engine, QueryError, Window};
-use bartizan_wire::{Admission, Enrolled, Enrolment, Peer, Refusal};
+use bartizan_wire::{Admission, Claim, Enrolled, Enrolment, Peer, Refusal, Speaker};
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ pub(crate) struct Fleet {
     ingest: Arc<Ingest>,
     engine: Arc<Engine>,
     agent_port: u16,
+    claims: Claims,
 }
 
 impl Fleet {
@@ -42,30 +44,32 @@ impl Fleet {
         engine: Arc<Engine>,
         agent_port: u16,
     ) -> Self {
-        Self { catalog, authority, ingest, engine, agent_port }
+        Self { catalog, authority, ingest, engine, agent_port, claims: Claims::default() }
     }
 
-    /// Events and losses of each host since a moment.
+    /// Packets of the events, and losses of events, of each host since a moment.
     async fn counts(&self, since: Micros) -> Result<BTreeMap<String, (u64, u64)>, QueryError> {
         let window = Window { since: Some(since), until: None };
         let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let mut events = self.engine.top(Kind::Events, &Filter::all(), window, &["host"], MOST_HOSTS).await?;
         while let Some(batch) = events.next().await {
             let batch = batch?;
-            let numbers = batch.column(1).as_primitive::<Int64Type>();
+            let Some(numbers) = batch.column_by_name("packets") else { continue };
+            let numbers = numbers.as_primitive::<Int64Type>();
             for (host, count) in batch.column(0).as_string_view().iter().zip(numbers) {
                 counts.entry(host.unwrap_or_default().to_owned()).or_default().0 +=
                     count.unwrap_or(0).cast_unsigned();
             }
         }
-        let mut losses = self.engine.losses(window, None, None).await?;
+        // Entries without a kind are of events.
+        let events_only = Filter::parse_for(Kind::Losses, "-kind:*", &Context::default())
+            .expect("a filter that is written here");
+        let mut losses = self.engine.top(Kind::Losses, &events_only, window, &["host"], MOST_HOSTS).await?;
         while let Some(batch) = losses.next().await {
             let batch = batch?;
-            let (Some(hosts), Some(numbers)) = (batch.column_by_name("host"), batch.column_by_name("count"))
-            else {
-                continue;
-            };
-            for (host, count) in hosts.as_string_view().iter().zip(numbers.as_primitive::<Int64Type>()) {
+            let Some(numbers) = batch.column_by_name("count") else { continue };
+            let numbers = numbers.as_primitive::<Int64Type>();
+            for (host, count) in batch.column(0).as_string_view().iter().zip(numbers) {
                 counts.entry(host.unwrap_or_default().to_owned()).or_default().1 +=
                     count.unwrap_or(0).cast_unsigned();
             }
@@ -87,6 +91,8 @@ impl Fleet {
             events,
             lost,
             cert_not_after: Some(host.certificate.not_after),
+            clock_offset_ms: activity.and_then(|a| a.clock_offset).map(|micros| micros / 1000),
+            clone_seen: self.claims.clone_seen(host.id),
             state: match (host.revoked_at, online) {
                 (Some(_), _) => HostState::Revoked,
                 (None, true) => HostState::Online,
@@ -141,6 +147,14 @@ impl Admission for Fleet {
                 self.catalog.touch(&[(peer.host, now)]).await.map_err(refusal)
             }
         }
+    }
+
+    fn claim(&self, peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal> {
+        let claim = self.claims.claim(peer.host, speaker, bartizan_clock::now());
+        if let Err(refusal) = &claim {
+            tracing::warn!(host = peer.name, %refusal, "stream refused");
+        }
+        claim
     }
 
     async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal> {

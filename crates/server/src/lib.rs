@@ -14,6 +14,7 @@
 //!
 //! What it does not do: keep a log of its own. What was not committed is sent again by the agents.
 
+mod claims;
 mod fleet;
 mod run;
 mod settings;

@@ -5,13 +5,14 @@ use crate::{
     batch::messages,
     error::printable,
     message::{
-        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, from_json, to_json,
+        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, Speaker, from_json,
+        to_json,
     },
 };
 use arrow_flight::{
     Action, FlightData, FlightDescriptor, PutResult, flight_service_client::FlightServiceClient,
 };
-use bartizan_model::{Epoch, Kind, Lane, Seq};
+use bartizan_model::{Epoch, Kind, Lane, Micros, Seq};
 use bartizan_pki::{HostKey, PkiError, Secret, TlsFault};
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
@@ -211,11 +212,11 @@ impl Client {
         &self,
         lane: Lane,
         epoch: Epoch,
-        agent_version: &str,
+        speaker: &Speaker,
     ) -> Result<(PutSender, PutAcks, Seq), WireError> {
         // A few messages: whatever is in here is sent again after a lost connection anyhow.
         let (sender, outbound) = mpsc::channel(4);
-        let hello = FlightDescriptor::new_cmd(to_json(&Hello::new(lane, epoch, agent_version)));
+        let hello = FlightDescriptor::new_cmd(to_json(&Hello::new(lane, epoch, speaker)));
         let hello = FlightData { flight_descriptor: Some(hello), ..FlightData::default() };
         sender.send(hello).await.map_err(|_| self.lost())?;
         let mut flight = self.flight.clone();
@@ -279,12 +280,20 @@ pub struct PutSender {
 }
 
 impl PutSender {
-    /// Sends a batch as `encode` made it; waits while the connection is full.
+    /// Sends a batch as `encode` made it; waits while the connection is full. `now` is the sender's clock, from
+    /// which the server knows how far it is off.
     ///
     /// # Errors
     /// If it is above the limits (then nothing was sent: split it), no IPC stream, or the stream has ended:
     /// [`PutAcks::next`] says why.
-    pub async fn send(&self, kind: Kind, seq: Seq, weight: u64, ipc: &Bytes) -> Result<(), WireError> {
+    pub async fn send(
+        &self,
+        kind: Kind,
+        seq: Seq,
+        weight: u64,
+        ipc: &Bytes,
+        now: Micros,
+    ) -> Result<(), WireError> {
         let limits = self.client.settings.limits;
         let parts = messages(ipc)?;
         let sizes = || parts.iter().map(|m| m.header.len() + m.body.len());
@@ -295,7 +304,7 @@ impl PutSender {
         if sizes().sum::<usize>() > limits.batch_bytes {
             return Err(WireError::TooLarge { bytes: sizes().sum(), limit: limits.batch_bytes });
         }
-        let mut meta = to_json(&BatchMeta { kind, epoch: self.epoch, seq, weight });
+        let mut meta = to_json(&BatchMeta { kind, epoch: self.epoch, seq, weight, clock: Some(now) });
         for part in parts {
             let data = FlightData { app_metadata: std::mem::take(&mut meta), ..part.into() };
             self.sender.send(data).await.map_err(|_| self.client.lost())?;

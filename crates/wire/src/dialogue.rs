@@ -4,7 +4,7 @@ use crate::{
     DecodeError, IncomingBatch, Limits, Message, Peer, Refusal, RefusalKind, Sink, declared_bytes, decode,
     error::printable,
     listen::stopped,
-    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, from_json, to_json},
+    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Speaker, from_json, to_json},
     server::Admission,
 };
 use arrow_flight::{FlightData, PutResult};
@@ -54,7 +54,9 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         let hello = tokio::time::timeout(HELLO_TIME, inbound.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no first message"))??;
-        let stream = self.stream_of(hello)?;
+        let (stream, speaker) = self.stream_of(hello)?;
+        // Held to the end of the stream.
+        let mut claim = self.admission.claim(&self.peer, speaker).map_err(|r| r.status())?;
         // Before the first look at the marks, so that no change is missed.
         let mut commits = self.sink.commits();
         let mut sent = self.sink.resume(stream).await.map_err(|r| r.status())?;
@@ -76,6 +78,9 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                 biased;
                 () = stopped(&mut stop) => return Err(Status::unavailable("the server is stopping")),
                 () = out.closed() => return Ok(()),
+                () = stopped(&mut claim.lost) => {
+                    return Err(Status::unavailable("another process of this host has taken over"));
+                }
                 _ = admit.tick() => self.admission.admit(&self.peer).await.map_err(|r| r.status())?,
                 permit = out.reserve(), if mark > sent => {
                     if let Ok(permit) = permit {
@@ -117,7 +122,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         reply(out, &Reply::Refused { seq, permanent, reason: printable(&refusal.reason) }).await
     }
 
-    fn stream_of(&self, hello: Option<FlightData>) -> Result<StreamId, Status> {
+    fn stream_of(&self, hello: Option<FlightData>) -> Result<(StreamId, Speaker), Status> {
         let wrong = |why: String| Refusal::permanent(why).status();
         let command = hello.and_then(|h| h.flight_descriptor).map(|d| d.cmd);
         let command = command.ok_or_else(|| wrong("the first message says nothing".into()))?;
@@ -131,7 +136,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         }
         let lane =
             Lane::from_number(hello.lane).ok_or_else(|| wrong(format!("there is no lane {}", hello.lane)))?;
-        Ok(StreamId { host: self.peer.host, lane, epoch: hello.epoch })
+        Ok((StreamId { host: self.peer.host, lane, epoch: hello.epoch }, hello.speaker()))
     }
 
     /// Takes batches until the sender is done; gives the last number that was taken.
@@ -146,6 +151,9 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         while let Some(first) = inbound.message().await.map_err(End::Status)? {
             let meta: BatchMeta = from_json("a batch's description", &first.app_metadata)
                 .map_err(|why| End::Status(Refusal::permanent(why).status()))?;
+            if let Some(clock) = meta.clock {
+                self.sink.clock(&self.peer, clock);
+            }
             let refused = |refusal| End::Refused(meta.seq, refusal);
             if meta.epoch != stream.epoch || meta.seq <= before {
                 return Err(refused(Refusal::permanent("batches out of order")));

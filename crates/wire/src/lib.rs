@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! agents' port (mTLS 1.3)   DoPut       one gRPC stream per (lane, epoch)
-//!   -> descriptor, cmd = {"version":1,"lane":0,"epoch":7,"agent":"0.1.0"}
+//!   -> descriptor, cmd = {"version":1,"lane":0,"epoch":7,"agent":"0.1.0","instance":"…","boot":"…"}
 //!   <- {"committed":41}                        where to go on
-//!   -> schema message, app_metadata = {"kind":"events","epoch":7,"seq":42,"weight":900}
+//!   -> schema message, app_metadata = {"kind":"events","epoch":7,"seq":42,"weight":900,"clock":1795…}
 //!   -> dictionary messages, record batch message          (the parts of the IPC stream in the spool)
 //!   <- {"committed":42}                        when it is in the lake, not before
 //!   <- {"refused":{"seq":43,"permanent":true,"reason":"..."}}   and the stream ends
@@ -19,6 +19,7 @@
 //!   puts it aside, counts it, and opens the stream again behind it. Nothing is acknowledged silently.
 //! - **WI-4** nothing is decoded before its declared sizes were summed and found within [`Limits`]; a batch
 //!   that declares little and unpacks to much is cut off where it lies.
+//! - **WI-6** one process of a host speaks at a time: [`Admission::claim`] decides which, before anything is taken.
 //! - **WI-5** only columns of the wire schema pass, with their exact types, validated by arrow.
 //!
 //! On failure: a lost connection loses nothing, whatever was not acknowledged is sent again after
@@ -46,5 +47,5 @@ pub use decode::{DecodeError, Limits, declared_bytes, decode};
 pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};
-pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION};
-pub use server::{Admission, IncomingBatch, Sink, agent_service, front_service};
+pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker};
+pub use server::{Admission, Claim, IncomingBatch, Sink, agent_service, front_service};

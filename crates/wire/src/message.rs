@@ -1,12 +1,23 @@
 //! The small messages beside the batches: JSON, unknown keys ignored, so that either side may grow.
 
 use crate::error::printable;
-use bartizan_model::{Epoch, Kind, Lane, Seq};
+use bartizan_model::{Epoch, Kind, Lane, Micros, Seq};
 use bartizan_pki::SecretHash;
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Which process of a host speaks: two that hold the same key are told apart by it (fault F22).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Speaker {
+    /// Its version.
+    pub version: String,
+    /// Random for each process. Empty: an agent that does not say.
+    pub instance: String,
+    /// One life of a machine, as the kernel names it (`/proc/sys/kernel/random/boot_id`). Empty: unknown.
+    pub boot: String,
+}
 
 /// The first word on a stream.
 #[derive(Debug, Serialize, Deserialize)]
@@ -15,11 +26,22 @@ pub(crate) struct Hello {
     pub(crate) lane: u8,
     pub(crate) epoch: Epoch,
     pub(crate) agent: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) instance: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) boot: String,
 }
 
 impl Hello {
-    pub(crate) fn new(lane: Lane, epoch: Epoch, agent: &str) -> Self {
-        Self { version: PROTOCOL_VERSION, lane: lane.number(), epoch, agent: agent.to_owned() }
+    pub(crate) fn new(lane: Lane, epoch: Epoch, speaker: &Speaker) -> Self {
+        let Speaker { version, instance, boot } = speaker.clone();
+        Self { version: PROTOCOL_VERSION, lane: lane.number(), epoch, agent: version, instance, boot }
+    }
+
+    /// Bounded: it is kept while the host is known.
+    pub(crate) fn speaker(&self) -> Speaker {
+        let short = |text: &str| printable(text).chars().take(64).collect();
+        Speaker { version: short(&self.agent), instance: short(&self.instance), boot: short(&self.boot) }
     }
 }
 
@@ -30,6 +52,9 @@ pub(crate) struct BatchMeta {
     pub(crate) epoch: Epoch,
     pub(crate) seq: Seq,
     pub(crate) weight: u64,
+    /// The sender's clock when it sent this, microseconds since 1970 (fault F21).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clock: Option<Micros>,
 }
 
 /// What the server says on a stream.

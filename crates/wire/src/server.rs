@@ -3,7 +3,7 @@
 use crate::{
     Connection, Limits, Peer, Refusal,
     dialogue::Dialogue,
-    message::{EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, from_json, to_json},
+    message::{EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, from_json, to_json},
 };
 use arrow_array::RecordBatch;
 use arrow_flight::{
@@ -12,7 +12,7 @@ use arrow_flight::{
     flight_service_server::{FlightService, FlightServiceServer},
 };
 use async_trait::async_trait;
-use bartizan_model::{BatchId, Kind, Seq, StreamId};
+use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
 use futures::stream::BoxStream;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -34,6 +34,20 @@ pub struct IncomingBatch {
     pub bytes: usize,
 }
 
+/// The right of one process to send for its host, for as long as this lives.
+pub struct Claim {
+    /// Becomes true when another process of the host has taken over: the stream is to end.
+    pub lost: watch::Receiver<bool>,
+    /// Dropped when the stream has ended.
+    pub held: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").field("lost", &*self.lost.borrow()).finish_non_exhaustive()
+    }
+}
+
 /// Where batches go.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
@@ -46,6 +60,8 @@ pub trait Sink: Send + Sync + 'static {
     fn commits(&self) -> watch::Receiver<u64>;
     /// The number up to which this stream is committed now.
     fn committed(&self, stream: &StreamId) -> Seq;
+    /// A sender's clock as it has just come with a batch.
+    fn clock(&self, peer: &Peer, clock: Micros);
 }
 
 /// Who is let in.
@@ -53,6 +69,8 @@ pub trait Sink: Send + Sync + 'static {
 pub trait Admission: Send + Sync + 'static {
     /// Whether this host may send. Asked at connect and every minute while a stream is open.
     async fn admit(&self, peer: &Peer) -> Result<(), Refusal>;
+    /// Whether this process may send for its host, while another one may hold the same key. Asked once a stream.
+    fn claim(&self, peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal>;
     /// A new host with a token.
     async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal>;
     /// A new certificate for the key of an enrolled host. `request` (PKCS#10, DER) must be for that key.

@@ -1,10 +1,10 @@
-//! Commands that ask once: search, count, top, hosts, losses, token.
+//! Commands that ask once: search, flows, counters, losses, hosts, token.
 
 use crate::{
-    args::{ConnectionArgs, HostsArgs, LossesArgs, RangeArgs, SearchArgs, TailArgs, TokenCommand},
+    args::{AskArgs, ConnectionArgs, HostsArgs, LossesArgs, RangeArgs, SearchArgs, TailArgs, TokenCommand},
     client::Client,
     clock,
-    columns::{self, Column, EVENTS_SHOWN, LOSSES_SHOWN, Look},
+    columns::{self, Column, Look},
     connection::Connection,
     failure::{Failure, talk},
     render::{Format, Rows, Style},
@@ -13,6 +13,7 @@ use crate::{
 };
 use anyhow::anyhow;
 use bartizan_model::Kind;
+use bartizan_schema::measures;
 use serde_json::{Value, json};
 use std::{
     io::{self, BufWriter, Write as _},
@@ -20,77 +21,110 @@ use std::{
 };
 
 /// How long a search may go without a row.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The most rows that the server gives at once.
 const ALL: u64 = 100_000_000;
 
 pub(crate) async fn search(args: &ConnectionArgs, search: SearchArgs, style: Style) -> Result<(), Failure> {
     if search.follow {
-        let SearchArgs { filter, output, columns, .. } = search;
+        let AskArgs { filter, output, columns, .. } = search.ask;
         return super::tail(args, TailArgs { filter, output, columns, limit: 0 }, style).await;
     }
-    syntax::check_before_asking(&search.filter)?;
-    let mut question = json!({ "filter": search.filter });
-    add_range(&mut question, &search.range)?;
-    let by = columns::wanted(&search.by)?;
-    let named = columns::wanted(&search.columns)?;
-    let client = Client::new(Connection::find(args)?)?;
-    let done = if search.count {
-        count(&client, &question, search.output).await
-    } else if by.is_empty() {
-        rows_of_events(&client, question, named, &search, style).await
-    } else {
-        question["by"] = by.iter().map(|c| c.name.as_str()).collect();
-        question["limit"] = search.top.into();
-        top(&client, &question, by, search.output, style).await
-    };
-    done.map_err(|failure| syntax::with_text(failure, &search.filter))
+    rows(args, Kind::Events, search.ask, style).await
 }
 
-async fn count(client: &Client, question: &Value, format: Format) -> Result<(), Failure> {
-    let answer = client.post("/api/v1/count", question).await?;
-    let count = answer["count"].as_u64().ok_or_else(|| anyhow!("the answer holds no count"))?;
-    let mut out = io::stdout();
-    match format {
-        Format::Table => writeln!(out, "{count}")?,
-        Format::Csv => write!(out, "count\r\n{count}\r\n")?,
-        Format::Json | Format::Ndjson => writeln!(out, "{}", json!({ "count": count }))?,
+/// A question about any table.
+pub(crate) async fn rows(
+    args: &ConnectionArgs,
+    kind: Kind,
+    ask: AskArgs,
+    style: Style,
+) -> Result<(), Failure> {
+    syntax::check_before_asking(kind, &ask.filter)?;
+    let mut question = question(kind, &ask.filter);
+    add_range(&mut question, &ask.range)?;
+    let by = columns::wanted(kind, &ask.by)?;
+    let named = columns::wanted(kind, &ask.columns)?;
+    let client = Client::new(Connection::find(args)?)?;
+    let done = if ask.count {
+        count(&client, kind, &question, ask.output, style).await
+    } else if by.is_empty() {
+        rows_of(&client, kind, question, named, &ask, style).await
+    } else {
+        top(&client, kind, question, &by, ask.top, ask.output, style).await
+    };
+    done.map_err(|failure| syntax::with_text(failure, &ask.filter))
+}
+
+/// Events are what is asked for when no table is named.
+pub(super) fn question(kind: Kind, filter: &str) -> Value {
+    match kind {
+        Kind::Events => json!({ "filter": filter }),
+        other => json!({ "table": other.as_str(), "filter": filter }),
     }
-    Ok(())
+}
+
+async fn count(
+    client: &Client,
+    kind: Kind,
+    question: &Value,
+    format: Format,
+    style: Style,
+) -> Result<(), Failure> {
+    let mut answer = client.post("/api/v1/count", question).await?;
+    if answer["rows"].as_u64().is_none() {
+        return Err(anyhow!("the answer holds no number of rows").into());
+    }
+    let names = measures(kind).iter().copied().chain(std::iter::once("rows"));
+    let columns: Vec<_> = names.map(|name| Column::of(kind, name)).collect();
+    if let Some(answer) = answer.as_object_mut() {
+        answer.remove("took_ms");
+    }
+    match format {
+        // One count is one object, not a list of one.
+        Format::Json | Format::Ndjson => Ok(writeln!(io::stdout(), "{answer}")?),
+        Format::Table | Format::Csv => list(&json!([answer]), columns, format, style),
+    }
 }
 
 async fn top(
     client: &Client,
-    question: &Value,
-    mut by: Vec<Column>,
+    kind: Kind,
+    mut question: Value,
+    by: &[Column],
+    top: u64,
     format: Format,
     style: Style,
 ) -> Result<(), Failure> {
-    let answer = client.post("/api/v1/top", question).await?;
-    by.push(Column { name: "count".into(), look: Look::Number });
-    list(&answer["rows"], by, format, style)
+    question["by"] = by.iter().map(|c| c.name.as_str()).collect();
+    question["limit"] = top.into();
+    let answer = client.post("/api/v1/top", &question).await?;
+    let names = answer["columns"].as_array().ok_or_else(|| anyhow!("the answer names no columns"))?;
+    let columns = names.iter().filter_map(Value::as_str).map(|name| Column::of(kind, name)).collect();
+    list(&answer["rows"], columns, format, style)
 }
 
-async fn rows_of_events(
+async fn rows_of(
     client: &Client,
+    kind: Kind,
     mut question: Value,
     named: Vec<Column>,
-    search: &SearchArgs,
+    ask: &AskArgs,
     style: Style,
 ) -> Result<(), Failure> {
-    let columns = match (named.is_empty(), search.output) {
+    let columns = match (named.is_empty(), ask.output) {
         (false, _) => named,
-        (true, Format::Table) => columns::named(Kind::Events, EVENTS_SHOWN),
-        (true, _) => columns::all(Kind::Events),
+        (true, Format::Table) => columns::named(kind, columns::shown(kind)),
+        (true, _) => columns::all(kind),
     };
     // JSON without wishes has what the server gives: a newer one may know more columns than this client.
-    if !search.columns.is_empty() || !matches!(search.output, Format::Json | Format::Ndjson) {
+    if !ask.columns.is_empty() || !matches!(ask.output, Format::Json | Format::Ndjson) {
         question["columns"] = columns.iter().map(|c| c.name.as_str()).collect();
     }
-    question["limit"] = if search.limit > 0 { search.limit } else { ALL }.into();
-    let rows = stream(client, "/api/v1/search", &question, columns, search.output, style).await?;
-    if search.limit > 0 && rows == search.limit {
+    question["limit"] = if ask.limit > 0 { ask.limit } else { ALL }.into();
+    let rows = stream(client, "/api/v1/search", &question, columns, ask.output, style).await?;
+    if ask.limit > 0 && rows == ask.limit {
         talk(&format!(
             "-- the newest {rows} rows; there may be more: -n {}, or -n 0 for all --",
             rows.saturating_mul(10)
@@ -100,17 +134,32 @@ async fn rows_of_events(
 }
 
 pub(crate) async fn losses(args: &ConnectionArgs, losses: LossesArgs, style: Style) -> Result<(), Failure> {
-    let mut question = json!({ "limit": ALL });
-    add_range(&mut question, &losses.range)?;
-    if let Some(host) = &losses.host {
-        question["host"] = host.as_str().into();
-    }
-    let columns = match losses.output {
-        Format::Table => columns::named(Kind::Losses, LOSSES_SHOWN),
-        _ => columns::all(Kind::Losses),
-    };
+    const KIND: Kind = Kind::Losses;
+    syntax::check_before_asking(KIND, &losses.filter)?;
+    let by = columns::wanted(KIND, &losses.by)?;
+    let mut range = json!({});
+    add_range(&mut range, &losses.range)?;
     let client = Client::new(Connection::find(args)?)?;
-    stream(&client, "/api/v1/losses", &question, columns, losses.output, style).await.map(drop)
+    let done = if by.is_empty() {
+        let mut question = range;
+        question["limit"] = ALL.into();
+        if !losses.filter.is_empty() {
+            question["filter"] = losses.filter.as_str().into();
+        }
+        if let Some(host) = &losses.host {
+            question["host"] = host.as_str().into();
+        }
+        let columns = match losses.output {
+            Format::Table => columns::named(KIND, columns::shown(KIND)),
+            _ => columns::all(KIND),
+        };
+        stream(&client, "/api/v1/losses", &question, columns, losses.output, style).await.map(drop)
+    } else {
+        let mut question = question(KIND, &losses.filter);
+        add_range(&mut question, &losses.range)?;
+        top(&client, KIND, question, &by, 10_000, losses.output, style).await
+    };
+    done.map_err(|failure| syntax::with_text(failure, &losses.filter))
 }
 
 /// The rows of an answer to stdout; how many there were.
@@ -123,23 +172,30 @@ async fn stream(
     style: Style,
 ) -> Result<u64, Failure> {
     let response = client.post_stream(path, question).await?;
-    let mut lines = Lines::new(response.into_body(), PATIENCE);
     let (_, zone) = clock::now();
     let mut rows = Rows::new(format, columns, style, zone, BufWriter::new(io::stdout()));
-    let mut count = 0;
-    let end = loop {
-        match next_piece(&mut lines).await {
-            Ok(Piece::Row(line)) => {
-                count += 1;
-                rows.line(&line)?;
-            }
-            Ok(Piece::End(_)) => break Ok(count),
-            Err(failure) => break Err(failure),
-        }
-    };
+    let end = each_row(response, |line| rows.line(line)).await;
     // What came before a fault is still the person's.
     rows.finish()?;
     end
+}
+
+/// Every row of an answer; how many there were.
+pub(super) async fn each_row(
+    response: http::Response<hyper::body::Incoming>,
+    mut take: impl FnMut(&str) -> io::Result<()>,
+) -> Result<u64, Failure> {
+    let mut lines = Lines::new(response.into_body(), PATIENCE);
+    let mut count = 0;
+    loop {
+        match next_piece(&mut lines).await? {
+            Piece::Row(line) => {
+                count += 1;
+                take(&line)?;
+            }
+            Piece::End(_) => return Ok(count),
+        }
+    }
 }
 
 pub(crate) async fn hosts(args: &ConnectionArgs, hosts: &HostsArgs, style: Style) -> Result<(), Failure> {
@@ -152,6 +208,8 @@ pub(crate) async fn hosts(args: &ConnectionArgs, hosts: &HostsArgs, style: Style
         ("lost", Look::Number),
         ("cert_not_after", Look::Time),
         ("first_seen", Look::Time),
+        ("clock_offset_ms", Look::Number),
+        ("clone_seen", Look::Time),
         ("id", Look::Text),
     ];
     let client = Client::new(Connection::find(args)?)?;
@@ -182,7 +240,7 @@ pub(crate) async fn token(
 }
 
 /// A list of objects to stdout.
-fn list(items: &Value, columns: Vec<Column>, format: Format, style: Style) -> Result<(), Failure> {
+pub(super) fn list(items: &Value, columns: Vec<Column>, format: Format, style: Style) -> Result<(), Failure> {
     let items = items.as_array().ok_or_else(|| anyhow!("the answer is not a list"))?;
     let (_, zone) = clock::now();
     let mut rows = Rows::new(format, columns, style, zone, BufWriter::new(io::stdout()));
@@ -192,7 +250,7 @@ fn list(items: &Value, columns: Vec<Column>, format: Format, style: Style) -> Re
     Ok(rows.finish()?)
 }
 
-fn add_range(question: &mut Value, range: &RangeArgs) -> Result<(), Failure> {
+pub(super) fn add_range(question: &mut Value, range: &RangeArgs) -> Result<(), Failure> {
     let (now, zone) = clock::now();
     for (key, text) in [("since", &range.since), ("until", &range.until)] {
         if let Some(text) = text {

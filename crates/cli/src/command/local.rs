@@ -32,7 +32,7 @@ pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failu
 
 pub(crate) fn filter(command: &FilterCommand) -> Result<(), Failure> {
     let FilterCommand::Check { filter } = command;
-    let filter = syntax::check(filter)?;
+    let filter = syntax::check(bartizan_model::Kind::Events, filter)?;
     Ok(writeln!(io::stdout(), "{filter}")?)
 }
 

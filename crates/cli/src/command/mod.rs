@@ -1,9 +1,13 @@
 //! What the commands do.
 
 mod ask;
+mod export;
 mod local;
+mod rules;
 mod tail;
 
-pub(crate) use ask::{hosts, losses, search, token};
+pub(crate) use ask::{hosts, losses, rows, search, token};
+pub(crate) use export::export;
 pub(crate) use local::{completion, filter, man, server, version};
+pub(crate) use rules::rules;
 pub(crate) use tail::tail;

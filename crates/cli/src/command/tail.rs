@@ -3,8 +3,7 @@
 use crate::{
     args::{ConnectionArgs, TailArgs},
     client::Client,
-    clock,
-    columns::{self, EVENTS_SHOWN},
+    clock, columns,
     connection::Connection,
     failure::{Failure, talk},
     render::{Rows, Style},
@@ -25,14 +24,14 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn tail(args: &ConnectionArgs, tail: TailArgs, style: Style) -> Result<(), Failure> {
-    syntax::check_before_asking(&tail.filter)?;
-    let named = columns::wanted(&tail.columns)?;
+    syntax::check_before_asking(Kind::Events, &tail.filter)?;
+    let named = columns::wanted(Kind::Events, &tail.columns)?;
     let only: Option<Vec<String>> =
         (!named.is_empty()).then(|| named.iter().map(|c| c.name.clone()).collect());
     let columns = match (&only, tail.output) {
         (Some(_), _) => named,
         (None, crate::render::Format::Csv) => columns::all(Kind::Events),
-        (None, _) => columns::named(Kind::Events, EVENTS_SHOWN),
+        (None, _) => columns::named(Kind::Events, columns::shown(Kind::Events)),
     };
     let client = Client::new(Connection::find(args)?)?;
     let (_, zone) = clock::now();

@@ -121,7 +121,7 @@ impl Parser<'_> {
     pub(super) fn unknown_field(&mut self, name: &str, name_span: Range<usize>) -> Fault {
         let whole = name_span.start..self.end_of_value(name_span.end);
         let word = self.text.get(whole.clone()).unwrap_or_default();
-        slips::unknown_field(name, word, name_span, whole)
+        slips::unknown_field(self.kind, name, word, name_span, whole)
     }
 
     /// `name=value`: `value_at` is where the value starts.
@@ -133,8 +133,8 @@ impl Parser<'_> {
         value_at: usize,
     ) -> Fault {
         let whole = name_span.start..self.end_of_value(value_at);
-        let known =
-            bartizan_schema::field(&name.to_ascii_lowercase()).or_else(|| crate::suggest::field(name));
+        let known = bartizan_schema::field(&name.to_ascii_lowercase()).filter(|f| f.is_in(self.kind));
+        let known = known.or_else(|| crate::suggest::field(self.kind, name));
         let value = self.text.get(value_at..whole.end).unwrap_or_default();
         match known {
             Some(field) if !value.is_empty() => {

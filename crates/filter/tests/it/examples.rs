@@ -2,6 +2,8 @@
 
 use crate::check;
 use bartizan_filter::{AddrRange, Context, Filter};
+use bartizan_model::Kind;
+use bartizan_schema::table_columns;
 
 fn canonical(text: &str) -> String {
     check::any_text(text);
@@ -131,9 +133,42 @@ fn names_depend_on_the_context_and_stay_names() {
 fn it_knows_its_columns_and_can_be_narrowed() {
     let filter = Filter::parse("port:22 -host:a OR b", &Context::default()).unwrap();
     let columns: Vec<_> = filter.columns().into_iter().collect();
+    let events = |name: &&str| table_columns(Kind::Events).iter().any(|c| c.name == *name);
+    let columns: Vec<_> = columns.into_iter().filter(events).collect();
     assert_eq!(columns, ["dport", "host", "prefix", "rule", "sport"]);
     let scope = Filter::parse("host:db*", &Context::default()).unwrap();
     assert_eq!(scope.clone().and(filter).to_string(), "host:db* ((port:22 -host:a) OR b)");
     assert_eq!(scope.clone().and(Filter::all()), scope);
     assert_eq!(Filter::all().to_string(), "");
+}
+
+/// What is no field of the table asked for is an error, with what says about the same there.
+#[test]
+fn each_table_has_its_own_fields() {
+    let parse = |kind, text: &str| Filter::parse_for(kind, text, &Context::default());
+    for (kind, text) in [
+        (Kind::Flows, "src:10.0.0.0/8 reply.dport:443 nat:*dnat* bytes:>1000"),
+        (Kind::Flows, "2001:db8::/32 OR tcp.state:established"),
+        (Kind::Counters, "rule:\"*dport 22*\" packets:>0 kind:rule chain:input"),
+        (Kind::Losses, "stage:kernel reason:\"sequence gap\" kind:flows count:>10 web"),
+        (Kind::Rulesets, "process:nft pid:12 generation:*"),
+    ] {
+        let filter = parse(kind, text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(parse(kind, &filter.to_string()), Ok(filter), "{text}");
+    }
+    for (kind, text, part, proposal) in [
+        (Kind::Events, "dport:22 bytes:>9", "bytes", Some("dport:22 len:>9")),
+        (Kind::Events, "stage:kernel", "stage", None),
+        (Kind::Flows, "-prefix:x src:10.0.0.1", "prefix", None),
+        (Kind::Flows, "len:9", "len", Some("bytes:9")),
+        (Kind::Flows, "scr:10.0.0.1", "scr", Some("src:10.0.0.1")),
+        (Kind::Counters, "prefix:x", "prefix", Some("rule:x")),
+        (Kind::Counters, "host:a 10.0.0.1", "10.0.0.1", Some("host:a \"10.0.0.1\"")),
+    ] {
+        let error = parse(kind, text).expect_err(text);
+        assert_eq!((&text[error.span.clone()], error.proposal.as_deref()), (part, proposal), "{error}");
+    }
+    // A word that is a field elsewhere is a word here.
+    assert!(parse(Kind::Events, "reason").is_ok());
+    assert!(parse(Kind::Losses, "reason").is_err());
 }

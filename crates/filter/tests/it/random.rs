@@ -4,6 +4,7 @@ use crate::check;
 use bartizan_filter::{
     AddrItem, AddrRange, Addrs, Class, Expr, NumRange, Pattern, Term, TextPattern, Values, WORD, fold,
 };
+use bartizan_model::Kind;
 use bartizan_schema::{FIELDS, Field, FieldKind};
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -119,18 +120,19 @@ fn text_values(field: &'static Field) -> BoxedStrategy<Values> {
 }
 
 fn term() -> impl Strategy<Value = Expr> {
-    let registered = select(FIELDS.iter().collect::<Vec<&'static Field>>()).prop_flat_map(|field| {
-        let values = match field.kind {
-            FieldKind::Addr => vec(addr_item(), 1..5)
-                .prop_map(|items| Values::Addr(Addrs::new(items, &check::context())))
-                .boxed(),
-            FieldKind::Flags => (1..512_i64).prop_map(Values::Flags).boxed(),
-            FieldKind::Text => text_values(field),
-            _ => vec(num_range(max_of(field)), 1..5).prop_map(Values::numbers).boxed(),
-        };
-        prop_oneof![1 => Just(Values::Present), 8 => values]
-            .prop_map(move |values| Expr::Term(Term { field, values }))
-    });
+    let registered = select(FIELDS.iter().filter(|f| f.is_in(Kind::Events)).collect::<Vec<&'static Field>>())
+        .prop_flat_map(|field| {
+            let values = match field.kind {
+                FieldKind::Addr => vec(addr_item(), 1..5)
+                    .prop_map(|items| Values::Addr(Addrs::new(items, &check::context())))
+                    .boxed(),
+                FieldKind::Flags => (1..512_i64).prop_map(Values::Flags).boxed(),
+                FieldKind::Text => text_values(field),
+                _ => vec(num_range(max_of(field)), 1..5).prop_map(Values::numbers).boxed(),
+            };
+            prop_oneof![1 => Just(Values::Present), 8 => values]
+                .prop_map(move |values| Expr::Term(Term { field, values }))
+        });
     let bare = prop_oneof![
         word()
             .prop_filter("some text", |text| !text.is_empty())

@@ -9,7 +9,7 @@ use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
 /// Columns with bounds in the log, beside `time` and `received`: small ones that questions often name.
-const BOUNDED: &[&str] = &["from", "proto", "sport", "dport", "seq"];
+const BOUNDED: &[&str] = &["from", "proto", "sport", "dport", "seq", "packets"];
 
 /// What the lake itself needs of a file's statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct Bounds {
     pub rows: Option<u64>,
     pub time: Option<(Micros, Micros)>,
     pub received: Option<(Micros, Micros)>,
+    pub seq: Option<(i64, i64)>,
+    pub packets: Option<(i64, i64)>,
 }
 
 /// The bounds of a file just written, and the text for its `add` action. Bounds that the text cannot hold
@@ -45,6 +47,11 @@ pub(crate) fn of_file(kind: Kind, meta: &ParquetMetaData) -> (Bounds, String) {
         } else {
             min.insert(column.name.into(), json!(low));
             max.insert(column.name.into(), json!(high));
+            match column.name {
+                "seq" => bounds.seq = Some((low, high)),
+                "packets" if found.nulls == 0 => bounds.packets = Some((low, high)),
+                _ => {}
+            }
         }
     }
     let text = json!({"numRecords": rows, "minValues": min, "maxValues": max, "nullCount": nulls});
@@ -61,7 +68,16 @@ pub(crate) fn parse(text: Option<&str>) -> Bounds {
         let max = moment_of(stats["maxValues"][column].as_str()?, true)?;
         Some((min, max))
     };
-    Bounds { rows: stats["numRecords"].as_u64(), time: pair("time"), received: pair("received") }
+    let numbers =
+        |column: &str| Some((stats["minValues"][column].as_i64()?, stats["maxValues"][column].as_i64()?));
+    let whole = |column: &str| stats["nullCount"][column].as_u64() == Some(0);
+    Bounds {
+        rows: stats["numRecords"].as_u64(),
+        time: pair("time"),
+        received: pair("received"),
+        seq: numbers("seq"),
+        packets: numbers("packets").filter(|_| whole("packets")),
+    }
 }
 
 struct Found {

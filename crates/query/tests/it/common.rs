@@ -1,7 +1,9 @@
 //! Rows, files and a source made for tests.
 
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringViewBuilder};
-use arrow_array::{ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::{
+    Array as _, ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
+};
 use bartizan_model::{Kind, Micros, addr_from_ip};
 use bartizan_query::{DataFile, Source, View, Window};
 use bartizan_schema::{Column, ColumnKind, table_columns, table_schema};
@@ -58,6 +60,7 @@ fn default(column: &Column) -> Option<Value> {
         ColumnKind::Text => Value::Text("x".to_owned()),
         ColumnKind::Addr => Value::Addr([0; 16]),
         ColumnKind::Bytes => Value::Bytes(Vec::new()),
+        _ if column.name == "packets" => Value::Int(1),
         _ => Value::Int(0),
     })
 }
@@ -166,12 +169,20 @@ impl Lake {
         let mut writer = ArrowWriter::try_new(out, rows.schema(), Some(properties)).unwrap();
         writer.write(rows).unwrap();
         writer.close().unwrap();
+        let numbers = |name: &str| {
+            let column = rows.column_by_name(name)?;
+            let column = column.as_any().downcast_ref::<Int64Array>()?;
+            (column.null_count() == 0).then_some(())?;
+            column.values().iter().copied().min().zip(column.values().iter().copied().max())
+        };
         let times = rows.column_by_name("time").unwrap();
         let times = times.as_any().downcast_ref::<TimestampMicrosecondArray>().unwrap();
         DataFile {
             path,
             size: std::fs::metadata(&on_disk).unwrap().len(),
             rows: Some(rows.num_rows() as u64),
+            seq: numbers("seq"),
+            packets: numbers("packets"),
             time: times
                 .values()
                 .iter()

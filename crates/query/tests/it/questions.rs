@@ -3,7 +3,7 @@ use arrow_array::RecordBatch;
 use bartizan_filter::{Context, Filter};
 use bartizan_model::{Kind, Micros};
 use bartizan_query::render::Rows;
-use bartizan_query::{Engine, ErrorKind, Limits, Order, QueryError, Search, Window};
+use bartizan_query::{Engine, ErrorKind, Limits, Order, QueryError, RowId, Search, Window};
 use std::sync::Arc;
 
 fn parse(text: &str) -> Filter {
@@ -141,8 +141,8 @@ async fn a_window_holds_its_start_and_not_its_end() {
     assert_eq!(stats.files, 1, "the older file is not asked");
     let all = engine.count(Kind::Events, &Filter::all(), Window::ALL).await.unwrap();
     assert_eq!(
-        (all.rows, all.stats.bytes),
-        (7, 0),
+        (all.rows, all.sums.as_slice(), all.stats.bytes),
+        (7, [("packets", 7)].as_slice(), 0),
         "what a file holds as a whole is known without reading it"
     );
 }
@@ -192,14 +192,14 @@ async fn the_most_frequent_are_counted_exactly() {
     assert_eq!(
         json(&top.collect().await.unwrap()),
         [
-            r#"{"dport":22,"proto":"tcp","count":3}"#,
-            r#"{"dport":53,"proto":"udp","count":2}"#,
-            r#"{"dport":80,"proto":"tcp","count":1}"#,
-            r#"{"dport":443,"proto":"tcp","count":1}"#,
+            r#"{"dport":22,"proto":"tcp","packets":3,"rows":3}"#,
+            r#"{"dport":53,"proto":"udp","packets":2,"rows":2}"#,
+            r#"{"dport":80,"proto":"tcp","packets":1,"rows":1}"#,
+            r#"{"dport":443,"proto":"tcp","packets":1,"rows":1}"#,
         ]
     );
     let top = engine.top(Kind::Events, &parse("-dport:*"), Window::ALL, &["SRC", "dport"], 4).await.unwrap();
-    assert_eq!(json(&top.collect().await.unwrap()), [r#"{"src":"192.0.2.1","count":1}"#]);
+    assert_eq!(json(&top.collect().await.unwrap()), [r#"{"src":"192.0.2.1","packets":1,"rows":1}"#]);
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn the_ledger_is_searched_by_host_and_time() {
     assert_eq!(web.len(), 2);
     assert_eq!(
         web[0],
-        r#"{"time":"1970-01-01T00:00:02.000000Z","from":"1970-01-01T00:00:01.999999Z","received":"1970-01-01T00:00:00.000000Z","host":"web1","stage":"kernel","reason":"sequence gap","count":7,"stream":"x","seq":0,"row":0}"#
+        r#"{"time":"1970-01-01T00:00:02.000000Z","from":"1970-01-01T00:00:01.999999Z","received":"1970-01-01T00:00:00.000000Z","host":"web1","stage":"kernel","reason":"sequence gap","count":7,"stream":"x","seq":0,"row":0,"id":"x/0/0"}"#
     );
     let window = Window { since: Some(Micros(1_500_000)), until: None };
     assert_eq!(all(window, Some("web1")).await.len(), 1);
@@ -335,4 +335,156 @@ async fn dropping_the_rows_ends_the_work() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("{} tasks are left", metrics.num_alive_tasks() - before);
+}
+
+/// Equal packets may be one row: whoever asks how many packets there were gets packets.
+#[tokio::test]
+async fn packets_are_summed_and_rows_are_counted() {
+    let lake = Lake::new();
+    let rows = |ports: &'static [i64], packets: i64| {
+        batch(Kind::Events, ports.len(), move |column, row| match column.name {
+            "dport" => int(ports[row]),
+            "packets" => int(packets),
+            "time" => int(1_000_000 * (row as i64 + 1)),
+            _ => None,
+        })
+    };
+    lake.add_hot(Kind::Events, rows(&[22, 22, 53], 1));
+    lake.add_file(Kind::Events, &rows(&[53], 1000));
+    lake.add_file(Kind::Events, &rows(&[22, 22, 22], 2));
+    let (engine, all) = (engine(&lake), Filter::all());
+    for filter in [all.clone(), parse("host:x")] {
+        let count = engine.count(Kind::Events, &filter, Window::ALL).await.unwrap();
+        assert_eq!((count.rows, count.sums.as_slice()), (7, [("packets", 1009)].as_slice()), "{filter}");
+    }
+    let top = engine.top(Kind::Events, &all, Window::ALL, &["dport"], 4).await.unwrap();
+    assert_eq!(
+        json(&top.collect().await.unwrap()),
+        [r#"{"dport":53,"packets":1001,"rows":2}"#, r#"{"dport":22,"packets":8,"rows":5}"#]
+    );
+    let totals = engine.totals(Kind::Events, &parse("dport:22"), Window::ALL, &["dport"]).await.unwrap();
+    assert_eq!(
+        json(&totals.collect().await.unwrap()),
+        [r#"{"dport":22,"packets":8,"rows":5,"last":"1970-01-01T00:00:03.000000Z"}"#]
+    );
+    let by_packets = engine.top(Kind::Events, &all, Window::ALL, &["packets"], 1).await.unwrap();
+    assert_eq!(json(&by_packets.collect().await.unwrap()), [r#"{"packets":1,"rows":3}"#]);
+}
+
+/// Every table answers every question, with what it counts.
+#[tokio::test]
+async fn each_table_is_searched_counted_and_grouped() {
+    let lake = Lake::new();
+    for kind in Kind::ALL {
+        let rows = |time: i64| {
+            batch(kind, 1, move |column, _| match column.name {
+                "time" => int(time),
+                "src" => addr("192.0.2.1"),
+                "bytes" | "reply_bytes" | "count" => int(time),
+                "row" => int(time),
+                _ => None,
+            })
+        };
+        lake.add_hot(kind, rows(3));
+        lake.add_file(kind, &rows(4));
+    }
+    let engine = engine(&lake);
+    for kind in Kind::ALL {
+        let filter = Filter::parse_for(kind, "host:x", &Context::default()).unwrap();
+        assert_eq!(found(&engine, Search::new(kind, &filter)).await, [(0, 4), (0, 3)], "{kind}");
+        let count = engine.count(kind, &filter, Window::ALL).await.unwrap();
+        let sum = |name: &str| count.sums.iter().find(|(n, _)| *n == name).map(|(_, sum)| *sum);
+        let want = match kind {
+            Kind::Events => (None, Some(2), None),
+            Kind::Flows => (Some(7), Some(0), None),
+            Kind::Counters => (Some(7), Some(2), None),
+            Kind::Losses => (None, None, Some(7)),
+            Kind::Rulesets => (None, None, None),
+        };
+        assert_eq!((count.rows, (sum("bytes"), sum("packets"), sum("count"))), (2, want), "{kind}");
+        let top = engine.top(kind, &filter, Window::ALL, &["host"], 4).await.unwrap();
+        let top = json(&top.collect().await.unwrap());
+        assert!(top.len() == 1 && top[0].ends_with("\"rows\":2}"), "{kind}: {top:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_found_by_its_name() {
+    let lake = Lake::new();
+    let stream = "07070707070707070707070707070707/2/000000000000feed";
+    let rows = |seq: i64| {
+        batch(Kind::Events, 3, move |column, row| match column.name {
+            "stream" => text(stream),
+            "seq" => int(seq),
+            "row" => int(row as i64),
+            "dport" => int(seq * 10 + row as i64),
+            _ => None,
+        })
+    };
+    lake.add_hot(Kind::Events, rows(9));
+    lake.add_file(Kind::Events, &rows(7));
+    lake.add_file(Kind::Events, &rows(8));
+    let (engine, all) = (engine(&lake), Filter::all());
+    let search = Search { columns: columns(&["id", "dport"]), ..Search::new(Kind::Events, &all) };
+    let batches = engine.search(search).await.unwrap().collect().await.unwrap();
+    let names = ["id".to_owned(), "dport".to_owned()];
+    let mut shown = 0;
+    for batch in &batches {
+        let rows = Rows::of(batch, &names);
+        for row in 0..rows.len() {
+            let (id, dport) = (rows.text(0, row).unwrap(), rows.text(1, row).unwrap());
+            let id: RowId = id.parse().unwrap();
+            let found = engine.row(Kind::Events, id).await.unwrap().collect().await.unwrap();
+            let line = json(&found).concat();
+            assert!(
+                line.contains(&format!("\"dport\":{dport},")) && line.contains(&format!("\"id\":\"{id}\"")),
+                "{line}"
+            );
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 9);
+    let mut id: RowId = format!("{stream}/8/1").parse().unwrap();
+    assert_eq!(engine.row(Kind::Events, id).await.unwrap().stats().files, 1, "other files cannot hold it");
+    for (seq, row) in [(6, 1), (8, 3), (u64::MAX, 0)] {
+        id.batch.seq = bartizan_model::Seq(seq);
+        id.row = row;
+        assert!(json(&engine.row(Kind::Events, id).await.unwrap().collect().await.unwrap()).is_empty());
+    }
+}
+
+/// What is exported is read back the same, whatever the number of pieces.
+#[tokio::test]
+async fn a_file_of_rows_is_read_back() {
+    use bartizan_query::{Encoder, FileFormat};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    let lake = Lake::new();
+    for seq in 0..20 {
+        lake.add_hot(Kind::Events, at(seq, &(0..500).map(|n| seq * 500 + n).collect::<Vec<_>>()));
+    }
+    let (engine, all) = (engine(&lake), Filter::all());
+    for format in [FileFormat::Arrow, FileFormat::Parquet] {
+        let search = Search { order: Order::OldestFirst, ..Search::new(Kind::Events, &all) };
+        let mut rows = engine.search(search).await.unwrap();
+        let mut encoder = Encoder::new(format, &rows.schema()).unwrap();
+        let (mut bytes, mut given) = (Vec::new(), Vec::new());
+        while let Some(batch) = futures::StreamExt::next(&mut rows).await {
+            let batch = batch.unwrap();
+            bytes.extend(encoder.write(&batch).unwrap());
+            given.extend(json(&[batch]));
+        }
+        bytes.extend(encoder.finish().unwrap());
+        let read: Vec<RecordBatch> = match format {
+            FileFormat::Arrow => {
+                let reader = arrow_ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap();
+                reader.map(Result::unwrap).collect()
+            }
+            FileFormat::Parquet => {
+                let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+                reader.build().unwrap().map(Result::unwrap).collect()
+            }
+        };
+        assert_eq!(given.len(), 10_000);
+        assert_eq!(json(&read), given, "{format:?}");
+    }
 }

@@ -15,7 +15,7 @@ async fn f37_a_thousand_strangers_do_not_stop_a_stream() {
     let server = server_with(Limits::default(), listen).await;
     let tls = server.host();
     let client = server.connect(&tls).await;
-    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
     let address = server.agents;
     let strangers = tokio::spawn(async move {
         let mut open = Vec::new();
@@ -31,7 +31,7 @@ async fn f37_a_thousand_strangers_do_not_stop_a_stream() {
         open
     });
     for seq in 1..=50 {
-        sender.send(Kind::Events, Seq(seq), 5, &ipc(5)).await.unwrap();
+        sender.send(Kind::Events, Seq(seq), 5, &ipc(5), now()).await.unwrap();
         assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(seq))));
     }
     let open = strangers.await.unwrap();
@@ -43,7 +43,7 @@ async fn f37_a_thousand_strangers_do_not_stop_a_stream() {
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
-    assert_eq!(newcomer.put(LANE, EPOCH, "t").await.unwrap().2, Seq(50));
+    assert_eq!(newcomer.put(LANE, EPOCH, &t()).await.unwrap().2, Seq(50));
 }
 
 #[tokio::test]

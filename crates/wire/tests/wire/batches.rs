@@ -62,18 +62,18 @@ async fn f32_what_is_above_the_limits_is_not_sent_or_refused_for_good() {
 
     server.settings.limits = small;
     let client = server.connect(&tls).await;
-    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
-    let error = sender.send(Kind::Events, Seq(1), 1, &big).await.unwrap_err();
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    let error = sender.send(Kind::Events, Seq(1), 1, &big, now()).await.unwrap_err();
     assert!(matches!(error, WireError::TooLarge { .. }), "{error}");
-    sender.send(Kind::Events, Seq(1), 1, &ipc(10)).await.unwrap();
+    sender.send(Kind::Events, Seq(1), 1, &ipc(10), now()).await.unwrap();
     assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(1))), "the stream goes on");
 
     // a client that does not know the server's limits: messages above it, many messages above it
     server.settings.limits = Limits::default();
     for rows_of in [5000, 600] {
         let client = server.connect(&tls).await;
-        let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
-        drop(sender.send(Kind::Events, Seq(2), 1, &written(&rows(rows_of), Compression::None)).await);
+        let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+        drop(sender.send(Kind::Events, Seq(2), 1, &written(&rows(rows_of), Compression::None), now()).await);
         let refused = acks.next().await.unwrap();
         assert!(
             matches!(&refused, Some(Ack::Refused { seq: Seq(2), permanent: true, reason }) if reason.contains("above the limit")),
@@ -209,5 +209,36 @@ fn dictionary_keys_outside_of_the_dictionary_are_refused() {
     for key in [3_i32, -1, i32::MAX, i32::MIN] {
         ipc[at + 8..at + 12].copy_from_slice(&key.to_le_bytes());
         assert!(read(Kind::Events, &ipc.clone().into()).is_err(), "{key}");
+    }
+}
+
+/// A ruleset of megabytes is a few rows of long text.
+#[test]
+fn a_large_ruleset_passes() {
+    use arrow_array::{DictionaryArray, TimestampMicrosecondArray};
+    let parts: Vec<String> =
+        (0..16).map(|part| format!("add rule inet filter input tcp dport {part}\n").repeat(6500)).collect();
+    let n = parts.len();
+    let same = |text: &str| -> ArrayRef {
+        Arc::new(std::iter::repeat_n(Some(text), n).collect::<DictionaryArray<Int32Type>>())
+    };
+    let content: DictionaryArray<Int32Type> = parts.iter().map(|part| Some(part.as_str())).collect();
+    let all = bartizan_schema::wire_schema(Kind::Rulesets);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("time", Arc::new(TimestampMicrosecondArray::from_value(5, n).with_timezone("UTC"))),
+        ("generation", same("00112233445566778899aabbccddeeff")),
+        ("form", same("nft")),
+        ("content", Arc::new(content)),
+    ];
+    let fields: Vec<_> = columns.iter().map(|(name, _)| all.field_with_name(name).unwrap().clone()).collect();
+    let batch =
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, c)| c).collect());
+    let batch = batch.unwrap();
+    for compression in [Compression::Zstd, Compression::Lz4, Compression::None] {
+        assert_eq!(
+            read(Kind::Rulesets, &written(&batch, compression)).as_ref(),
+            Ok(&batch),
+            "{compression:?}"
+        );
     }
 }

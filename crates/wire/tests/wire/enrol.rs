@@ -20,7 +20,7 @@ async fn a_host_enrols_sends_and_renews_with_one_key() {
     let error = client.renew(&HostKey::generate().unwrap(), "0.1.0").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     let tls = agent_client(&renewed.ca_pem, &renewed.cert_pem, &key.reveal_pem()).unwrap();
-    let (_, _, seq) = server.connect(&tls).await.put(LANE, EPOCH, "t").await.unwrap();
+    let (_, _, seq) = server.connect(&tls).await.put(LANE, EPOCH, &t()).await.unwrap();
     assert_eq!(seq, Seq::ZERO);
 }
 

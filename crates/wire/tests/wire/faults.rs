@@ -13,9 +13,9 @@ async fn deliver(
     last: u64,
 ) -> Result<(), WireError> {
     let client = Client::connect(&at(proxy.address), tls, server.settings).await?;
-    let (sender, mut acks, committed) = client.put(LANE, EPOCH, "t").await?;
+    let (sender, mut acks, committed) = client.put(LANE, EPOCH, &t()).await?;
     for seq in committed.0 + 1..=last {
-        sender.send(Kind::Events, Seq(seq), 50, &ipc(50)).await?;
+        sender.send(Kind::Events, Seq(seq), 50, &ipc(50), now()).await?;
     }
     let mut at = committed;
     while at.0 < last {
@@ -71,10 +71,10 @@ async fn f30_what_was_taken_but_not_acknowledged_is_sent_again_and_taken_once() 
     let tls = server.host();
     for round in 0..3 {
         let client = server.connect(&tls).await;
-        let (sender, _acks, committed) = client.put(LANE, EPOCH, "t").await.unwrap();
+        let (sender, _acks, committed) = client.put(LANE, EPOCH, &t()).await.unwrap();
         assert_eq!(committed, Seq::ZERO);
         for seq in 1..=2 {
-            sender.send(Kind::Events, Seq(seq), 1, &ipc(1)).await.unwrap();
+            sender.send(Kind::Events, Seq(seq), 1, &ipc(1), now()).await.unwrap();
         }
         while server.sink.duplicates.load(Ordering::Relaxed) < round * 2 || server.sink.seqs().len() < 2 {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -82,7 +82,7 @@ async fn f30_what_was_taken_but_not_acknowledged_is_sent_again_and_taken_once() 
     }
     assert_eq!(server.sink.seqs(), [1, 2]);
     server.sink.commit();
-    let (_, _, committed) = server.connect(&tls).await.put(LANE, EPOCH, "t").await.unwrap();
+    let (_, _, committed) = server.connect(&tls).await.put(LANE, EPOCH, &t()).await.unwrap();
     assert_eq!(committed, Seq(2));
 }
 
@@ -94,12 +94,12 @@ async fn f31_a_connection_that_swallows_everything_is_given_up() {
     let tls = server.host();
     let proxy = Proxy::to(server.agents).await;
     let client = Client::connect(&at(proxy.address), &tls, server.settings).await.unwrap();
-    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
-    sender.send(Kind::Events, Seq(1), 1, &ipc(1)).await.unwrap();
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    sender.send(Kind::Events, Seq(1), 1, &ipc(1), now()).await.unwrap();
     assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(1))));
 
     proxy.hole.send(true).unwrap();
-    sender.send(Kind::Events, Seq(2), 1, &ipc(1)).await.unwrap();
+    sender.send(Kind::Events, Seq(2), 1, &ipc(1), now()).await.unwrap();
     let lost =
         tokio::time::timeout(Duration::from_secs(10), acks.next()).await.expect("the ping's timeout ends it");
     assert_eq!(lost.unwrap_err().kind(), ErrorKind::Unreachable);

@@ -1,7 +1,7 @@
 use crate::support::*;
 use bartizan_model::{Kind, Lane, Micros, Seq};
 use bartizan_pki::{Authority, TlsFault, agent_client};
-use bartizan_wire::{Ack, Client, ErrorKind, Refusal, RefusalKind, WireError};
+use bartizan_wire::{Ack, Client, ErrorKind, Refusal, RefusalKind, Speaker, WireError};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -13,10 +13,10 @@ async fn batches_arrive_and_are_acknowledged_only_when_committed() {
     server.sink.commit_at_once.store(false, Ordering::Relaxed);
     let tls = server.host();
     let client = server.connect(&tls).await;
-    let (sender, mut acks, from) = client.put(LANE, EPOCH, "t").await.unwrap();
+    let (sender, mut acks, from) = client.put(LANE, EPOCH, &t()).await.unwrap();
     assert_eq!(from, Seq::ZERO);
     for seq in 1..=3 {
-        sender.send(Kind::Events, Seq(seq), 10, &ipc(10)).await.unwrap();
+        sender.send(Kind::Events, Seq(seq), 10, &ipc(10), now()).await.unwrap();
     }
     while server.sink.seqs().len() < 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -26,7 +26,7 @@ async fn batches_arrive_and_are_acknowledged_only_when_committed() {
     assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(3))));
 
     // the sender is done: the stream ends when the last batch is committed, not before
-    sender.send(Kind::Events, Seq(4), 10, &ipc(10)).await.unwrap();
+    sender.send(Kind::Events, Seq(4), 10, &ipc(10), now()).await.unwrap();
     drop(sender);
     while server.sink.seqs().len() < 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -36,9 +36,9 @@ async fn batches_arrive_and_are_acknowledged_only_when_committed() {
     assert_eq!(acks.next().await.unwrap(), None);
 
     // a new stream of the same life goes on there; another lane begins at its own
-    let (_, _, from) = client.put(LANE, EPOCH, "t").await.unwrap();
+    let (_, _, from) = client.put(LANE, EPOCH, &t()).await.unwrap();
     assert_eq!(from, Seq(4));
-    let (_, _, from) = client.put(Lane::DISK[1], EPOCH, "t").await.unwrap();
+    let (_, _, from) = client.put(Lane::DISK[1], EPOCH, &t()).await.unwrap();
     assert_eq!(from, Seq::ZERO);
     let taken = server.sink.taken.lock().unwrap();
     assert!(
@@ -55,10 +55,10 @@ async fn f33_refusals_are_told_apart_and_nothing_behind_one_is_acknowledged() {
     let tls = server.host();
     let client = server.connect(&tls).await;
     for (kind, permanent) in [(RefusalKind::Retry, false), (RefusalKind::Permanent, true)] {
-        let (sender, mut acks, from) = client.put(LANE, EPOCH, "t").await.unwrap();
+        let (sender, mut acks, from) = client.put(LANE, EPOCH, &t()).await.unwrap();
         *server.sink.refuse.lock().unwrap() = Some(Refusal { kind, reason: "disk\x1b full".into() });
-        sender.send(Kind::Events, from.next(), 1, &ipc(1)).await.unwrap();
-        drop(sender.send(Kind::Events, from.next().next(), 1, &ipc(1)).await);
+        sender.send(Kind::Events, from.next(), 1, &ipc(1), now()).await.unwrap();
+        drop(sender.send(Kind::Events, from.next().next(), 1, &ipc(1), now()).await);
         let refused = Ack::Refused { seq: from.next(), permanent, reason: "disk\u{fffd} full".into() };
         assert_eq!(acks.next().await.unwrap(), Some(refused));
         assert_eq!(acks.next().await.unwrap(), None, "the stream ends with a refusal");
@@ -66,8 +66,8 @@ async fn f33_refusals_are_told_apart_and_nothing_behind_one_is_acknowledged() {
     }
     *server.sink.refuse.lock().unwrap() = None;
     // the sender goes on behind a batch that it put aside
-    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
-    sender.send(Kind::Events, Seq(2), 1, &ipc(1)).await.unwrap();
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    sender.send(Kind::Events, Seq(2), 1, &ipc(1), now()).await.unwrap();
     assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(2))));
     assert_eq!(server.sink.seqs(), [2]);
 }
@@ -77,9 +77,9 @@ async fn a_poisoned_batch_is_refused_for_good_with_its_number() {
     let server = server().await;
     let tls = server.host();
     let client = server.connect(&tls).await;
-    let (sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
-    sender.send(Kind::Events, Seq(1), 1, &ipc(5)).await.unwrap();
-    sender.send(Kind::Losses, Seq(2), 1, &ipc(5)).await.unwrap(); // events, said to be losses
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    sender.send(Kind::Events, Seq(1), 1, &ipc(5), now()).await.unwrap();
+    sender.send(Kind::Losses, Seq(2), 1, &ipc(5), now()).await.unwrap(); // events, said to be losses
     let mut seen = Vec::new();
     while let Some(ack) = acks.next().await.unwrap() {
         seen.push(ack);
@@ -94,11 +94,11 @@ async fn a_revoked_host_is_shut_out_of_open_streams_and_new_ones() {
     let server = server().await;
     let tls = server.host();
     let client = server.connect(&tls).await;
-    let (_sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    let (_sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
     server.door.revoked.store(true, Ordering::Relaxed);
     let error = acks.next().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-    let error = client.put(LANE, EPOCH, "t").await.unwrap_err();
+    let error = client.put(LANE, EPOCH, &t()).await.unwrap_err();
     assert!(matches!(&error, WireError::Denied(why) if why.contains("web-1 is revoked")), "{error}");
 }
 
@@ -108,7 +108,7 @@ async fn certificates_that_are_not_ours_or_over_are_refused_in_words() {
     let other = Authority::create(now()).unwrap();
     let fault = async |tls| {
         let client = server.connect(&tls).await;
-        match client.put(LANE, EPOCH, "t").await.unwrap_err() {
+        match client.put(LANE, EPOCH, &t()).await.unwrap_err() {
             WireError::Tls { source, .. } => source,
             error => panic!("{error}"),
         }
@@ -149,7 +149,7 @@ async fn a_stop_ends_streams_and_frees_the_port() {
     let server = server().await;
     let tls = server.host();
     let client = server.connect(&tls).await;
-    let (_sender, mut acks, _) = client.put(LANE, EPOCH, "t").await.unwrap();
+    let (_sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
     server.stop.send(true).unwrap();
     let error = acks.next().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
@@ -157,4 +157,27 @@ async fn a_stop_ends_streams_and_frees_the_port() {
     tokio::time::timeout(Duration::from_secs(10), server.task).await.unwrap().unwrap();
     let error = Client::connect(&at(server.agents), &tls, server.settings).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn f22_a_clone_is_refused_for_now_and_who_was_replaced_is_told() {
+    let server = server().await;
+    let client = server.connect(&server.host()).await;
+    let error = client.put(LANE, EPOCH, &Speaker { instance: "clone".into(), ..t() }).await.unwrap_err();
+    assert!(matches!(&error, WireError::Retry(why) if why == "a clone?"), "{error}");
+    let (_sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    server.door.take_over.send_replace(true);
+    let error = acks.next().await.unwrap_err();
+    assert!(error.to_string().contains("taken over"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "it tries again, and keeps its rows");
+}
+
+#[tokio::test]
+async fn f21_the_senders_clock_comes_with_each_batch() {
+    let server = server().await;
+    let client = server.connect(&server.host()).await;
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    sender.send(Kind::Events, Seq(1), 1, &ipc(1), Micros(77)).await.unwrap();
+    assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(1))));
+    assert_eq!(*server.sink.clocks.lock().unwrap(), [Micros(77)]);
 }

@@ -39,6 +39,11 @@ pub(crate) fn now() -> Micros {
     Micros(i64::try_from(since.as_micros()).unwrap())
 }
 
+/// The process that sends.
+pub(crate) fn t() -> Speaker {
+    Speaker { version: "t".into(), instance: "one".into(), boot: "boot".into() }
+}
+
 /// Rows of `events` with different values in each, and one column without any.
 pub(crate) fn rows(n: usize) -> RecordBatch {
     let text = |f: fn(usize) -> String| -> ArrayRef {
@@ -81,6 +86,7 @@ pub(crate) struct MemorySink {
     pub(crate) duplicates: AtomicUsize,
     pub(crate) commit_at_once: AtomicBool,
     pub(crate) refuse: Answer,
+    pub(crate) clocks: Mutex<Vec<Micros>>,
     accepted: Mutex<BTreeMap<StreamId, Seq>>,
     marks: Mutex<BTreeMap<StreamId, Seq>>,
     commits: watch::Sender<u64>,
@@ -93,6 +99,7 @@ impl MemorySink {
             duplicates: AtomicUsize::new(0),
             commit_at_once: AtomicBool::new(true),
             refuse: Answer::default(),
+            clocks: Mutex::default(),
             accepted: Mutex::default(),
             marks: Mutex::default(),
             commits: watch::Sender::new(0),
@@ -144,6 +151,10 @@ impl Sink for MemorySink {
     fn committed(&self, stream: &StreamId) -> Seq {
         self.marks.lock().unwrap().get(stream).copied().unwrap_or_default()
     }
+
+    fn clock(&self, _peer: &Peer, clock: Micros) {
+        self.clocks.lock().unwrap().push(clock);
+    }
 }
 
 /// Lets everyone in until told otherwise; one token, one use.
@@ -153,6 +164,7 @@ pub(crate) struct Door {
     pub(crate) uses: AtomicUsize,
     pub(crate) expired: AtomicBool,
     pub(crate) revoked: AtomicBool,
+    pub(crate) take_over: watch::Sender<bool>,
 }
 
 impl Door {
@@ -180,6 +192,14 @@ impl Admission for Door {
             true => Err(Refusal::denied(format!("host {} is revoked", peer.name))),
             false => Ok(()),
         }
+    }
+
+    fn claim(&self, _peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal> {
+        if speaker.instance == "clone" {
+            return Err(Refusal::retry("a clone?"));
+        }
+        let lost = self.take_over.subscribe();
+        Ok(Claim { lost, held: Box::new(speaker) })
     }
 
     async fn enrol(&self, _from: SocketAddr, e: Enrolment) -> Result<Enrolled, Refusal> {
@@ -229,6 +249,7 @@ pub(crate) async fn server_with(limits: Limits, listen: ListenSettings) -> Serve
         uses: AtomicUsize::new(1),
         expired: AtomicBool::new(false),
         revoked: AtomicBool::new(false),
+        take_over: watch::Sender::new(false),
     });
     let sink = Arc::new(MemorySink::new());
     let (stop, stopping) = watch::channel(false);
