@@ -15,7 +15,7 @@ mod parts;
 use anyhow::{Result, bail};
 use figure::{Figure, table};
 
-const NAMES: &[&str] = &["decode", "spool", "lake", "capture", "latency"];
+const NAMES: &[&str] = &["decode", "text", "spool", "lake", "capture", "latency"];
 
 fn main() -> Result<()> {
     let named: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +36,7 @@ fn main() -> Result<()> {
 fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
     match name {
         "decode" => parts::run("decode_ns", figure),
+        "text" => parts::run("text_ns", figure),
         "spool" => parts::run("spool_mbps", figure),
         "lake" => parts::run("commit_cost", figure),
         "capture" => capture::run(figure),

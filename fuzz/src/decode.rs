@@ -5,6 +5,9 @@ use bartizan_decode::columns::{EventColumns, InterfaceNames};
 use bartizan_decode::netlink::{Attrs, Messages};
 use bartizan_decode::nflog::NflogPacket;
 use bartizan_decode::packet::{self, Headers, Icmp, Ports, Quoted, Tcp, Upper};
+use bartizan_decode::text::journal::Reader;
+use bartizan_decode::text::kmsg::Record;
+use bartizan_decode::text::{Envelope, Line};
 use bartizan_model::Micros;
 
 /// Depth to which nested attributes are walked.
@@ -26,6 +29,44 @@ pub fn nflog_datagram(data: &[u8]) {
     }
     assert!(columns.bytes() <= 64 * (1024 + 3 * 256));
     assert_eq!(rows, batches + columns.finish().num_rows());
+}
+
+/// A line of text, into columns: whatever a line is, it makes a row, and what it lacks is said in `raw`.
+pub fn text_line(data: &[u8]) {
+    let (envelope, at) = Envelope::parse(data);
+    assert!(at <= data.len() && envelope.host.is_none_or(|h| h.len() <= data.len()));
+    for line in [Line::parse(data), Line::of_kernel(data)].into_iter().flatten() {
+        let mut columns = EventColumns::new(2);
+        columns.push_line(&line, Micros(1), "text").expect("there is room for two");
+        let batch = columns.finish();
+        assert_eq!(batch.num_rows(), 1);
+        assert_eq!(batch.column_by_name("raw").is_some(), line.problem.is_some());
+    }
+}
+
+/// A record of `/dev/kmsg`.
+pub fn kmsg_record(data: &[u8]) {
+    if let Some(record) = Record::parse(data) {
+        assert!(record.text.len() <= data.len());
+        text_line(&record.text);
+    }
+}
+
+/// A stream in the journal's export format gives the same entries in whatever pieces it comes.
+pub fn journal_export(data: &[u8]) {
+    let read = |piece: usize| {
+        let (mut reader, mut entries) = (Reader::default(), Vec::new());
+        for bytes in data.chunks(piece) {
+            reader.push(bytes);
+            while let Some(entry) = reader.next_entry() {
+                entries.push(entry.fields(["__CURSOR", "MESSAGE"]).map(|f| f.map(<[u8]>::to_vec)));
+            }
+        }
+        entries
+    };
+    let whole = read(data.len().max(1));
+    assert_eq!(whole, read(1));
+    whole.iter().filter_map(|[_, message]| message.as_deref()).for_each(text_line);
 }
 
 /// An IPv4 packet.

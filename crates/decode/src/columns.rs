@@ -10,9 +10,11 @@
 //! - Memory is bounded by the row limit: every dictionary has at most one value per row, and a prefix is kept
 //!   to [`MAX_PREFIX`] bytes. A full builder refuses rows with [`Full`] until it is finished.
 //!
-//! It fills no column that the server fills, nor `raw`; `payload` and `extra` only where it is asked to.
+//! It fills no column that the server fills; `payload` only where it is asked to, `raw` only for lines of text that
+//! were not fully understood.
 
 mod interfaces;
+mod line;
 mod object;
 mod payload;
 mod presence;
@@ -28,6 +30,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::Schema;
 use bartizan_model::{Kind, Micros};
 use bartizan_schema::wire_schema;
+use line::Names;
 use presence::{Presence, PresenceWords};
 use row::Row;
 use std::sync::Arc;
@@ -37,10 +40,13 @@ use values::{Constant, Times, Values};
 /// Bytes of a prefix that are kept. The kernel's own limit is 127.
 pub const MAX_PREFIX: usize = 255;
 
+/// The source of packets that came by NFLOG.
+const NFLOG: &str = "nflog";
+
 /// Rows that one builder can hold at most, whatever was asked for.
 const MAX_ROWS: usize = 1 << 20;
 
-/// The builder holds as many rows as it may; finish it first.
+/// The builder holds as many rows as it may, or rows of another source; finish it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the batch is full with {rows} rows")]
 pub struct Full {
@@ -61,8 +67,13 @@ pub struct EventColumns {
     payload: Option<payload::Wanted>,
     details: bool,
     columns: Columns,
-    source: Constant,
+    /// Where the rows come from if they are lines of text; a batch has one source.
+    text_source: Option<&'static str>,
+    source: (&'static str, Constant),
     packets: Constant,
+    /// Rows that stand for another number of packets than 1.
+    repeated: Vec<(usize, i64)>,
+    names: Names,
 }
 
 impl EventColumns {
@@ -79,8 +90,11 @@ impl EventColumns {
             payload: None,
             details: false,
             columns: Columns::default(),
-            source: Constant::default(),
+            text_source: None,
+            source: (NFLOG, Constant::default()),
             packets: Constant::default(),
+            repeated: Vec::new(),
+            names: Names::default(),
         }
     }
 
@@ -141,7 +155,7 @@ impl EventColumns {
         received: Micros,
         interfaces: &InterfaceNames,
     ) -> Result<(), Full> {
-        if self.is_full() {
+        if self.is_full() || self.text_source.is_some() {
             return Err(Full { rows: self.len() });
         }
         if self.interfaces_version != interfaces.version() {
@@ -178,7 +192,8 @@ impl EventColumns {
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for field in wire_schema(Kind::Events).fields() {
             let array = match field.name().as_str() {
-                "source" => Some(self.source.rows(rows, |n| text::repeated("nflog", n))),
+                "source" => Some(self.sources(rows)),
+                "packets" if !self.repeated.is_empty() => Some(values::repeated_but(1, rows, &self.repeated)),
                 "packets" => Some(self.packets.rows(rows, |n| values::repeated(1, n))),
                 name => self.columns.column(name).and_then(|(at, column)| {
                     let wanted = !field.is_nullable() || used >> at as u32 & 1 == 1;
@@ -191,8 +206,19 @@ impl EventColumns {
             }
         }
         self.rows.clear();
+        self.repeated.clear();
+        self.names.clear();
+        self.text_source = None;
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .expect("every column has the row count and the type of its field")
+    }
+
+    fn sources(&mut self, rows: usize) -> ArrayRef {
+        let name = self.text_source.unwrap_or(NFLOG);
+        if self.source.0 != name {
+            self.source = (name, Constant::default());
+        }
+        self.source.1.rows(rows, |n| text::repeated(name, n))
     }
 }
 
@@ -280,6 +306,7 @@ columns! {
     gid: Values<i64>,
     ct_state: Named,
     payload: payload::Bytes,
+    raw: Text,
     extra: Text,
 }
 

@@ -1,4 +1,5 @@
-//! Bytes to rows: netlink messages, nfnetlink_log attributes and packet headers, tracked connections, counters.
+//! Bytes to rows: netlink messages, nfnetlink_log attributes and packet headers, tracked connections, counters, and
+//! firewall log lines.
 //!
 //! The way of a datagram: [`netlink::Messages`] -> [`nflog::NflogPacket`] -> [`packet`] ->
 //! [`columns::EventColumns`], then out as an Arrow batch of the wire columns of `bartizan_schema::EVENTS`. That of
@@ -16,6 +17,7 @@ pub mod netlink;
 pub mod nflog;
 pub mod nftables;
 pub mod packet;
+pub mod text;
 
 pub mod flows {
     //! Tracked connections as columns.

@@ -10,9 +10,9 @@ use std::fmt::Write as _;
 
 /// One row while it is written: which columns it has.
 pub(super) struct Row<'a> {
-    columns: &'a mut Columns,
-    row: usize,
-    present: u64,
+    pub(super) columns: &'a mut Columns,
+    pub(super) row: usize,
+    pub(super) present: u64,
 }
 
 /// Writes a column of the row and marks it as present.
@@ -22,6 +22,7 @@ macro_rules! put {
         $row.present |= 1 << At::$column as u32;
     }};
 }
+pub(super) use put;
 
 impl<'a> Row<'a> {
     #[inline]

@@ -164,6 +164,15 @@ pub(super) fn repeated(value: i64, rows: usize) -> ArrayRef {
     Arc::new(PrimitiveArray::<Int64Type>::from_value(value, rows))
 }
 
+/// The same number in every row but some.
+pub(super) fn repeated_but(value: i64, rows: usize, others: &[(usize, i64)]) -> ArrayRef {
+    let mut values = vec![value; rows];
+    for (row, other) in others {
+        values[*row] = *other;
+    }
+    Arc::new(PrimitiveArray::<Int64Type>::new(ScalarBuffer::from(values), None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::presence::PresenceWords;

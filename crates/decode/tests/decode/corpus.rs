@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 type Check = fn(&[u8]);
 
-const TARGETS: [(&str, Check); 5] = [
+const TARGETS: [(&str, Check); 8] = [
     ("nflog_datagram", checks::nflog_datagram),
     ("ipv4", checks::ipv4),
     ("ipv6", checks::ipv6),
     ("ethernet_arp", checks::ethernet_arp),
     ("netlink_attrs", checks::netlink_attrs),
+    ("text_line", checks::text_line),
+    ("kmsg_record", checks::kmsg_record),
+    ("journal_export", checks::journal_export),
 ];
 
 fn folder(target: &str) -> PathBuf {
@@ -95,7 +98,44 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ],
     );
     let input = build::input(2, "drop: ", 1, &tcp);
+    let line = |n: usize| crate::text::format::LINES[n].0.as_bytes().to_vec();
+    let kmsg = |head: &str, n: usize| [head.as_bytes(), &line(n), b"\n SUBSYSTEM=net\n"].concat();
+    let journal = [
+        b"__CURSOR=s=1;i=2\n_TRANSPORT=kernel\nMESSAGE=".to_vec(),
+        line(2),
+        b"\n\n__CURSOR=s=1;i=3\nMESSAGE\n".to_vec(),
+        9_u64.to_le_bytes().to_vec(),
+        b"two\nlines\n\n".to_vec(),
+    ]
+    .concat();
     vec![
+        ("text_line", "tcp", line(0)),
+        ("text_line", "spoofed-prefix", line(1)),
+        ("text_line", "log-file", line(2)),
+        ("text_line", "ipv6-fragment", line(4)),
+        ("text_line", "icmp-error", line(8)),
+        ("text_line", "arp", line(20)),
+        (
+            "text_line",
+            "headless",
+            b"L=126 ID=7 DF PROTO=TCP SPT=1 DPT=2 WINDOW=5 RES=0x00 SYN URGP=0".to_vec(),
+        ),
+        (
+            "text_line",
+            "repeated",
+            [&b"<4>Jan  8 03:37:09 gw kernel: message repeated 3 times: [ "[..], &line(0), b"]"].concat(),
+        ),
+        (
+            "text_line",
+            "rfc5424",
+            [&b"<4>1 2024-01-08T03:37:09Z gw kernel - - [a b=\"]\"] "[..], &line(0)].concat(),
+        ),
+        ("kmsg_record", "udp", kmsg("4,1234,5678901,-,caller=T1;", 2)),
+        ("kmsg_record", "escaped", b"4,1,2,-;a\\x1b[31m IN=a OUT= MAC= \\\n".to_vec()),
+        ("kmsg_record", "fragment", kmsg("12,1,2,c;", 0)),
+        ("journal_export", "entries", journal.clone()),
+        ("journal_export", "cut", journal[..journal.len() - 5].to_vec()),
+        ("journal_export", "empty-lines", [&b"\n\nA=1\n\n\n"[..], &journal].concat()),
         ("nflog_datagram", "input-tcp", input.clone()),
         ("nflog_datagram", "several", [input.clone(), output.clone(), bridge.clone()].concat()),
         ("nflog_datagram", "bridge-arp", bridge),

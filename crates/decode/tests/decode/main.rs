@@ -9,3 +9,4 @@ mod corpus;
 mod flows;
 mod oracle;
 mod pcap;
+mod text;

@@ -4,7 +4,7 @@ use crate::{checks, oracle};
 use std::path::{Path, PathBuf};
 
 /// The folder that `BARTIZAN_CORPUS` names, or the one beside the project; not part of it.
-fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
     let root = std::env::var_os("BARTIZAN_CORPUS").map_or(beside, PathBuf::from);
     let open = root.join("open");
