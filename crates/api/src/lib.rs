@@ -8,6 +8,8 @@
 //! | `POST losses` | `filter? since? until? host? limit?` | NDJSON as of `search` |
 //! | `POST export` | `table? filter since? until? columns? format?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
 //! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
+//! | `POST rules/hits` | `host netns? since? until?` | for each rule of the ruleset: counted, logged, coverage, last hit |
+//! | `POST event` | `id` | the event, the rule that logged it as it was, and what has become of that rule |
 //! | `POST rules/history` | `host netns? since? until? limit?` | `{"generations":[…]}`, newest first |
 //! | `POST tail` | `filter` | server-sent events `row` and, each second, `stats` |
 //! | `POST filter/check` | `filter` | `{"filter":canonical}` |
@@ -105,6 +107,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/export", post(export::export))
         .route("/rules", post(rulesets::rules))
         .route("/rules/history", post(rulesets::history))
+        .route("/rules/hits", post(rulesets::hits))
+        .route("/event", post(rulesets::event))
         .route("/tail", post(tail::tail))
         .route("/filter/check", post(ask::check))
         .route("/hosts", get(fleet::hosts))

@@ -15,6 +15,7 @@ Examples:
   bartizan counters host:web-01 --since 1d --by object
   bartizan rules web-01 --at yesterday
   bartizan rules web-01 --hits --since 30d
+  bartizan show 07070707070707070707070707070707/0/000000000000feed/42/7
   bartizan export 'host:web-01' --since 1d -o parquet --to web-01.parquet
   bartizan token create --uses 10 --ttl 1h
 
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Show logged packets as they come
     Tail(TailArgs),
+    /// Show one event with the rule that logged it, as it was and as it is
+    Show(ShowArgs),
     /// Find tracked connections
     Flows(AskArgs),
     /// Show what rules and named objects counted
@@ -193,6 +196,16 @@ pub(crate) struct LossesArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct ShowArgs {
+    /// Its id, as search shows it
+    #[arg(value_name = "EVENT")]
+    pub(crate) event: String,
+    /// In words (table) or json
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct RulesArgs {
     /// The host
     pub(crate) host: String,
@@ -211,6 +224,9 @@ pub(crate) struct RulesArgs {
     /// List the rulesets that were active, the newest first
     #[arg(long, conflicts_with_all = ["at", "generation", "form", "diff"])]
     pub(crate) history: bool,
+    /// Show for each rule what it counted and what was logged of it, from --since on
+    #[arg(long, conflicts_with_all = ["at", "generation", "form", "diff", "history"])]
+    pub(crate) hits: bool,
     /// Show what changed between two rulesets, each a generation or a time
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], conflicts_with_all = ["at", "generation"])]
     pub(crate) diff: Vec<String>,

@@ -53,6 +53,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Flows(ask) => client::block_on(command::rows(&connection, Kind::Flows, ask, style))?,
         Command::Counters(ask) => client::block_on(command::rows(&connection, Kind::Counters, ask, style))?,
         Command::Rules(rules) => client::block_on(command::rules(&connection, rules, style))?,
+        Command::Show(show) => client::block_on(command::show(&connection, show, style))?,
         Command::Export(export) => client::block_on(command::export(&connection, export, style))?,
         Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
         Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,

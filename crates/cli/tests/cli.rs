@@ -447,3 +447,72 @@ fn a_capture_file_holds_the_packets_and_says_what_it_leaves_out() {
     let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
     assert!(seen.starts_with("1767323045.000001 IP 127.0.0.1 > 127.0.0.2:"), "{seen}");
 }
+
+#[test]
+fn an_event_is_shown_in_words() {
+    let ruleset = |generation: &str| {
+        serde_json::json!({ "time": "2026-01-02T03:04:05.000000Z", "host": "web-01", "netns": "", "generation": generation,
+            "pid": 77, "process": "nft" })
+    };
+    let rule = |text: &str| serde_json::json!({ "table": "inet filter", "chain": "input", "handle": 4, "position": 2, "text": text });
+    let mut then = rule("tcp dport 22 drop");
+    then["ruleset"] = ruleset("aa");
+    let body = serde_json::json!({
+        "event": { "time": "2026-01-02T03:04:06.000000Z", "host": "web-01", "action": "drop", "prefix": "ssh\u{1b}[2J",
+            "dport": 22, "id": "h/0/e/1/0", "rule": "tcp dport 22 drop", "stream": "h/0/e", "seq": 1, "row": 0 },
+        "rule": then,
+        "now": { "state": "changed", "ruleset": ruleset("bb"), "rule": rule("tcp dport 2222 drop") },
+    });
+    let document = || answer("200 OK", "application/json", &body.to_string());
+    let (done, asked) = ask(&["show", "h/0/e/1/0"], document());
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    assert_eq!(asked.line, "POST /api/v1/event HTTP/1.1");
+    assert_eq!(asked.body, "{\"id\":\"h/0/e/1/0\"}");
+    assert_eq!(
+        done.out,
+        "event        h/0/e/1/0
+time         2026-01-02T03:04:06.000000Z
+host         web-01
+prefix       ssh\\x1b[2J
+dport        22
+action       drop
+
+logged by    tcp dport 22 drop
+             table inet filter, chain input, rule 2, handle 4
+             in ruleset aa of web-01, active since 2026-01-02T03:04:05.000000Z, by nft (pid 77)
+
+since then   changed (ruleset bb of web-01, active since 2026-01-02T03:04:05.000000Z, by nft (pid 77))
+             - tcp dport 22 drop
+             + tcp dport 2222 drop
+             table inet filter, chain input, rule 2, handle 4
+"
+    );
+    let (done, _) = ask(&["show", "h/0/e/1/0", "-o", "json"], document());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&done.out).unwrap(), body);
+    let (done, _) = ask(&["show", "x"], problem("404 Not Found", "{\"detail\":\"there is no event x\"}"));
+    assert_eq!((done.code, done.err.as_str()), (5, "error: there is no event x\n"));
+}
+
+#[test]
+fn hits_are_a_table_with_what_is_gone() {
+    let body = serde_json::json!({
+        "ruleset": { "generation": "aa", "host": "web-01", "time": "2026-01-02T03:04:05Z" }, "unattributed": 3,
+        "rules": [{ "table": "inet filter", "chain": "input", "handle": 4, "position": 1, "rule": "tcp dport 22 drop",
+            "counted": 10, "bytes": 600, "logged": 8, "coverage": 80.0, "last": "2026-01-02T03:04:06Z", "state": "hit" }],
+        "gone": [{ "table": "inet filter", "chain": "input", "rule": "old", "logged": 1, "state": "hit" }],
+    });
+    let (done, asked) = ask(
+        &["rules", "web-01", "--hits", "--since", "2026-01-01T00:00:00Z"],
+        answer("200 OK", "application/json", &body.to_string()),
+    );
+    assert_eq!(
+        done.out,
+        "TABLE        CHAIN  HANDLE  STATE  COUNTED  LOGGED  COVERAGE  LAST                  RULE
+inet filter  input       4  hit         10       8      80.0  2026-01-02T03:04:06Z  tcp dport 22 drop
+inet filter  input       -  gone         -       1         -  -                     old
+"
+    );
+    assert!(done.err.contains("3 logged packets are of no rule"), "{}", done.err);
+    let asked: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(asked, serde_json::json!({ "host": "web-01", "since": "2026-01-01T00:00:00Z" }));
+}

@@ -1,4 +1,4 @@
-//! Rulesets of the past and of now: `rules`, `rules/history`.
+//! Rulesets of the past and of now: `rules`, `rules/history`, `rules/hits`, `event`.
 //!
 //! A ruleset that became active is one listing: rows of one host, namespace and time. A listing whose content the
 //! agent had sent before has no text of its own; the text is that of the newest listing of the same generation, of
@@ -7,7 +7,13 @@
 //! Reading is in two steps, so that memory holds one listing and never a history of them: first which listing it
 //! is, by its small columns, then its text.
 
+mod compare;
+mod event;
+mod hits;
 mod listing;
+
+pub(crate) use event::event;
+pub(crate) use hits::hits;
 
 use crate::body::{Body, When, limit, window};
 use crate::{ApiState, Problem};

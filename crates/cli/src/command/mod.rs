@@ -4,10 +4,12 @@ mod ask;
 mod export;
 mod local;
 mod rules;
+mod show;
 mod tail;
 
 pub(crate) use ask::{hosts, losses, rows, search, token};
 pub(crate) use export::export;
 pub(crate) use local::{completion, filter, man, server, version};
 pub(crate) use rules::rules;
+pub(crate) use show::show;
 pub(crate) use tail::tail;

@@ -25,6 +25,9 @@ pub(crate) async fn rules(args: &ConnectionArgs, rules: RulesArgs, style: Style)
     if rules.history {
         return history(&client, &rules, style).await;
     }
+    if rules.hits {
+        return hits(&client, &rules, style).await;
+    }
     if let [from, to] = rules.diff.as_slice() {
         let (from, to) = (ask(&client, &rules, Some(from)).await?, ask(&client, &rules, Some(to)).await?);
         return differences(&from, &to, &rules, style);
@@ -145,6 +148,40 @@ async fn history(client: &Client, rules: &RulesArgs, style: Style) -> Result<(),
     let answer = client.post("/api/v1/rules/history", &question).await?;
     let columns = COLUMNS.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect();
     list(&answer["generations"], columns, rules.output, style)
+}
+
+async fn hits(client: &Client, rules: &RulesArgs, style: Style) -> Result<(), Failure> {
+    const COLUMNS: &[(&str, Look)] = &[
+        ("table", Look::Text),
+        ("chain", Look::Text),
+        ("handle", Look::Number),
+        ("state", Look::Text),
+        ("counted", Look::Number),
+        ("logged", Look::Number),
+        ("coverage", Look::Number),
+        ("last", Look::Time),
+        ("rule", Look::Text),
+    ];
+    let mut question = place(rules);
+    add_range(&mut question, &rules.range)?;
+    let mut answer = client.post("/api/v1/rules/hits", &question).await?;
+    if rules.output == Format::Json {
+        return Ok(writeln!(io::stdout(), "{}", crate::escape::json_for_terminal(&answer.to_string()))?);
+    }
+    if rules.output == Format::Table {
+        talk(&format!("-- {} --", about(&answer["ruleset"])));
+        if let Some(packets @ 1..) = answer["unattributed"].as_i64() {
+            talk(&format!("-- {packets} logged packets are of no rule that could be told --"));
+        }
+    }
+    let mut list_of = |key: &str| answer[key].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let mut all = list_of("rules");
+    all.extend(list_of("gone").into_iter().map(|mut rule| {
+        rule["state"] = "gone".into();
+        rule
+    }));
+    let columns = COLUMNS.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect();
+    list(&Value::Array(all), columns, rules.output, style)
 }
 
 fn differences(from: &Value, to: &Value, rules: &RulesArgs, style: Style) -> Result<(), Failure> {

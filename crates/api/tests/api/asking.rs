@@ -1,0 +1,274 @@
+//! Questions about rows, hosts and tokens, and who may ask.
+
+use crate::support::*;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use bartizan_api::{NewToken, PROBLEM_JSON};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+const OPERATIONS: &[(&str, &str)] = &[
+    ("POST", "/api/v1/search"),
+    ("POST", "/api/v1/count"),
+    ("POST", "/api/v1/top"),
+    ("POST", "/api/v1/losses"),
+    ("POST", "/api/v1/export"),
+    ("POST", "/api/v1/rules"),
+    ("POST", "/api/v1/rules/history"),
+    ("POST", "/api/v1/rules/hits"),
+    ("POST", "/api/v1/event"),
+    ("POST", "/api/v1/tail"),
+    ("POST", "/api/v1/filter/check"),
+    ("GET", "/api/v1/hosts"),
+    ("POST", "/api/v1/tokens"),
+];
+
+#[tokio::test]
+async fn nothing_answers_without_a_known_token() {
+    let server = server().await;
+    let strangers =
+        [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic YTpi"), Some(TOKEN), Some("Bearer")];
+    // Also what does not exist: a stranger does not learn that.
+    let more = [("GET", "/api/v1/secret"), ("GET", "/api/v1/search"), ("DELETE", "/api/v1/hosts")];
+    for (method, path) in OPERATIONS.iter().chain(&more) {
+        for authorization in strangers {
+            let mut request = Request::builder().method(*method).uri(*path);
+            if let Some(value) = authorization {
+                request = request.header(header::AUTHORIZATION, value);
+            }
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            let response = server.send(request.body(Body::from("{\"filter\":\"\"}")).unwrap()).await;
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path} as {authorization:?}");
+            assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
+            assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+        }
+        // Somebody gets something else than 401, or the list above tests nothing.
+        let request = Request::builder()
+            .method(*method)
+            .uri(*path)
+            .header(header::AUTHORIZATION, format!("bearer {TOKEN}"));
+        let response = server.send(request.body(Body::empty()).unwrap()).await;
+        assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn health_answers_everybody() {
+    let server = server().await;
+    let request = Request::get("/api/v1/health").body(Body::empty()).unwrap();
+    let (status, _, text) = server.text(request).await;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, r#"{"status":"ok","version":"1.2.3"}"#));
+}
+
+#[tokio::test]
+async fn a_search_gives_rows_newest_first_and_an_end() {
+    let server = server().await;
+    let lines = server.lines("/api/v1/search", json!({"filter": ""})).await;
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["host"], "web2");
+    assert_eq!(lines[1]["time"], "2026-11-23T05:00:43.000001Z");
+    assert_eq!(lines[1]["src"], "2001:db8::1");
+    assert_eq!(lines[2]["src"], "192.0.2.1");
+    assert_eq!(lines[2]["proto"], "tcp");
+    assert_eq!(lines[2]["tcp_flags"], "SYN,ACK");
+    assert_eq!(lines[2]["prefix"], "a\"b\n\u{1b}[31m");
+    assert!(lines[2].get("sport").is_none(), "nulls are left out");
+    let end = &lines[3]["end"];
+    assert_eq!((&end["rows"], &end["complete"]), (&json!(3), &json!(true)));
+    assert!(end["took_ms"].is_u64());
+}
+
+#[tokio::test]
+async fn a_search_has_filter_window_limit_and_columns() {
+    let server = server().await;
+    let search = async |body: Value| {
+        let mut lines = server.lines("/api/v1/search", body).await;
+        assert_eq!(lines.pop().unwrap()["end"]["complete"], true);
+        Value::Array(lines)
+    };
+    let columns = json!(["host", "dport"]);
+    let (web1, web2) = (json!({"host": "web1", "dport": 22}), json!({"host": "web2", "dport": 443}));
+    for (body, want) in [
+        (json!({"filter": "dport:443", "columns": columns}), json!([web2])),
+        (json!({"filter": "-dport:443", "columns": columns}), json!([web1, web1])),
+        (json!({"filter": "", "columns": columns, "limit": 2}), json!([web2, web1])),
+        (
+            json!({"filter": "", "columns": columns, "since": NOW + 1, "until": NOW + 1_000_000}),
+            json!([web1]),
+        ),
+        (json!({"filter": "", "columns": columns, "since": "2026-11-23T05:00:44Z"}), json!([web2])),
+        (json!({"filter": "", "columns": columns, "until": "2026-11-23T06:00:43+01:00"}), json!([])),
+    ] {
+        assert_eq!(search(body.clone()).await, want, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn rows_are_counted_and_grouped() {
+    let server = server().await;
+    let (status, count) = server.ask("/api/v1/count", json!({"filter": "host:web1"})).await;
+    assert_eq!((status, &count["rows"], &count["packets"]), (StatusCode::OK, &json!(2), &json!(6)));
+    let (status, top) =
+        server.ask("/api/v1/top", json!({"filter": "", "by": ["dport", "proto"], "limit": 5})).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(top["columns"], json!(["dport", "proto", "packets", "rows"]));
+    assert_eq!(
+        top["rows"],
+        json!([
+            {"dport": 22, "proto": "tcp", "packets": 6, "rows": 2},
+            {"dport": 443, "proto": "tcp", "packets": 3, "rows": 1}
+        ])
+    );
+    let (status, problem) = server.ask("/api/v1/top", json!({"filter": "", "by": ["ip"]})).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("urn:bartizan:bad-question")));
+    assert_eq!(problem["detail"], "`ip` is either of `src`, `dst`: group by one of them");
+}
+
+#[tokio::test]
+async fn the_ledger_is_told() {
+    let server = server().await;
+    let lines = server.lines("/api/v1/losses", json!({})).await;
+    assert_eq!((&lines[0]["count"], &lines[1]["end"]["rows"]), (&json!(9), &json!(1)));
+    assert_eq!(server.lines("/api/v1/losses", json!({"host": "web9"})).await.len(), 1);
+    assert_eq!(server.lines("/api/v1/losses", json!({"since": NOW + 1})).await.len(), 1);
+}
+
+#[tokio::test]
+async fn everything_is_exported_oldest_first() {
+    let server = server().await;
+    let lines = server.lines("/api/v1/export", json!({"filter": "", "columns": ["dport", "id"]})).await;
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0], json!({"dport": 22, "id": "x/0/0"}));
+    assert_eq!((&lines[2]["dport"], &lines[3]["end"]["complete"]), (&json!(443), &json!(true)));
+    let lines = server.lines("/api/v1/export", json!({"table": "losses", "filter": "count:9"})).await;
+    assert_eq!((&lines[0]["count"], lines.len()), (&json!(9), 2));
+    for (format, kind, first) in [
+        ("parquet", "application/vnd.apache.parquet", b"PAR1".as_slice()),
+        ("arrow", "application/vnd.apache.arrow.stream", &[0xff; 4]),
+    ] {
+        let body = json!({"filter": "host:web1", "format": format}).to_string();
+        let response = server.send(post("/api/v1/export", &body)).await;
+        assert_eq!(
+            (response.status(), &response.headers()[header::CONTENT_TYPE]),
+            (StatusCode::OK, &kind.parse().unwrap())
+        );
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(bytes.starts_with(first) && bytes.len() > 500, "{format}: {} bytes", bytes.len());
+    }
+}
+
+#[tokio::test]
+async fn a_filter_is_of_its_table() {
+    let server = server().await;
+    let (status, problem) = server.ask("/api/v1/search", json!({"table": "flows", "filter": "len:9"})).await;
+    assert_eq!((status, &problem["proposal"]), (StatusCode::BAD_REQUEST, &json!("bytes:9")), "{problem}");
+    let (status, count) = server.ask("/api/v1/count", json!({"table": "losses", "filter": "stage:x"})).await;
+    assert_eq!((status, &count["rows"], &count["count"]), (StatusCode::OK, &json!(1), &json!(9)));
+    let (status, checked) =
+        server.ask("/api/v1/filter/check", json!({"table": "counters", "filter": "kind:rule"})).await;
+    assert_eq!((status, checked), (StatusCode::OK, json!({"filter": "kind:rule"})));
+}
+
+#[tokio::test]
+async fn hosts_are_listed_and_tokens_made() {
+    let server = server().await;
+    let (status, _, text) = server.text(get("/api/v1/hosts")).await;
+    assert_eq!(status, StatusCode::OK);
+    let want = json!([{
+        "name": "web1", "id": "07070707070707070707070707070707", "first_seen": "2026-11-23T05:00:43.000000Z",
+        "last_contact": null, "last_event": "2026-11-23T05:00:43.000001Z", "events": 3, "lost": 1,
+        "cert_not_after": null, "clock_offset_ms": -1500, "clone_seen": "2026-11-23T05:00:43.000002Z",
+        "state": "online",
+    }]);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
+
+    let new = json!({"uses": 5, "ttl_seconds": 60, "comment": "rack 4"});
+    assert_eq!(server.ask("/api/v1/tokens", new).await, (StatusCode::CREATED, json!({"token": "bzj_new"})));
+    let made = NewToken { uses: 5, ttl_seconds: 60, comment: "rack 4".to_owned() };
+    assert_eq!(*server.fleet.made.lock().unwrap(), [made]);
+    for bad in [
+        json!({"uses": 0}),
+        json!({"ttl_seconds": 0}),
+        json!({"ttl_seconds": u64::MAX}),
+        json!({"comment": "x".repeat(201)}),
+    ] {
+        assert_eq!(server.ask("/api/v1/tokens", bad.clone()).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let (status, problem) = server.ask("/api/v1/tokens", json!({"comment": "broken"})).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!problem.to_string().contains("secret"), "causes go to the log only");
+}
+
+#[tokio::test]
+async fn a_wrong_filter_is_told_with_its_place_and_a_proposal() {
+    let server = server().await;
+    for path in ["search", "count", "tail", "filter/check"] {
+        let (status, problem) =
+            server.ask(&format!("/api/v1/{path}"), json!({"filter": "dport:22 hots:web1"})).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(problem["type"], "urn:bartizan:bad-filter");
+        assert_eq!(problem["status"], 400);
+        let span = &problem["span"];
+        let (start, end) = (span["start"].as_u64().unwrap() as usize, span["end"].as_u64().unwrap() as usize);
+        assert!("dport:22 hots:web1"[start..end].contains("hots"), "{span}");
+        assert_eq!(problem["proposal"], "dport:22 host:web1");
+    }
+    let (status, checked) =
+        server.ask("/api/v1/filter/check", json!({"filter": "dport:ssh  AND host:WEB1"})).await;
+    assert_eq!((status, checked), (StatusCode::OK, json!({"filter": "dport:22 host:web1"})));
+}
+
+#[tokio::test]
+async fn what_is_not_a_question_is_refused_as_a_problem() {
+    let server = server().await;
+    let big = json!({"filter": "x".repeat(70_000)}).to_string();
+    for (path, body, status) in [
+        ("search", "{", StatusCode::BAD_REQUEST),
+        ("search", "", StatusCode::BAD_REQUEST),
+        ("search", "[]", StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"filter":""}{"#, StatusCode::BAD_REQUEST),
+        ("search", r#"{"filter":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"limit":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"filter":"","untill":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"filter":"","table":"evnets"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("export", r#"{"filter":"","limit":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("export", r#"{"filter":"","format":"xls"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("rules", r#"{"netns":"blue"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("rules", r#"{"host":"nobody"}"#, StatusCode::NOT_FOUND),
+        ("count", r#"{"filter":"","limit":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("top", r#"{"filter":"","by":["src"],"n":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("losses", r#"{"filters":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("tail", r#"{"filter":"","since":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("tokens", r#"{"use":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("filter/check", r#"{"filters":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"filter":"","since":"soon"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("search", r#"{"filter":"","since":2,"until":1}"#, StatusCode::BAD_REQUEST),
+        ("search", r#"{"filter":"","limit":0}"#, StatusCode::BAD_REQUEST),
+        ("search", r#"{"filter":"","columns":["sauce"]}"#, StatusCode::BAD_REQUEST),
+        ("search", r#"{"filter":"","columns":[]}"#, StatusCode::BAD_REQUEST),
+        ("search", big.as_str(), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let shown = &body[..body.len().min(60)];
+        let (got, kind, text) = server.text(post(&format!("/api/v1/{path}"), body)).await;
+        assert_eq!((got, kind.as_str()), (status, PROBLEM_JSON), "{path} {shown}: {text}");
+        let problem: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(problem["status"], status.as_u16());
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+    }
+    let (_, problem) = server.ask("/api/v1/search", json!({"filter": "", "untill": 1})).await;
+    assert!(problem["detail"].as_str().unwrap().contains("untill"), "{problem}");
+
+    let mut plain = post("/api/v1/search", r#"{"filter":""}"#);
+    plain.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+    assert_eq!(server.text(plain).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    for (request, status) in [
+        (get("/api/v1/search"), StatusCode::METHOD_NOT_ALLOWED),
+        (post("/api/v1/health", ""), StatusCode::METHOD_NOT_ALLOWED),
+        (get("/api/v1/nothing"), StatusCode::NOT_FOUND),
+        (get("/elsewhere"), StatusCode::NOT_FOUND),
+    ] {
+        let uri = request.uri().clone();
+        let (got, kind, _) = server.text(request).await;
+        assert_eq!((got, kind.as_str()), (status, PROBLEM_JSON), "{uri}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Every operation, asked as a stranger and as somebody, over real tables.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod asking;
+mod firewall;
+mod rulesets;
+mod support;
+mod tail;

@@ -1,0 +1,258 @@
+//! A server over real tables.
+
+use arrow_array::builder::FixedSizeBinaryBuilder;
+use arrow_array::{
+    ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    new_null_array,
+};
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use bartizan_api::{
+    Access, ApiState, Feed, HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable, router,
+};
+use bartizan_filter::Context;
+use bartizan_lake::{Options, Tables};
+use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId, addr_from_ip};
+use bartizan_query::{Engine, Limits};
+use bartizan_schema::table_schema;
+use http_body_util::BodyExt;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use tower::ServiceExt;
+
+pub(crate) const TOKEN: &str = "bzt_0123456789";
+/// 2026-11-23T05:00:43Z.
+pub(crate) const NOW: i64 = 1_795_410_043_000_000;
+
+pub(crate) struct Fleet {
+    pub(crate) made: Mutex<Vec<NewToken>>,
+}
+
+#[async_trait]
+impl Hosts for Fleet {
+    async fn hosts(&self) -> Result<Vec<HostInfo>, Unavailable> {
+        Ok(vec![HostInfo {
+            name: "web1".to_owned(),
+            id: HostId::from_bytes([7; 16]),
+            first_seen: Micros(NOW),
+            last_contact: None,
+            last_event: Some(Micros(NOW + 1)),
+            events: 3,
+            lost: 1,
+            cert_not_after: None,
+            clock_offset_ms: Some(-1500),
+            clone_seen: Some(Micros(NOW + 2)),
+            state: HostState::Online,
+        }])
+    }
+}
+
+#[async_trait]
+impl Tokens for Fleet {
+    async fn create(&self, new: NewToken) -> Result<String, Unavailable> {
+        if new.comment == "broken" {
+            return Err(Unavailable("the secret reason".into()));
+        }
+        self.made.lock().unwrap().push(new);
+        Ok("bzj_new".to_owned())
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) app: Router,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) _dir: tempfile::TempDir,
+}
+
+pub(crate) fn times(kind: Kind, rows: usize, first: i64) -> Vec<(&'static str, ArrayRef)> {
+    let times = || {
+        Arc::new(
+            TimestampMicrosecondArray::from_iter_values((0..rows as i64).map(|r| first + r))
+                .with_timezone("UTC"),
+        ) as ArrayRef
+    };
+    match kind {
+        Kind::Events => vec![("time", times()), ("received", times())],
+        Kind::Losses => vec![("time", times()), ("received", times()), ("from", times())],
+        Kind::Flows | Kind::Counters | Kind::Rulesets => vec![("time", times()), ("received", times())],
+    }
+}
+
+/// Rows one microsecond apart, `row` counting; what is not given is null, or `x` or 0 where it must not be.
+pub(crate) fn rows(kind: Kind, n: usize, first: i64, given: Vec<(&'static str, ArrayRef)>) -> RecordBatch {
+    let mut known = times(kind, n, first);
+    known.push(("row", Arc::new(Int32Array::from_iter_values(0..n as i32))));
+    known.extend(given);
+    let schema = table_schema(kind);
+    let arrays = schema.fields().iter().map(|f| {
+        if let Some((_, array)) = known.iter().rev().find(|(name, _)| name == f.name()) {
+            return Arc::clone(array);
+        }
+        match f.data_type() {
+            _ if f.is_nullable() => new_null_array(f.data_type(), n),
+            arrow_schema::DataType::Utf8View => Arc::new(StringViewArray::from_iter_values(vec!["x"; n])),
+            arrow_schema::DataType::Int64 => Arc::new(Int64Array::from(vec![0; n])),
+            other => panic!("{other}"),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).unwrap()
+}
+
+pub(crate) fn events(n: usize, first: i64, port: i32, host: &str) -> RecordBatch {
+    let mut src = FixedSizeBinaryBuilder::new(16);
+    for row in 0..n {
+        let text = if row % 2 == 0 { "192.0.2.1" } else { "2001:db8::1" };
+        src.append_value(addr_from_ip(text.parse().unwrap())).unwrap();
+    }
+    let given: Vec<(&str, ArrayRef)> = vec![
+        ("host", Arc::new(StringViewArray::from_iter_values(vec![host; n]))),
+        ("prefix", Arc::new(StringViewArray::from_iter_values(vec!["a\"b\n\u{1b}[31m"; n]))),
+        ("src", Arc::new(src.finish())),
+        ("dport", Arc::new(Int32Array::from(vec![port; n]))),
+        ("proto", Arc::new(Int16Array::from(vec![6; n]))),
+        ("tcp_flags", Arc::new(Int16Array::from(vec![18; n]))),
+        ("packets", Arc::new(Int64Array::from(vec![3; n]))),
+    ];
+    rows(Kind::Events, n, first, given)
+}
+
+/// A ruleset of web1 that became active; without texts one that was known.
+pub(crate) fn ruleset(time: i64, generation: &str, netns: &str, texts: &[(&str, &str)]) -> RecordBatch {
+    let n = texts.len().max(1);
+    let same = |text: &str| -> ArrayRef { Arc::new(StringViewArray::from_iter_values(vec![text; n])) };
+    let part = |at: usize| texts[..at].iter().filter(|(form, _)| *form == texts[at].0).count() as i32;
+    let parts = |form: &str| texts.iter().filter(|(f, _)| *f == form).count() as i32;
+    let mut given: Vec<(&'static str, ArrayRef)> = vec![
+        ("time", Arc::new(TimestampMicrosecondArray::from_value(time, n).with_timezone("UTC"))),
+        ("host", same("web1")),
+        ("generation", same(generation)),
+        ("pid", Arc::new(Int64Array::from(vec![77; n]))),
+        ("process", same("nft")),
+    ];
+    if !netns.is_empty() {
+        given.push(("netns", same(netns)));
+    }
+    if !texts.is_empty() {
+        given
+            .push(("form", Arc::new(StringViewArray::from_iter_values(texts.iter().map(|(form, _)| *form)))));
+        given.push((
+            "content",
+            Arc::new(StringViewArray::from_iter_values(texts.iter().map(|(_, text)| *text))),
+        ));
+        given.push(("part", Arc::new(Int32Array::from_iter_values((0..n).map(part)))));
+        given.push((
+            "parts",
+            Arc::new(Int32Array::from_iter_values(texts.iter().map(|(form, _)| parts(form)))),
+        ));
+    }
+    rows(Kind::Rulesets, n, time, given)
+}
+
+pub(crate) async fn empty() -> (tempfile::TempDir, Tables) {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
+    let tables = Tables::open(&store, &Options::default(), Micros(NOW)).await.unwrap();
+    (dir, tables)
+}
+
+pub(crate) async fn server() -> Server {
+    let (dir, tables) = empty().await;
+    let now = Micros(NOW);
+    let (events_table, losses_table) = (tables.of(Kind::Events), tables.of(Kind::Losses));
+    let stream = StreamId { host: HostId::from_bytes([7; 16]), lane: Lane::DISK[0], epoch: Epoch(1) };
+    let id = |seq| BatchId { stream, seq: Seq(seq) };
+    // Two rows in a file, one hot.
+    events_table.append(id(1), vec![events(2, NOW, 22, "web1")], 1000, now).unwrap();
+    events_table.commit(now).await.unwrap();
+    events_table.append(id(2), vec![events(1, NOW + 1_000_000, 443, "web2")], 1000, now).unwrap();
+    let lost = rows(
+        Kind::Losses,
+        1,
+        NOW,
+        vec![
+            ("host", Arc::new(StringViewArray::from_iter_values(["web1"]))),
+            ("count", Arc::new(Int64Array::from(vec![9]))),
+        ],
+    );
+    losses_table.append(id(1), vec![lost], 1000, now).unwrap();
+
+    let rulesets = tables.of(Kind::Rulesets);
+    let listings = [
+        ruleset(
+            NOW,
+            "a1",
+            "",
+            &[("nft", "table inet filter {\n"), ("nft", "}\n"), ("iptables-save", "*filter\n")],
+        ),
+        ruleset(NOW + 10_000_000, "b2", "", &[("nft", "table inet other {\n}\n")]),
+        ruleset(NOW + 15_000_000, "c3", "blue", &[("nft", "blue")]),
+        // What was there before is active again: its text is known.
+        ruleset(NOW + 20_000_000, "a1", "", &[]),
+    ];
+    for (seq, listing) in (1..).zip(listings) {
+        rulesets.append(id(seq), vec![listing], 1000, now).unwrap();
+        if seq == 2 {
+            rulesets.commit(now).await.unwrap();
+        }
+    }
+
+    serving(dir, tables)
+}
+
+pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
+    let feed = Arc::new(Feed::new(16));
+    let fleet = Arc::new(Fleet { made: Mutex::default() });
+    let app = router(ApiState {
+        engine: Arc::new(Engine::new(Arc::new(tables), &Limits::default()).unwrap()),
+        hosts: Arc::clone(&fleet) as _,
+        tokens: Arc::clone(&fleet) as _,
+        live: Arc::clone(&feed) as _,
+        names: Arc::new(Arc::new(Context::default())),
+        access: Arc::new(Access::new(vec![Access::digest("another"), Access::digest(TOKEN)])),
+        version: "1.2.3",
+    });
+    Server { app, feed, fleet, _dir: dir }
+}
+
+pub(crate) fn post(path: &str, body: &str) -> Request<Body> {
+    Request::post(path)
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_owned()))
+        .unwrap()
+}
+
+pub(crate) fn get(path: &str) -> Request<Body> {
+    Request::get(path).header(header::AUTHORIZATION, format!("Bearer {TOKEN}")).body(Body::empty()).unwrap()
+}
+
+impl Server {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.app.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn text(&self, request: Request<Body>) -> (StatusCode, String, String) {
+        let response = self.send(request).await;
+        let status = response.status();
+        let kind = response.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap().to_owned());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, kind.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    pub(crate) async fn ask(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let (status, _, text) = self.text(post(path, &body.to_string())).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub(crate) async fn lines(&self, path: &str, body: Value) -> Vec<Value> {
+        let (status, kind, text) = self.text(post(path, &body.to_string())).await;
+        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/x-ndjson"), "{text}");
+        assert!(text.ends_with('\n'));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
