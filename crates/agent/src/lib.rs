@@ -20,17 +20,22 @@
 
 mod accounts;
 mod capture;
+mod generations;
 mod identity;
+mod kernel;
 mod lanes;
+mod listing;
 mod losses;
 mod memory;
 mod namespaces;
 mod open;
 mod recorder;
+mod rulesets;
 mod run;
 mod sender;
 mod settings;
 mod source;
+mod table;
 
 pub use identity::{Enrol, Identity, enrol};
 pub use run::run;

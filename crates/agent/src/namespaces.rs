@@ -10,13 +10,14 @@
 //! again later.
 
 use crate::capture::{Capture, CaptureConfig};
+use crate::kernel::Kernel;
 use crate::open::Open;
-use crate::recorder::{Captured, Joined, ReadRules};
+use crate::recorder::{Captured, Joined};
+use crate::rulesets::Watch;
 use crate::settings::{NetnsChoice, Settings};
 use crate::source::{NetnsId, SourceId};
 use anyhow::Context as _;
-use bartizan_netfilter::{Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Nftables, Waker};
-use bartizan_ruleset::LogRule;
+use bartizan_netfilter::{Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Waker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,28 @@ struct Present {
     wakers: Vec<Waker>,
     threads: Vec<JoinHandle<()>>,
     ending: Arc<AtomicBool>,
+    /// What watches beside the captures, and how it is ended.
+    watching: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Present {
+    /// Ends everything; with `now` without reading what is left.
+    fn end(&mut self, now: bool) {
+        self.stop.store(true, Ordering::Release);
+        self.ending.store(true, Ordering::Release);
+        if now {
+            self.wakers.iter().for_each(Waker::stop);
+        }
+    }
+
+    fn join(self) {
+        for thread in self.threads.into_iter().chain(self.watching) {
+            if thread.join().is_err() {
+                tracing::error!("a thread ended with a panic");
+            }
+        }
+    }
 }
 
 /// A group that is bound.
@@ -89,12 +112,8 @@ impl Namespaces {
                 break;
             }
         }
-        for present in self.present.values() {
-            present.wakers.iter().for_each(Waker::stop);
-        }
-        for present in std::mem::take(&mut self.present).into_values() {
-            join(present.threads);
-        }
+        self.present.values_mut().for_each(|present| present.end(true));
+        std::mem::take(&mut self.present).into_values().for_each(Present::join);
     }
 
     fn look(&mut self) {
@@ -147,9 +166,9 @@ impl Namespaces {
     /// Starts to capture a namespace.
     fn enter(&mut self, netns: &Netns, number: NetnsId) -> anyhow::Result<()> {
         let life = self.open.incarnation(netns).context("cannot tell which network namespace this is")?;
-        let mut read_rules = rule_reader(&self.open, netns);
-        let rules = read_rules().inspect_err(|error| {
-            tracing::warn!(netns = netns.name, error, "cannot read the rules' counters");
+        let mut kernel = Kernel::new(&self.open, netns);
+        let rules = kernel.log_rules().inspect_err(|error| {
+            tracing::warn!(netns = netns.name, %error, "cannot read the rules' counters");
         });
         let bound = Instant::now();
         let sockets = self.settings.groups.iter().map(|group| self.bind(netns, *group));
@@ -161,7 +180,8 @@ impl Namespaces {
             life,
             groups: self.settings.groups.clone(),
             rules: rules.ok(),
-            read_rules,
+            kernel,
+            attributing: self.settings.capture.rulesets,
         };
         // without a recorder the captures end as well
         drop(self.recorder.send(Captured::Joined(joined)));
@@ -172,6 +192,8 @@ impl Namespaces {
             wakers: Vec::new(),
             threads: Vec::new(),
             ending: Arc::clone(&ending),
+            watching: Vec::new(),
+            stop: Arc::new(AtomicBool::new(false)),
         };
         for Bound { socket, interfaces } in sockets {
             let group = socket.group();
@@ -187,6 +209,16 @@ impl Namespaces {
             };
             let capture = Capture::new(socket, interfaces, config, self.recorder.clone());
             present.threads.push(spawn(&format!("nflog-{group}"), move || capture.run())?);
+        }
+        if self.settings.capture.rulesets {
+            let watch = Watch {
+                open: Arc::clone(&self.open),
+                netns: netns.clone(),
+                number,
+                recorder: self.recorder.clone(),
+                stop: Arc::clone(&present.stop),
+            };
+            present.watching.push(spawn("rulesets", move || watch.run())?);
         }
         self.present.insert(netns.id, present);
         if number != NetnsId::OWN {
@@ -221,39 +253,13 @@ impl Namespaces {
 
     /// A namespace is gone.
     fn leave(&mut self, id: u64) {
-        let Some(present) = self.present.remove(&id) else { return };
+        let Some(mut present) = self.present.remove(&id) else { return };
         tracing::info!(netns = present.netns.name, "a network namespace is gone");
-        present.ending.store(true, Ordering::Release);
-        join(present.threads);
-        drop(self.recorder.send(Captured::Left { netns: present.number }));
+        let number = present.number;
+        present.end(false);
+        present.join();
+        drop(self.recorder.send(Captured::Left { netns: number }));
     }
-}
-
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a capture thread ended with a panic");
-        }
-    }
-}
-
-/// Reads the rules' counters; the socket is opened when it is first needed, and anew after an error.
-fn rule_reader(open: &Arc<dyn Open>, netns: &Netns) -> ReadRules {
-    let (open, netns) = (Arc::clone(open), netns.clone());
-    let mut socket: Option<Nftables> = None;
-    Box::new(move || {
-        let mut read = || -> Result<Vec<LogRule>, NetfilterError> {
-            let open = match &mut socket {
-                Some(open) => open,
-                None => socket.insert(open.nftables(&netns)?),
-            };
-            open.log_rules()
-        };
-        read().map_err(|error| {
-            socket = None;
-            error.to_string()
-        })
-    })
 }
 
 /// Starts a thread with a name.

@@ -3,13 +3,21 @@
 //! The agent's parts know only [`Open`]. [`Direct`] does it in this process; the opener's client asks another
 //! process that still has the rights, and gets descriptors back.
 
+use crate::listing::{Tool, tool};
 use bartizan_netfilter::{
-    Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Nftables, in_netns, incarnation, namespaces,
+    ConntrackConfig, ConntrackSocket, Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Nftables,
+    RulesetMonitor, in_netns, incarnation, namespaces,
 };
-use bartizan_ruleset::Incarnation;
+use bartizan_ruleset::{Form, Incarnation};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a listing tool may take.
+const TOOL_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What needs `CAP_NET_ADMIN`, for each network namespace.
 pub(crate) trait Open: Send + Sync {
@@ -23,6 +31,14 @@ pub(crate) trait Open: Send + Sync {
     fn interfaces(&self, netns: &Netns) -> Result<Interfaces, NetfilterError>;
     /// Which life of which namespace it is.
     fn incarnation(&self, netns: &Netns) -> io::Result<Incarnation>;
+    /// A socket that is told of changes of the ruleset.
+    fn changes(&self, netns: &Netns) -> Result<RulesetMonitor, NetfilterError>;
+    /// A socket that is told of tracked connections.
+    #[expect(dead_code, reason = "flows come next")]
+    fn conntrack(&self, netns: &Netns, config: &ConntrackConfig) -> Result<ConntrackSocket, NetfilterError>;
+    /// Starts the tool that prints the ruleset in a form, and gives the end of a pipe to read it from; `None`
+    /// where there is no such tool. A tool that takes too long is ended, and the pipe with it.
+    fn list(&self, netns: &Netns, form: Form) -> io::Result<Option<OwnedFd>>;
 }
 
 /// Opens in this process, which needs the rights itself.
@@ -49,6 +65,52 @@ impl Open for Direct {
     fn incarnation(&self, netns: &Netns) -> io::Result<Incarnation> {
         entered(netns, incarnation)?
     }
+
+    fn changes(&self, netns: &Netns) -> Result<RulesetMonitor, NetfilterError> {
+        inside(netns, RulesetMonitor::open)
+    }
+
+    fn conntrack(&self, netns: &Netns, config: &ConntrackConfig) -> Result<ConntrackSocket, NetfilterError> {
+        inside(netns, || ConntrackSocket::open(config))
+    }
+
+    fn list(&self, netns: &Netns, form: Form) -> io::Result<Option<OwnedFd>> {
+        // a child starts in the namespace of the thread that made it
+        entered(netns, || start(&tool(form)))?
+    }
+}
+
+/// Where tools are looked for: whoever has rights believes no `PATH`.
+const TOOL_DIRS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/// Starts a tool; it and the thread that waits for it end by themselves.
+pub(crate) fn start(tool: &Tool) -> io::Result<Option<OwnedFd>> {
+    let paths =
+        tool.programs.iter().flat_map(|name| TOOL_DIRS.iter().map(move |dir| format!("{dir}/{name}")));
+    let Some(path) = paths.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        return Ok(None);
+    };
+    let mut child = Command::new(path)
+        .args(tool.args)
+        .env_clear()
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let stdout = child.stdout.take().map(OwnedFd::from);
+    thread::Builder::new().name("listing".into()).spawn(move || {
+        let start = Instant::now();
+        while !matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+            if start.elapsed() > TOOL_PATIENCE {
+                drop(child.kill());
+                drop(child.wait());
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    })?;
+    Ok(stdout)
 }
 
 fn inside<T: Send>(

@@ -2,6 +2,8 @@
 //! and asks the rules' counters what never came.
 
 use crate::accounts::{Accounts, Books};
+use crate::generations::{Generations, Listed};
+use crate::kernel::Kernel;
 use crate::lanes::{Kept, Lanes};
 use crate::losses::Losses;
 use crate::source::{NetnsId, SourceId, Window};
@@ -9,7 +11,7 @@ use arrow_array::RecordBatch;
 use bartizan_model::{Kind, Loss, Reason, Stage};
 use bartizan_ruleset::{Balance, Incarnation, LogRule};
 use bartizan_wire::{Compression, Encoder, encode, split};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,9 +25,11 @@ const LOSSES_EVERY: Duration = Duration::from_millis(500);
 const NAP: Duration = Duration::from_millis(500);
 /// While nothing happens the counters are read less often, up to this factor.
 const MOST_PATIENCE: u32 = 8;
+/// How long, and how many bytes of, rows may wait for the ruleset of their time to be listed.
+const HOLD: Duration = Duration::from_secs(3);
+const HOLD_BYTES: usize = 8 << 20;
 
 /// What is handed over to the recorder.
-#[expect(dead_code, reason = "the rulesets and flows that come next use all of it")]
 pub(crate) enum Captured {
     /// The groups of a namespace are bound; what they log follows.
     Joined(Joined),
@@ -39,6 +43,10 @@ pub(crate) enum Captured {
     Lost { source: SourceId, loss: Loss },
     /// The source's socket is empty, and everything before it was handed over.
     Idle { source: SourceId },
+    /// The ruleset of a namespace as it is now.
+    Listed { netns: NetnsId, listed: Box<Listed> },
+    /// The ruleset of a namespace cannot be listed.
+    Unlisted { netns: NetnsId },
     /// Rows of another kind than events.
     Batch { kind: Kind, batch: RecordBatch },
 }
@@ -53,7 +61,9 @@ pub(crate) struct Joined {
     /// The rules before the groups were bound, if they could be read.
     pub(crate) rules: Option<Vec<LogRule>>,
     /// Reads them again.
-    pub(crate) read_rules: ReadRules,
+    pub(crate) kernel: Kernel,
+    /// Whether its rulesets will be told.
+    pub(crate) attributing: bool,
 }
 
 /// A namespace whose groups are captured.
@@ -61,7 +71,23 @@ struct Place {
     name: String,
     life: Incarnation,
     groups: Vec<u16>,
-    read_rules: ReadRules,
+    kernel: Kernel,
+    /// While its ruleset can be listed.
+    generations: Option<Generations>,
+    held: Held,
+}
+
+/// What waits, in its order, until the ruleset of its time is listed.
+#[derive(Default)]
+struct Held {
+    items: VecDeque<(Instant, Item)>,
+    bytes: usize,
+}
+
+/// What has an order within its source.
+enum Item {
+    Rows { source: SourceId, batch: RecordBatch, logged: Window },
+    Lost { source: SourceId, loss: Loss },
 }
 
 /// What the recorder shares with the senders.
@@ -82,9 +108,6 @@ impl Shared {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How the counters of the rules that log are read.
-pub(crate) type ReadRules = Box<dyn FnMut() -> Result<Vec<LogRule>, String> + Send>;
 
 /// The recorder's state.
 pub(crate) struct Recorder {
@@ -131,6 +154,7 @@ impl Recorder {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.release_all(false);
             if !self.losses.is_empty() && self.losses_written.elapsed() >= LOSSES_EVERY {
                 self.write_losses();
             }
@@ -138,6 +162,7 @@ impl Recorder {
                 self.sync();
             }
         }
+        self.release_all(true);
         self.write_losses();
         self.sync();
     }
@@ -147,17 +172,29 @@ impl Recorder {
             Captured::Joined(joined) => self.join(joined),
             Captured::Left { netns } => self.leave(netns),
             Captured::AllJoined => self.all_joined(),
-            Captured::Rows { source, batch, logged: _ } => self.rows(source, &batch),
-            Captured::Lost { source, loss } => self.lost(source, loss),
+            Captured::Rows { source, batch, logged } => {
+                self.offer(source.netns, Item::Rows { source, batch, logged });
+            }
+            Captured::Lost { source, loss } => self.offer(source.netns, Item::Lost { source, loss }),
             Captured::Idle { source } => self.idle(source),
+            Captured::Listed { netns, listed } => self.listed(netns, *listed),
+            Captured::Unlisted { netns } => self.unlisted(netns),
             Captured::Batch { kind, batch } => self.parts(kind, &batch, |_| Books::default()),
         }
     }
 
     /// A namespace was bound: what its rules counted while no agent listened is known now.
     fn join(&mut self, joined: Joined) {
-        let Joined { netns, name, life, groups, rules, read_rules } = joined;
-        self.places.insert(netns, Place { name, life, groups: groups.clone(), read_rules });
+        let Joined { netns, name, life, groups, rules, kernel, attributing } = joined;
+        let place = Place {
+            name,
+            life,
+            groups: groups.clone(),
+            kernel,
+            generations: attributing.then(Generations::default),
+            held: Held::default(),
+        };
+        self.places.insert(netns, place);
         for group in groups {
             let source = SourceId::nflog(netns, group);
             let balance = self.accounts.join(source, life, rules.as_deref());
@@ -168,8 +205,9 @@ impl Recorder {
 
     /// A namespace is gone. Its rules can still be read, as long as a socket is open there.
     fn leave(&mut self, netns: NetnsId) {
+        self.release(netns, true);
         let Some(mut place) = self.places.remove(&netns) else { return };
-        let rules = (place.read_rules)();
+        let rules = place.kernel.log_rules();
         for group in &place.groups {
             let source = SourceId::nflog(netns, *group);
             self.readings.remove(&source);
@@ -177,12 +215,74 @@ impl Recorder {
             match &rules {
                 Ok(_) => self.balance_of(&place.name, source, balance),
                 Err(error) => {
-                    tracing::warn!(netns = place.name, error, "cannot read the rules' last counters")
+                    tracing::warn!(netns = place.name, %error, "cannot read the rules' last counters");
                 }
             }
         }
         self.accounts.forget_mark(place.life);
         self.write_losses();
+    }
+
+    /// A ruleset is active; rows that waited for it can go.
+    fn listed(&mut self, netns: NetnsId, listed: Listed) {
+        let Some(place) = self.places.get_mut(&netns) else { return };
+        place.generations.get_or_insert_default().listed(listed);
+        self.release(netns, false);
+    }
+
+    /// No ruleset will be known for a while: rows need not wait.
+    fn unlisted(&mut self, netns: NetnsId) {
+        if let Some(place) = self.places.get_mut(&netns) {
+            place.generations = None;
+        }
+        self.release(netns, true);
+    }
+
+    /// Takes rows or a loss; they wait behind what waits already, and until the ruleset of their time is listed.
+    fn offer(&mut self, netns: NetnsId, item: Item) {
+        let Some(place) = self.places.get_mut(&netns) else { return self.record_item(item) };
+        let waits =
+            !place.held.items.is_empty() || (matches!(item, Item::Rows { .. }) && !place.is_current());
+        if !waits {
+            return self.record_item(item);
+        }
+        place.held.bytes += item.bytes();
+        place.held.items.push_back((Instant::now(), item));
+        if place.held.bytes > HOLD_BYTES {
+            self.release(netns, true);
+        }
+    }
+
+    fn release_all(&mut self, all: bool) {
+        let holding: Vec<NetnsId> =
+            self.places.iter().filter(|(_, p)| !p.held.items.is_empty()).map(|(netns, _)| *netns).collect();
+        holding.into_iter().for_each(|netns| self.release(netns, all));
+    }
+
+    /// Records what waits in a namespace: `all` of it, or what need not wait any longer.
+    fn release(&mut self, netns: NetnsId, all: bool) {
+        let Some(place) = self.places.get_mut(&netns) else { return };
+        if place.held.items.is_empty() {
+            return;
+        }
+        // asked after all of it was logged
+        let go = place.is_current() || all;
+        let mut items = std::mem::take(&mut place.held.items);
+        while items.front().is_some_and(|(since, _)| go || since.elapsed() >= HOLD) {
+            let Some((_, item)) = items.pop_front() else { break };
+            self.record_item(item);
+        }
+        if let Some(place) = self.places.get_mut(&netns) {
+            place.held.bytes = items.iter().map(|(_, item)| item.bytes()).sum();
+            place.held.items = items;
+        }
+    }
+
+    fn record_item(&mut self, item: Item) {
+        match item {
+            Item::Rows { source, batch, logged } => self.rows(source, &batch, logged),
+            Item::Lost { source, loss } => self.lost(source, loss),
+        }
     }
 
     /// What is known only of namespaces that are gone is settled.
@@ -208,8 +308,11 @@ impl Recorder {
         self.losses.add(netns, loss);
     }
 
-    fn rows(&mut self, source: SourceId, batch: &RecordBatch) {
+    fn rows(&mut self, source: SourceId, batch: &RecordBatch, logged: Window) {
         self.readings.entry(source).and_modify(|(_, patience)| *patience = 1);
+        let generations = self.places.get_mut(&source.netns).and_then(|place| place.generations.as_mut());
+        let attributed = generations.map(|g| g.attribute(batch, source.group, logged));
+        let batch = attributed.as_ref().unwrap_or(batch);
         self.parts(Kind::Events, batch, |rows| Books::packets(source, rows));
     }
 
@@ -288,10 +391,13 @@ impl Recorder {
         let Some(place) = self.places.get_mut(&source.netns).filter(|_| self.losses.is_empty()) else {
             return;
         };
-        let rules = match (place.read_rules)() {
+        if !place.held.items.is_empty() {
+            return;
+        }
+        let rules = match place.kernel.log_rules() {
             Ok(rules) => rules,
             Err(error) => {
-                tracing::warn!(netns = place.name, error, "cannot read the rules' counters");
+                tracing::warn!(netns = place.name, %error, "cannot read the rules' counters");
                 self.readings.insert(source, (now, MOST_PATIENCE));
                 return;
             }
@@ -347,6 +453,31 @@ impl Recorder {
         let news = self.shared.lanes().sync(Instant::now());
         if news {
             self.shared.news.notify_waiters();
+        }
+    }
+}
+
+impl Place {
+    /// Whether the newest ruleset that was listed is the one that is active now, so that whatever was logged until
+    /// now was logged under rulesets that are known. Where none are listed, nothing is waited for.
+    fn is_current(&mut self) -> bool {
+        let Some(generations) = &mut self.generations else { return true };
+        let asked = Instant::now();
+        match self.kernel.generation() {
+            Ok(number) => generations.confirm(number, asked),
+            Err(error) => {
+                tracing::warn!(netns = self.name, %error, "cannot ask which ruleset is active");
+                true
+            }
+        }
+    }
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Rows { batch, .. } => batch.get_array_memory_size(),
+            Self::Lost { .. } => 256,
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct Capture {
     pub batch_ms: u64,
     /// Seconds between two readings of the rules' counters.
     pub counters_secs: u64,
+    /// Whether the ruleset is listed, sent, and joined with the events.
+    pub rulesets: bool,
 }
 
 impl Default for Capture {
@@ -104,6 +106,7 @@ impl Default for Capture {
             batch_rows: 8192,
             batch_ms: 100,
             counters_secs: 1,
+            rulesets: true,
         }
     }
 }

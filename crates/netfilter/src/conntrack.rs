@@ -1,8 +1,8 @@
 //! Tracked connections as they begin, change and end, from the kernel's conntrack events.
 //!
 //! **Losses.** The kernel sends one small datagram for each event. When the receive buffer is full it drops
-//! events, and the next receive says [`Received::Overrun`] once; nothing tells how many were dropped. Whoever
-//! needs to know what is left asks for all connections then ([`crate::Nftables::connections`]). With
+//! events, and the next receive says [`Received::Overrun`] once; [`ConntrackSocket::dropped`] tells how many were
+//! dropped. Whoever needs to know what is left asks for all connections then ([`crate::Nftables::connections`]). With
 //! [`ConntrackConfig::reliable`] the kernel keeps connections whose end found no room and sends their end again
 //! later, so that no end is lost; but they count against `nf_conntrack_max` until then.
 //!
@@ -131,6 +131,15 @@ impl ConntrackSocket {
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.receiver.waker()
+    }
+
+    /// How many events found no room in the receive buffer since the socket was made; wraps. What the filter does
+    /// not let through is not among them, what is sent again later ([`ConntrackConfig::reliable`]) is.
+    ///
+    /// # Errors
+    /// Before Linux 4.12.
+    pub fn dropped(&self) -> io::Result<u32> {
+        sys::drops(self.receiver.fd())
     }
 
     /// Takes the events that are there, as many as fit into the buffer, waiting for the first of them for at most

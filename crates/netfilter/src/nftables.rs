@@ -219,6 +219,20 @@ impl Nftables {
         }
     }
 
+    /// The generation behind any change that is being made: when this returns the same number twice, no packet
+    /// between went through other rules, apart from one that was on its way through the old ones when the
+    /// number became what it is.
+    ///
+    /// Without the barrier the answer could be the old number while the first chains have their new rules: the
+    /// kernel changes the number after the chains.
+    ///
+    /// # Errors
+    /// As [`Nftables::generation`].
+    pub fn settled_generation(&mut self) -> Result<Option<u32>, NetfilterError> {
+        self.barrier()?;
+        self.generation()
+    }
+
     /// Asks and reads until the acknowledgement or the end of the dump; false when the dump was interrupted by a
     /// change or lost a part, and is to be asked again.
     pub(crate) fn ask(

@@ -189,6 +189,46 @@ pub(crate) fn receive_buffer(fd: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(value).unwrap_or(0) / 2)
 }
 
+/// How many messages the kernel did not put into a socket's receive queue because there was no room. Wraps.
+pub(crate) fn drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    const SK_MEMINFO_DROPS: usize = 8;
+    let mut values = [0_u32; SK_MEMINFO_DROPS + 1];
+    let mut len = len_of::<[u32; SK_MEMINFO_DROPS + 1]>();
+    // SAFETY: the kernel writes at most the length given into `values`.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    })?;
+    match len == len_of::<[u32; SK_MEMINFO_DROPS + 1]>() {
+        true => Ok(values[SK_MEMINFO_DROPS]),
+        // before Linux 4.12
+        false => Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT)),
+    }
+}
+
+/// Waits until every processor has left what it was doing under RCU.
+pub(crate) fn grace_period() -> io::Result<()> {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: no pointers.
+    let rc = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The processor time that this thread has used.
+pub(crate) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec.
+    if unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } < 0 {
+        return Duration::ZERO;
+    }
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// The name of an interface in the network namespace in which the socket was made. `None`: there is none.
 pub(crate) fn interface_name(socket: BorrowedFd<'_>, index: u32) -> Option<String> {
     // SAFETY: ifreq is plain integers, bytes and pointers, for which zero is a value.

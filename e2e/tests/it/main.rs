@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod disk;
 mod exact;
+mod generations;
 mod namespaces;
 mod netfilter;
 mod outage;
