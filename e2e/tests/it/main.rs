@@ -9,6 +9,8 @@ mod demo;
 mod disk;
 mod exact;
 mod generations;
+mod kernel_counters;
+mod kernel_flows;
 mod namespaces;
 mod netfilter;
 mod outage;

@@ -582,7 +582,7 @@ fn echo_requests_and_connections_are_logged_in_both_families() {
     assert_eq!(b.counted(7).unwrap(), 46);
 }
 
-const CHILD: &str = "BARTIZAN_TEST_CHILD";
+pub(crate) const CHILD: &str = "BARTIZAN_TEST_CHILD";
 
 /// This test binary again, for one test that does its work only there.
 fn child(command: &mut Command, test: &str) -> String {
@@ -677,4 +677,62 @@ fn an_incarnation_is_one_namespace_of_one_boot() {
     assert_ne!(here, there);
     assert_eq!(here.0[..16], there.0[..16]);
     assert_ne!(here, Incarnation::default());
+}
+
+#[test]
+fn bridge_ports_and_hardware_addresses_come_with_bridged_packets() {
+    if !possible() {
+        return;
+    }
+    let (a, b, bridge) = (NetNs::new("a").unwrap(), NetNs::new("b").unwrap(), NetNs::new("bridge").unwrap());
+    bridge.ip("link add br0 type bridge").unwrap();
+    bridge.ip("link set br0 up").unwrap();
+    for (host, port, address) in [(&a, "p1", "192.0.2.1/24"), (&b, "p2", "192.0.2.2/24")] {
+        NetNs::link(
+            End { netns: host, name: "eth0", addresses: &[address] },
+            End { netns: &bridge, name: port, addresses: &[] },
+        )
+        .unwrap();
+        bridge.ip(&format!("link set {port} master br0")).unwrap();
+    }
+    a.ip("link set eth0 address 02:00:00:00:00:0a").unwrap();
+    b.ip("link set eth0 address 02:00:00:00:00:0b").unwrap();
+    bridge.sysctl("net.bridge.bridge-nf-call-iptables", "1").unwrap();
+    bridge
+        .nft(
+            "table ip f {\n chain forward {\n type filter hook forward priority 0;\n \
+             udp dport 9 log prefix \"ip\" group 7\n }\n }\n\
+             table netdev n {\n chain e {\n type filter hook egress device p2 priority 0;\n \
+             ip protocol udp log prefix \"egress\" group 7\n }\n }",
+        )
+        .unwrap();
+    let index = |name: &str| -> u32 {
+        let path = format!("/sys/class/net/{name}/ifindex");
+        let read = bridge.command("cat").arg(path).output().unwrap();
+        String::from_utf8(read.stdout).unwrap().trim().parse().unwrap()
+    };
+    let socket = bridge.run(|| NflogSocket::open(&NflogConfig::new(7))).unwrap().unwrap();
+    a.run(|| traffic::udp_burst(at("192.0.2.2:9"), 1, 0, 64)).unwrap().unwrap();
+    let mut buf = RecvBuffer::new();
+    let mut seen = BTreeMap::new();
+    while seen.len() < 2 {
+        let Received::Datagram(bytes) = socket.recv(&mut buf, Duration::from_secs(5)).unwrap() else {
+            panic!()
+        };
+        for message in Messages::new(bytes) {
+            let message = message.unwrap();
+            let Some(Ok(packet)) = NflogPacket::from_message(&message) else { continue };
+            let (link, headers) = packet.decode();
+            let ports = (packet.phys_in_dev, packet.phys_out_dev);
+            let starts = packet.network_packet().unwrap()[0];
+            let macs = [link.mac_src, link.mac_dst].map(|m| m.map(|m| m.to_string()));
+            seen.insert(until_nul(packet.prefix.unwrap()).to_vec(), (ports, macs, starts, headers.length));
+        }
+    }
+    let macs = |dst: &str| [Some("02:00:00:00:00:0a".to_owned()), Some(dst.to_owned())];
+    let ip = &seen[&b"ip"[..]];
+    assert_eq!((ip.0, ip.2, ip.3), ((Some(index("p1")), Some(index("p2"))), 0x45, Some(92)));
+    assert_eq!(ip.1, macs("02:00:00:00:00:0b"));
+    let egress = &seen[&b"egress"[..]];
+    assert_eq!((&egress.1, egress.2, egress.3), (&macs("02:00:00:00:00:0b"), 0x45, Some(92)));
 }
