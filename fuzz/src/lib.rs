@@ -2,3 +2,4 @@
 //! corpus through the same code: `corpus/<target>/*` belongs to the function of that name.
 
 pub mod decode;
+pub mod ruleset;

@@ -15,7 +15,9 @@ use std::fmt::Write as _;
 pub(crate) fn of(listing: &Listing) -> String {
     let mut lines = Vec::new();
     let json = listing.0.iter().any(|(form, _)| *form == Form::NftJson);
-    let text = listing.0.iter().find(|(form, _)| *form == Form::Nft).map(|(_, text)| text);
+    // What the JSON leaves out of the rules of iptables stands in their saved text, or else in nft's.
+    let saved = listing.0.iter().any(|(form, _)| matches!(form, Form::IptablesSave | Form::Ip6tablesSave));
+    let text = listing.0.iter().find(|(form, _)| *form == Form::Nft && !saved).map(|(_, text)| text);
     for (form, text_of) in &listing.0 {
         match form {
             Form::NftJson => json_lines(text_of, text.map(|t| Text::read(t)).as_ref(), &mut lines),

@@ -231,7 +231,7 @@ pub(crate) enum Step {
     /// The log statement with this number in the rule; [`ANY_LOG`]: something unreadable that may log.
     Log(u16),
     Do(Verdict),
-    /// A verdict map: the first entry whose ranges hold the keys. `open`: other entries may be there.
+    /// A verdict map: the first entry whose ranges hold the keys. `open`: entries may be gone.
     Map {
         keys: Vec<Key>,
         entries: Arc<[(Vec<Ranges>, Verdict)]>,

@@ -34,6 +34,8 @@ pub(crate) const FAMILIES: [&str; 6] = ["ip", "ip6", "arp", "bridge", "netdev", 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packet {
     pub(crate) network: Network,
+    /// The chain's family is not that of the packet: bridge, netdev, inet at its ingress.
+    of_link: bool,
     /// The columns say everything that they can: what is missing is not there.
     whole: bool,
     /// It was captured by NFLOG, which tells the socket's owner whenever there is one.
@@ -80,15 +82,19 @@ impl Packet {
             "arp" => Network::Arp,
             _ => Network::Unknown,
         };
-        Self { network, ..Self::default() }
+        Self { network, of_link: network == Network::Unknown, ..Self::default() }
     }
 
     /// What a condition on `key` finds.
     #[inline]
     pub(crate) fn get(&self, key: Key) -> Got {
         match key {
-            Key::InIf | Key::InBridge => self.interface(self.in_if),
-            Key::OutIf | Key::OutBridge => self.interface(self.out_if),
+            Key::InIf => self.interface(self.in_if),
+            Key::OutIf => self.interface(self.out_if),
+            // The kernel's own log has ports of a bridge where NFLOG has the bridge.
+            Key::InBridge | Key::OutBridge | Key::PhysIn | Key::PhysOut if !self.nflog => Got::Unknown,
+            Key::InBridge => self.interface(self.in_if),
+            Key::OutBridge => self.interface(self.out_if),
             Key::PhysIn => self.interface(self.phys_in),
             Key::PhysOut => self.interface(self.phys_out),
             Key::Src4 => self.of(Network::V4, number(self.src)),
@@ -104,6 +110,8 @@ impl Packet {
             Key::NextHeader => self.of(Network::V6, Got::Unknown),
             Key::EtherType => self.ether_type(),
             Key::NfProto => match self.network {
+                // Of the chain, and not of the packet, where those are not the same.
+                _ if self.of_link => Got::Unknown,
                 Network::V4 => Got::Value(2),
                 Network::V6 => Got::Value(10),
                 Network::Arp => Got::Value(3),
@@ -145,6 +153,26 @@ impl Packet {
             Key::ArpOperation => self.of(Network::Arp, number(self.icmp_type)),
             Key::ArpSrc => self.of(Network::Arp, number(self.src)),
             Key::ArpDst => self.of(Network::Arp, number(self.dst)),
+        }
+    }
+
+    /// The same packet, of which only what stands in front of a tag is known.
+    fn without_contents(self) -> Self {
+        Self {
+            src: None,
+            dst: None,
+            proto: None,
+            sport: None,
+            dport: None,
+            tcp_flags: None,
+            icmp_type: None,
+            icmp_code: None,
+            ttl: None,
+            tos: None,
+            length: None,
+            ip_id: None,
+            frag: None,
+            ..self
         }
     }
 
@@ -325,7 +353,13 @@ impl<'a> Columns<'a> {
         let (phys_in, phys_out) = (interface(&self.phys_in), interface(&self.phys_out));
         let (src, src4) = address(self.src, row);
         let (dst, _) = address(self.dst, row);
-        let network = match (named(&self.family, row).flatten(), ether_type, src4) {
+        let (family, vlan) = (named(&self.family, row).flatten(), at(self.vlan, row));
+        let of_link = family.is_none_or(|f| f > 2);
+        // Behind a tag that still stands in the packet the kernel finds no IP packet. Whether it does stand
+        // there, no column tells.
+        let tagged = of_link && vlan.is_some();
+        let network = match (family, ether_type, src4) {
+            _ if tagged => Network::Unknown,
             (Some(0), ..) => Network::V4,
             (Some(1), ..) => Network::V6,
             (Some(2), ..) => Network::Arp,
@@ -337,8 +371,9 @@ impl<'a> Columns<'a> {
             (_, None, Some(false)) => Network::V6,
             (_, None, _) => Network::Unknown,
         };
-        Packet {
+        let packet = Packet {
             network,
+            of_link,
             whole: self.raw.is_none_or(|raw| raw.is_null(row)),
             nflog: named(&self.nflog, row).flatten() == Some(1),
             in_if,
@@ -366,8 +401,9 @@ impl<'a> Columns<'a> {
             mac_src: named(&self.mac_src, row).flatten(),
             mac_dst: named(&self.mac_dst, row).flatten(),
             ether_type,
-            vlan: at(self.vlan, row),
-        }
+            vlan,
+        };
+        if tagged { packet.without_contents() } else { packet }
     }
 }
 

@@ -178,7 +178,7 @@ pub(crate) struct Walk<'a> {
     /// Conditions that are known to hold, on the way behind a log statement.
     facts: Vec<&'a Cond>,
     /// What comes of each chain, once it was walked under the same facts.
-    memo: Vec<(u32, Outcomes)>,
+    memo: Vec<Option<Outcomes>>,
     left: u32,
     /// Log statements and sites that may have been reached; while not walking for them, nothing is added.
     reached: Option<(Vec<LogId>, Vec<Site>)>,
@@ -269,9 +269,10 @@ impl<'a> Walk<'a> {
         if let Some(base) = &self.set.chains[chain as usize].base {
             return terminal(base.policy);
         }
-        if depth > DEPTH {
+        if depth > DEPTH || self.left == 0 {
             return Outcomes::ALL;
         }
+        self.left -= 1;
         let map = self.map;
         let mut out = Outcomes::NONE;
         for site in &map.sites[chain as usize] {
@@ -307,14 +308,15 @@ impl<'a> Walk<'a> {
 
     /// A whole chain.
     fn chain(&mut self, chain: u32, depth: u32) -> Outcomes {
-        if let Some((_, known)) = self.memo.iter().find(|(c, _)| *c == chain) {
+        if let Some(Some(known)) = self.memo.get(chain as usize) {
             return *known;
         }
         if !self.set.chains[chain as usize].listed {
             return Outcomes::OPAQUE.with(Outcomes::RETURN);
         }
         let out = self.rules(chain, 0, depth);
-        self.memo.push((chain, out));
+        self.memo.resize(self.set.chains.len(), None);
+        self.memo[chain as usize] = Some(out);
         out
     }
 
@@ -363,10 +365,6 @@ impl<'a> Walk<'a> {
                 }
                 Step::Map { keys, entries, open } => {
                     let (mut out, mut sure) = (Outcomes::NONE, false);
-                    next |= *open;
-                    if *open {
-                        out = out.with(Outcomes::OPAQUE);
-                    }
                     for (ranges, verdict) in entries.iter() {
                         let found = self.element(keys, ranges);
                         if found != Some(false) {
@@ -374,7 +372,7 @@ impl<'a> Walk<'a> {
                             out = out.with(decided);
                             next |= goes_on;
                         }
-                        if found == Some(true) {
+                        if found == Some(true) && !open {
                             sure = true;
                             break;
                         }

@@ -13,7 +13,7 @@ mod target;
 use crate::model::{Base, Devices, Hook, Step, Verdict};
 use crate::ruleset::{Draft, Space};
 use crate::{Counter, Family, Form, Log, Rule};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A table as it was saved.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Table {
     pub(crate) name: String,
     family: Family,
     pub(crate) chains: Vec<Chain>,
+    names: HashSet<String>,
     /// Chain -> its lines.
     rules: HashMap<String, Vec<Line>>,
 }
@@ -72,13 +73,23 @@ pub(crate) fn read(text: &str, family: Family, form: Form, draft: &mut Draft) ->
                     draft.incomplete(format!("a table of {} has no end", form.as_str()));
                 }
                 let name = format!("{family} {}", &body[1..]);
-                tables.push(Table { name, family, chains: Vec::new(), rules: HashMap::new() });
+                tables.push(Table {
+                    name,
+                    family,
+                    chains: Vec::new(),
+                    names: HashSet::new(),
+                    rules: HashMap::new(),
+                });
                 open = true;
             }
             (Some(':'), Some(table)) => {
                 let mut words = body[1..].split(' ');
                 let mut word = || words.next().unwrap_or_default().to_owned();
-                table.chains.push(Chain { name: word(), policy: word() });
+                let chain = Chain { name: word(), policy: word() };
+                // Twice the same one is once.
+                if table.names.insert(chain.name.clone()) {
+                    table.chains.push(chain);
+                }
             }
             (Some('-'), Some(table)) => match body.strip_prefix("-A ") {
                 Some(rule) => {
@@ -113,8 +124,7 @@ pub(crate) fn build(table: &Table, space: Space, handles: &HashMap<String, Vec<i
         let number = draft.chain(space, table.family, &table.name, &chain.name);
         draft.list_chain(number, base(kind, chain));
     }
-    let listed = |name: &&String| table.chains.iter().all(|c| c.name != **name);
-    let mut rest: Vec<&String> = table.rules.keys().filter(listed).collect();
+    let mut rest: Vec<&String> = table.rules.keys().filter(|name| !table.names.contains(*name)).collect();
     rest.sort_unstable();
     for name in table.chains.iter().map(|c| &c.name).chain(rest) {
         let number = draft.chain(space, table.family, &table.name, name);

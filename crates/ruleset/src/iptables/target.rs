@@ -50,7 +50,7 @@ impl Reader<'_> {
                 Step::Change(Changes::OTHER)
             }
             // Capitals are not for extensions alone: a chain that is listed is one.
-            name if self.table.chains.iter().any(|c| c.name == name) => self.chain(name, false),
+            name if self.table.names.contains(name) => self.chain(name, false),
             _ => {
                 self.unreadable();
                 return;

@@ -127,15 +127,18 @@ impl Table<'_> {
 
     fn build(&self, family: Family, name: &str, text: Option<&Text>, draft: &mut Draft) {
         let dynamic = self.dynamic_sets();
-        let mut listed: Vec<&str> = Vec::new();
+        let (mut listed, mut known): (Vec<&str>, HashSet<&str>) = Default::default();
         for (chain, object) in &self.chains {
             let number = draft.chain(Space::Nft, family, name, chain);
             let base = base(family, object, text.and_then(|t| t.devices(name, chain)));
             draft.list_chain(number, base);
-            listed.push(chain);
+            // Twice the same one is once.
+            if known.insert(chain) {
+                listed.push(chain);
+            }
         }
         // Rules of chains that are missing in a broken listing.
-        let mut rest: Vec<&str> = self.rules.keys().copied().filter(|c| !listed.contains(c)).collect();
+        let mut rest: Vec<&str> = self.rules.keys().copied().filter(|c| !known.contains(c)).collect();
         rest.sort_unstable();
         for chain in listed.into_iter().chain(rest) {
             let number = draft.chain(Space::Nft, family, name, chain);

@@ -108,12 +108,6 @@ fn expression(value: &Value, depth: usize) -> String {
     }
     let Some((kind, body)) = value.as_object().and_then(|o| o.iter().next()) else {
         return match value.as_array() {
-            // An entry of a map.
-            Some(pair) if pair.len() == 2 => {
-                let data =
-                    if pair[1].is_object() { statement(&pair[1]) } else { expression(&pair[1], depth + 1) };
-                format!("{} : {data}", expression(&pair[0], depth + 1))
-            }
             Some(list) => format!("({})", join(list, " | ", depth)),
             None => plain(value),
         };
@@ -133,7 +127,10 @@ fn expression(value: &Value, depth: usize) -> String {
             let family = body["family"].as_str().map(|f| format!("{f} ")).unwrap_or_default();
             format!("{kind} {dir}{family}{}", plain(&body["key"]))
         }
-        "set" => format!("{{ {} }}", join(list, ", ", depth)),
+        "set" => {
+            let entries: Vec<String> = list.iter().map(|v| entry(v, depth + 1)).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
         "concat" => join(list, " . ", depth),
         "range" => join(list, "-", depth),
         "prefix" => format!("{}/{}", expression(&body["addr"], depth + 1), plain(&body["len"])),
@@ -148,6 +145,17 @@ fn expression(value: &Value, depth: usize) -> String {
         }
         _ if body.is_null() => kind.clone(),
         _ => format!("{kind} {}", plain(body)),
+    }
+}
+
+/// An element of a set, or an entry of a map.
+fn entry(value: &Value, depth: usize) -> String {
+    match value.as_array().map(Vec::as_slice) {
+        Some([key, data]) => {
+            let data = if data.is_object() { statement(data) } else { expression(data, depth) };
+            format!("{} : {data}", expression(key, depth))
+        }
+        _ => expression(value, depth),
     }
 }
 

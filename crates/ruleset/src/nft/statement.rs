@@ -232,10 +232,16 @@ impl<'a> Reader<'a> {
             None => vec![key],
         };
         let keys: Option<Vec<Key>> = parts.iter().map(|p| expr::key(p, self.family)).collect();
-        let listed = self.elements(data);
-        let open = listed.is_none();
+        // Elements with timeouts go without notice; new ones come with a new generation.
+        let open = self.elements(data).is_none();
+        let named = data.as_str().and_then(|name| self.sets.get(name.strip_prefix('@')?));
+        let listed = named.map_or_else(|| &data["set"], |set| &set["elem"]).as_array();
         let mut entries = Vec::new();
-        for entry in listed.unwrap_or_default() {
+        if open && named.is_none() {
+            self.opaque = true;
+            entries.push((Vec::new(), Verdict::Opaque));
+        }
+        for entry in listed.map_or(&[][..], Vec::as_slice) {
             let verdict = self.entry_verdict(&entry[1]);
             // What cannot be compared may be any packet.
             let ranges = keys.as_ref().and_then(|keys| element(keys, &entry[0]));

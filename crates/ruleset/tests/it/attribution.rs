@@ -169,3 +169,57 @@ fn rows_of_many_kinds_in_one_batch() {
     assert_eq!(places, ["INPUT2", "INPUT1", "INPUT3", "OUTPUT1", "0"]);
     assert_eq!(rules.generation().len(), 32);
 }
+
+#[test]
+fn states_where_conntrack_tells_them() {
+    let rules = filter(
+        "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j NFLOG --nflog-prefix x --nflog-group 5\n\
+         -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
+         -A INPUT -m conntrack ! --ctstate NEW -j DROP\n\
+         -A INPUT -j NFLOG --nflog-prefix x --nflog-group 5",
+    );
+    let of = |ct_state| answer(&rules, Event { ct_state, ..Event::tcp("x", 1) });
+    assert_eq!(of("established"), "INPUT#1 accept");
+    assert_eq!(of("new"), "INPUT#4 drop");
+    // Untracked packets are dropped in between, so that none of them logged it.
+    assert_eq!(of("untracked"), "? ");
+    assert_eq!(of(""), "? ");
+}
+
+#[test]
+fn the_kernels_own_log_and_long_prefixes() {
+    let long = "x".repeat(40);
+    let rules = filter(&format!(
+        "-A INPUT -p tcp -j LOG --log-prefix \"drop: \"\n\
+         -A INPUT -p udp -j LOG --log-prefix \"{long}\"\n\
+         -A INPUT -p tcp -j NFLOG --nflog-prefix \"drop: \" --nflog-group 5"
+    ));
+    let mut attribution = Attribution::new(rules);
+    let cut: &'static str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    // A line of text tells no hook, and may have lost the blank.
+    let events = [Event { hook: "", ..Event::tcp("drop:", 1) }, Event { hook: "", ..Event::udp(cut, 1) }];
+    let out = attribute(&batch(&events), None, &mut [&mut attribution]);
+    assert_eq!(text(&out, "rule", 0), "-A INPUT -p tcp -j LOG --log-prefix \"drop: \"");
+    assert!(text(&out, "rule", 1).contains(&long));
+    assert_eq!(text(&out, "action", 1), "drop");
+}
+
+#[test]
+fn ways_that_cannot_be_counted_end() {
+    let mut lines = String::new();
+    for n in 0..60 {
+        lines.push_str(&format!(":c{n} - [0:0]\n"));
+    }
+    for n in 0..59 {
+        for limit in 1..4 {
+            lines.push_str(&format!("-A c{n} -m limit --limit {limit}/sec -j c{}\n", n + 1));
+        }
+    }
+    lines.push_str("-A c59 -j NFLOG --nflog-prefix x --nflog-group 5\n-A INPUT -j c56\n");
+    // 27 ways back, all to the policy.
+    assert_eq!(answer(&filter(&lines), Event::tcp("x", 1)), "c59#1 drop");
+    // Millions of them: where they lead is not said.
+    assert_eq!(answer(&filter(&lines.replace("-j c56", "-j c45")), Event::tcp("x", 1)), "c59#1 ");
+    // Deeper than the kernel allows.
+    assert_eq!(answer(&filter(&lines.replace("-j c56", "-j c0")), Event::tcp("x", 1)), "c59#1 ");
+}

@@ -1,8 +1,11 @@
 //! One binary, a module for each theme.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod account;
 mod attribution;
+#[path = "../../../../fuzz/src/ruleset.rs"]
+mod checks;
+mod corpus;
 mod events;
 mod nft;
