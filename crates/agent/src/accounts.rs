@@ -3,11 +3,13 @@
 //! ```text
 //! note: magic and version (4), stamp u64,
 //!       number of accounts u16, then for each its length u16 and its bytes,
-//!       number of marks u16, then for each incarnation (24) and mark u64
+//!       number of marks u16, then for each incarnation (24) and mark u64,
+//!       length u16 of the kernel's log's position and its bytes
 //! ```
 //! Big endian. The stamp grows with each note, so that of several lanes' notes the newest is known. An account
 //! says itself which group of which life of which namespace it is about. A mark says which reading of a
-//! namespace's counters is recorded. Notes of version 1 have no marks; they are read as well.
+//! namespace's counters is recorded. Notes of version 1 have no marks, those of version 2 no
+//! position; they are read as well.
 //!
 //! A record's note has room for 64 KiB. The own namespace's accounts come first; those of other namespaces that
 //! do not fit are left out, and what their rules counted while no agent ran is not known after a restart.
@@ -19,10 +21,14 @@ use crate::lanes::Kept;
 use crate::source::{NetnsId, SourceId};
 use bartizan_ruleset::{Account, Balance, Incarnation, LogRule};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const MAGIC_1: [u8; 4] = *b"BZA1";
-const MAGIC: [u8; 4] = *b"BZA2";
+const MAGIC_2: [u8; 4] = *b"BZA2";
+const MAGIC: [u8; 4] = *b"BZA3";
+/// Bytes of a position; a longer one is not kept.
+const POSITION: usize = 1024;
 /// Bytes of a note that accounts may take, so that marks have room behind them.
 const ACCOUNTS_BYTES: usize = 56 << 10;
 /// Marks in a note.
@@ -33,12 +39,14 @@ const MARKS: usize = 200;
 pub(crate) struct Books {
     pub(crate) packets: Vec<(SourceId, u64)>,
     pub(crate) mark: Option<(Incarnation, u64)>,
+    /// Up to where the kernel's log is settled with it.
+    pub(crate) log: Option<Arc<str>>,
 }
 
 impl Books {
     /// A record of one source's packets.
     pub(crate) fn packets(source: SourceId, packets: u64) -> Self {
-        Self { packets: vec![(source, packets)], mark: None }
+        Self { packets: vec![(source, packets)], ..Self::default() }
     }
 }
 
@@ -57,6 +65,7 @@ pub(crate) struct Accounts {
 struct State {
     accounts: BTreeMap<SourceId, Account>,
     marks: BTreeMap<[u8; 24], u64>,
+    log: Option<Arc<str>>,
 }
 
 impl State {
@@ -69,13 +78,20 @@ impl State {
         if let Some((life, mark)) = books.mark {
             self.marks.insert(life.0, mark);
         }
+        if let Some(log) = &books.log {
+            self.log = Some(Arc::clone(log));
+        }
     }
 
     /// What `books` would change.
     fn part(&self, books: &Books) -> Self {
         let accounts = books.packets.iter().filter_map(|(s, _)| Some((*s, self.accounts.get(s)?.clone())));
         let mark = books.mark.and_then(|(life, _)| self.marks.get_key_value(&life.0));
-        Self { accounts: accounts.collect(), marks: mark.map(|(l, m)| (*l, *m)).into_iter().collect() }
+        Self {
+            accounts: accounts.collect(),
+            marks: mark.map(|(l, m)| (*l, *m)).into_iter().collect(),
+            log: self.log.clone(),
+        }
     }
 
     /// As it was before `books`.
@@ -85,6 +101,9 @@ impl State {
         }
         self.accounts.extend(part.accounts);
         self.marks.extend(part.marks);
+        if books.log.is_some() {
+            self.log = part.log;
+        }
     }
 }
 
@@ -96,7 +115,7 @@ impl Accounts {
         stored.retain(|account| groups.contains(&account.group()));
         Self {
             stamp: newest.stamp,
-            live: State { accounts: BTreeMap::new(), marks: newest.marks },
+            live: State { accounts: BTreeMap::new(), marks: newest.marks, log: newest.log },
             secured: None,
             stored,
         }
@@ -142,6 +161,19 @@ impl Accounts {
     /// The newest recorded reading of a namespace's counters.
     pub(crate) fn mark(&self, life: Incarnation) -> Option<u64> {
         self.live.marks.get(&life.0).copied()
+    }
+
+    /// Up to where the kernel's log was read.
+    pub(crate) fn log(&self) -> Option<Arc<str>> {
+        self.live.log.clone()
+    }
+
+    /// The kernel's log was read up to a position behind the rows that were recorded, and had nothing more.
+    pub(crate) fn log_read(&mut self, position: Arc<str>) {
+        // rows in memory stand before it
+        if self.secured.is_none() {
+            self.live.log = Some(position);
+        }
     }
 
     /// A reading while a source is bound; see [`Account::observe`].
@@ -226,6 +258,9 @@ impl Accounts {
             note.extend(life);
             note.extend(mark.to_be_bytes());
         }
+        let log = state.log.as_deref().filter(|log| log.len() <= POSITION).unwrap_or_default();
+        note.extend(u16::try_from(log.len()).expect("it is at most POSITION").to_be_bytes());
+        note.extend(log.as_bytes());
         note
     }
 }
@@ -236,6 +271,7 @@ struct Note {
     stamp: u64,
     accounts: Vec<Account>,
     marks: BTreeMap<[u8; 24], u64>,
+    log: Option<Arc<str>>,
 }
 
 fn parse(note: &[u8]) -> Option<Note> {
@@ -249,10 +285,10 @@ fn parse(note: &[u8]) -> Option<Note> {
         accounts.push(Account::from_bytes(bytes)?);
         rest = after;
     }
-    let mut marks = BTreeMap::new();
+    let (mut marks, mut log) = (BTreeMap::new(), None);
     match *magic {
         MAGIC_1 => {}
-        MAGIC => {
+        MAGIC_2 | MAGIC => {
             let (number, mut rest) = rest.split_first_chunk::<2>()?;
             for _ in 0..u16::from_be_bytes(*number) {
                 let (life, after) = rest.split_first_chunk::<24>()?;
@@ -260,10 +296,15 @@ fn parse(note: &[u8]) -> Option<Note> {
                 marks.insert(*life, u64::from_be_bytes(*mark));
                 rest = after;
             }
+            if *magic == MAGIC {
+                let (length, rest) = rest.split_first_chunk::<2>()?;
+                let text = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
+                log = Some(std::str::from_utf8(text).ok()?).filter(|text| !text.is_empty()).map(Arc::from);
+            }
         }
         _ => return None,
     }
-    Some(Note { stamp: u64::from_be_bytes(*stamp), accounts, marks })
+    Some(Note { stamp: u64::from_be_bytes(*stamp), accounts, marks, log })
 }
 
 #[cfg(test)]
@@ -307,13 +348,15 @@ mod tests {
         let mut accounts = joined(&[5, 7]);
         let old = accounts.note();
         let mut new = Vec::new();
-        let books = Books { mark: Some((LIFE, 4)), ..Books::packets(source(5), 3) };
+        let log = Some("kmsg b 7".into());
+        let books = Books { mark: Some((LIFE, 4)), log: log.clone(), ..Books::packets(source(5), 3) };
         accounts.record(&books, |note| {
             new = note.to_owned();
             Kept::OnDisk
         });
         let mut restored = Accounts::restore([&new[..], &old[..], b"BZA1 nonsense"].into_iter(), &[5, 9]);
         assert_eq!((restored.stamp, restored.mark(LIFE)), (2, Some(4)));
+        assert_eq!(restored.log(), log);
         restored.join(source(5), LIFE, Some(&[]));
         restored.join(source(9), LIFE, Some(&[]));
         // a join settles: what was open is known now, and both start again from there

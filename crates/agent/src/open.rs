@@ -39,6 +39,15 @@ pub(crate) trait Open: Send + Sync {
     /// Starts the tool that prints the ruleset in a form, and gives the end of a pipe to read it from; `None`
     /// where there is no such tool. A tool that takes too long is ended, and the pipe with it.
     fn list(&self, netns: &Netns, form: Form) -> io::Result<Option<OwnedFd>>;
+    /// `/dev/kmsg`, for reading without waiting.
+    fn kmsg(&self) -> io::Result<OwnedFd> {
+        kmsg()
+    }
+    /// Starts `journalctl` and gives the end of a pipe to read from: entries of the kernel in the export format, from
+    /// the one at a cursor on, or those that come from now on. It ends when nobody reads.
+    fn journal(&self, cursor: Option<&str>) -> io::Result<OwnedFd> {
+        journal(cursor)
+    }
 }
 
 /// Opens in this process, which needs the rights itself.
@@ -111,6 +120,47 @@ pub(crate) fn start(tool: &Tool) -> io::Result<Option<OwnedFd>> {
         }
     })?;
     Ok(stdout)
+}
+
+/// See [`Open::kmsg`].
+pub(crate) fn kmsg() -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, open};
+    Ok(open("/dev/kmsg", OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// See [`Open::journal`]. A cursor comes from whoever has no rights: it is one word of a cursor's letters.
+pub(crate) fn journal(cursor: Option<&str>) -> io::Result<OwnedFd> {
+    const DIRS: [&str; 2] = ["/usr/bin", "/bin"];
+    // what journald missed of the kernel's log it says itself, in an entry of this id
+    const MATCHES: [&str; 3] = ["_TRANSPORT=kernel", "+", "MESSAGE_ID=e9bf28e6e834481bb6f48f548ad13606"];
+    let start = match cursor {
+        None => "--lines=0".to_owned(),
+        Some(cursor) if is_cursor(cursor) => format!("--cursor={cursor}"),
+        Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no cursor")),
+    };
+    let path =
+        DIRS.iter().map(|dir| format!("{dir}/journalctl")).find(|path| std::path::Path::new(path).exists());
+    let path = path.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no journalctl"))?;
+    let mut command = Command::new(path);
+    command.args(["--output=export", "--follow", "--no-pager", "--quiet"]).arg(start);
+    if cursor.is_some() {
+        command.arg("--no-tail");
+    }
+    let mut child = command
+        .args(MATCHES)
+        .env_clear()
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let stdout = child.stdout.take().map(OwnedFd::from);
+    std::thread::Builder::new().name("journalctl".into()).spawn(move || drop(child.wait()))?;
+    stdout.ok_or_else(|| io::Error::other("journalctl has no output"))
+}
+
+fn is_cursor(text: &str) -> bool {
+    text.len() <= 512 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"=;-".contains(&b))
 }
 
 fn inside<T: Send>(

@@ -4,7 +4,9 @@
 use crate::accounts::{Accounts, Books};
 use crate::generations::{Generations, Listed};
 use crate::kernel::Kernel;
+use crate::kernel_log::{Content, Log};
 use crate::lanes::{Kept, Lanes};
+use crate::local_log::LocalLog;
 use crate::losses::Losses;
 use crate::source::{NetnsId, SourceId, Window};
 use arrow_array::RecordBatch;
@@ -47,6 +49,8 @@ pub(crate) enum Captured {
     Listed { netns: NetnsId, listed: Box<Listed> },
     /// The ruleset of a namespace cannot be listed.
     Unlisted { netns: NetnsId },
+    /// What the kernel's log held, and up to where.
+    Log(Log),
     /// Rows of another kind than events.
     Batch { kind: Kind, batch: RecordBatch },
 }
@@ -88,6 +92,7 @@ struct Held {
 enum Item {
     Rows { source: SourceId, batch: RecordBatch, logged: Window },
     Lost { source: SourceId, loss: Loss },
+    Log(Log),
 }
 
 /// What the recorder shares with the senders.
@@ -117,6 +122,8 @@ pub(crate) struct Recorder {
     /// Losses not recorded yet, and which of them each group's account still has to book.
     losses: Losses,
     owed: BTreeMap<SourceId, u64>,
+    owed_log: Option<Arc<str>>,
+    local_log: Option<LocalLog>,
     losses_written: Instant,
     places: BTreeMap<NetnsId, Place>,
     counters: Duration,
@@ -135,6 +142,8 @@ impl Recorder {
             encoder: Encoder::default(),
             losses: Losses::default(),
             owed: BTreeMap::new(),
+            owed_log: None,
+            local_log: None,
             losses_written: now,
             places: BTreeMap::new(),
             counters,
@@ -142,6 +151,11 @@ impl Recorder {
             readings: BTreeMap::new(),
             started: now,
         }
+    }
+
+    /// Writes every event to the local log as well.
+    pub(crate) fn also_to(&mut self, log: LocalLog) {
+        self.local_log = Some(log);
     }
 
     /// Works until every capture thread has gone, then makes all durable.
@@ -179,6 +193,7 @@ impl Recorder {
             Captured::Idle { source } => self.idle(source),
             Captured::Listed { netns, listed } => self.listed(netns, *listed),
             Captured::Unlisted { netns } => self.unlisted(netns),
+            Captured::Log(log) => self.offer(NetnsId::OWN, Item::Log(log)),
             Captured::Batch { kind, batch } => self.parts(kind, &batch, |_| Books::default()),
         }
     }
@@ -241,8 +256,7 @@ impl Recorder {
     /// Takes rows or a loss; they wait behind what waits already, and until the ruleset of their time is listed.
     fn offer(&mut self, netns: NetnsId, item: Item) {
         let Some(place) = self.places.get_mut(&netns) else { return self.record_item(item) };
-        let waits =
-            !place.held.items.is_empty() || (matches!(item, Item::Rows { .. }) && !place.is_current());
+        let waits = !place.held.items.is_empty() || (item.rows().is_some() && !place.is_current());
         if !waits {
             return self.record_item(item);
         }
@@ -282,6 +296,7 @@ impl Recorder {
         match item {
             Item::Rows { source, batch, logged } => self.rows(source, &batch, logged),
             Item::Lost { source, loss } => self.lost(source, loss),
+            Item::Log(log) => self.log(log),
         }
     }
 
@@ -316,8 +331,36 @@ impl Recorder {
         self.parts(Kind::Events, batch, |rows| Books::packets(source, rows));
     }
 
+    /// Rows and losses of the kernel's log are recorded together with the position behind them (KL-1).
+    fn log(&mut self, Log { position, content }: Log) {
+        match content {
+            Content::Rows(batch, logged) => {
+                let place = self.places.get_mut(&NetnsId::OWN);
+                let generations = place.and_then(|place| place.generations.as_mut());
+                let attributed = generations.map(|g| g.attribute(&batch, None, logged));
+                let batch = attributed.unwrap_or(batch);
+                let parts = split(&batch, RECORD_BYTES);
+                let mut left = parts.len();
+                for part in parts {
+                    left -= 1;
+                    let log = (left == 0).then(|| Arc::clone(&position));
+                    self.parts(Kind::Events, &part, |_| Books { log: log.clone(), ..Books::default() });
+                }
+            }
+            Content::Lost(loss) => {
+                self.losses.add("", loss);
+                self.owed_log = Some(position);
+                self.write_losses();
+            }
+            Content::Nothing => self.accounts.log_read(position),
+        }
+    }
+
     /// Appends a batch as records of bearable size.
     fn parts(&mut self, kind: Kind, batch: &RecordBatch, books: impl Fn(u64) -> Books) {
+        if let Some(log) = self.local_log.as_ref().filter(|_| kind == Kind::Events) {
+            log.offer(batch);
+        }
         // out of the way while its bytes are recorded
         let mut encoder = std::mem::take(&mut self.encoder);
         for part in split(batch, RECORD_BYTES) {
@@ -353,6 +396,7 @@ impl Recorder {
         if kind == Kind::Losses {
             self.losses.clear();
             self.owed.clear();
+            self.owed_log = None;
         }
     }
 
@@ -361,6 +405,9 @@ impl Recorder {
         self.losses.add_now(now, Stage::Spool, reason, kind, rows, "rows that could not be kept");
         for (source, n) in &books.packets {
             *self.owed.entry(*source).or_default() += n;
+        }
+        if books.log.is_some() {
+            self.owed_log.clone_from(&books.log);
         }
     }
 
@@ -372,7 +419,7 @@ impl Recorder {
         match encode(&self.losses.batch(), Compression::None) {
             Ok(payload) => {
                 let packets = self.owed.iter().map(|(source, n)| (*source, *n)).collect();
-                let books = Books { packets, mark: None };
+                let books = Books { packets, log: self.owed_log.clone(), ..Books::default() };
                 self.record(Kind::Losses, self.losses.total(), &payload, &books);
             }
             Err(error) => tracing::error!(%error, "losses cannot be encoded"),
@@ -474,10 +521,14 @@ impl Place {
 }
 
 impl Item {
-    fn bytes(&self) -> usize {
+    fn rows(&self) -> Option<&RecordBatch> {
         match self {
-            Self::Rows { batch, .. } => batch.get_array_memory_size(),
-            Self::Lost { .. } => 256,
+            Self::Rows { batch, .. } | Self::Log(Log { content: Content::Rows(batch, _), .. }) => Some(batch),
+            Self::Lost { .. } | Self::Log(_) => None,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows().map_or(256, RecordBatch::get_array_memory_size)
     }
 }

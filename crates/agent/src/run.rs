@@ -2,7 +2,9 @@
 
 use crate::accounts::Accounts;
 use crate::identity::Identity;
+use crate::kernel_log::KernelLog;
 use crate::lanes::Lanes;
+use crate::local_log::{Control, LocalLog};
 use crate::namespaces::{Namespaces, spawn};
 use crate::open::{Direct, Open};
 use crate::recorder::{Recorder, Shared};
@@ -38,8 +40,16 @@ pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow:
     let settings = Arc::new(settings);
 
     let (to_recorder, captured) = sync_channel(HANDED_OVER);
-    let recorder = Recorder::new(shared.clone(), accounts, settings.counters, settings.flush);
+    let log_position = accounts.log();
+    let (local_log, local_writer) = LocalLog::start(&settings.local_log)?.unzip();
+    let mut recorder = Recorder::new(shared.clone(), accounts, settings.counters, settings.flush);
+    if let Some(log) = &local_log {
+        recorder.also_to(log.clone());
+    }
     let recording = spawn("recorder", move || recorder.run(&captured))?;
+    let batches = (settings.capture.batch_rows, settings.batch_age);
+    let log =
+        KernelLog::start(settings.kernel_log, Arc::clone(&open), log_position, batches, to_recorder.clone())?;
     let namespaces = Namespaces::start(open, Arc::clone(&settings), to_recorder)?;
     let (stop, stopped) = sync_channel(1);
     let looking = spawn("namespaces", move || namespaces.run(&stopped))?;
@@ -47,15 +57,24 @@ pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow:
     let sender = tokio::spawn(Sender { shared, identity, server }.run());
     tracing::info!(groups = ?settings.groups, "capturing");
 
+    if let Some(log) = &local_log {
+        tokio::spawn(reopen(log.control()));
+    }
     tokio::select! {
         () = signal() => tracing::info!("stopping"),
         () = ended(&looking) => {}
     }
     sender.abort();
     drop(stop);
-    tokio::task::spawn_blocking(move || [looking, recording].into_iter().try_for_each(JoinHandle::join))
-        .await?
-        .map_err(|_| anyhow::anyhow!("a thread ended with a panic"))
+    tokio::task::spawn_blocking(move || {
+        if let Some(log) = log {
+            log.stop();
+        }
+        drop(local_log);
+        [Some(looking), Some(recording), local_writer].into_iter().flatten().try_for_each(JoinHandle::join)
+    })
+    .await?
+    .map_err(|_| anyhow::anyhow!("a thread ended with a panic"))
 }
 
 /// The spool; waits for a disk that does not work, because packets that are logged meanwhile are found by the
@@ -79,6 +98,15 @@ async fn open_spool(settings: &Settings) -> anyhow::Result<Lanes> {
 async fn ended(thread: &JoinHandle<()>) {
     while !thread.is_finished() {
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// SIGHUP: somebody renamed the local log.
+async fn reopen(log: Control) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        log.reopen();
     }
 }
 

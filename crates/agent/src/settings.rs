@@ -18,6 +18,10 @@ pub struct Written {
     pub netns: NetnsWritten,
     /// How packets are taken from the kernel.
     pub capture: Capture,
+    /// Lines of rules with `LOG`.
+    pub kernel_log: KernelLog,
+    /// A file for people and tools of this host.
+    pub local_log: LocalLog,
     /// How rows wait on disk.
     pub spool: Spool,
 }
@@ -30,6 +34,8 @@ impl Default for Written {
             groups: vec![5],
             netns: NetnsWritten::Word("own".into()),
             capture: Capture::default(),
+            kernel_log: KernelLog::default(),
+            local_log: LocalLog::default(),
             spool: Spool::default(),
         }
     }
@@ -111,6 +117,90 @@ impl Default for Capture {
     }
 }
 
+/// `[kernel_log]` as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KernelLog {
+    /// Where lines of rules with `LOG` are read.
+    pub from: KernelLogFrom,
+}
+
+/// Where the kernel's log is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelLogFrom {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// `/dev/kmsg`.
+    Kmsg,
+    /// The journal, by `journalctl`.
+    Journald,
+}
+
+/// `[local_log]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalLog {
+    /// The file; empty: none.
+    pub path: PathBuf,
+    /// How lines look.
+    pub form: LocalLogForm,
+    /// Megabytes with which the file is renamed.
+    pub max_megabytes: u64,
+    /// How many renamed files are kept.
+    pub keep: u32,
+}
+
+impl Default for LocalLog {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), form: LocalLogForm::default(), max_megabytes: 64, keep: 5 }
+    }
+}
+
+/// How lines of the local log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocalLogForm {
+    /// As ulogd2's LOGEMU.
+    #[default]
+    Logemu,
+    /// As the kernel's LOG in a syslog file.
+    Kernel,
+    /// As ulogd2's JSON.
+    Json,
+}
+
+/// The local log as it was meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalLogSettings {
+    /// The file, if there is to be one.
+    pub path: Option<PathBuf>,
+    /// How lines look.
+    pub form: LocalLogForm,
+    /// Bytes with which the file is renamed.
+    pub max_bytes: u64,
+    /// How many renamed files are kept.
+    pub keep: u32,
+}
+
+impl LocalLogSettings {
+    fn new(written: LocalLog) -> Result<Self, SettingsError> {
+        let LocalLog { path, form, max_megabytes, keep } = written;
+        let path = (!path.as_os_str().is_empty()).then_some(path);
+        if path.as_ref().is_some_and(|p| !p.is_absolute()) {
+            return wrong("local_log.path", "is not absolute, as in `/var/log/bartizan/firewall.log`");
+        }
+        if !(1..=1 << 20).contains(&max_megabytes) {
+            return wrong("local_log.max_megabytes", format!("{max_megabytes} is not in 1..=1048576"));
+        }
+        if keep > 1000 {
+            return wrong("local_log.keep", format!("{keep} is not in 0..=1000"));
+        }
+        Ok(Self { path, form, max_bytes: max_megabytes << 20, keep })
+    }
+}
+
 /// `[spool]` as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -154,6 +244,10 @@ pub struct Settings {
     pub netns: NetnsChoice,
     /// How packets are taken from the kernel.
     pub capture: Capture,
+    /// Where the kernel's log is read.
+    pub kernel_log: KernelLogFrom,
+    /// A file for people and tools of this host.
+    pub local_log: LocalLogSettings,
     /// How long the kernel may hold packets back.
     pub flush: Duration,
     /// How long rows may wait for their batch to fill.
@@ -174,11 +268,14 @@ impl Settings {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn new(written: Written) -> Result<Self, SettingsError> {
-        let Written { dir, server, mut groups, netns, capture, spool } = written;
+        let Written { dir, server, mut groups, netns, capture, kernel_log, local_log, spool } = written;
         groups.sort_unstable();
         groups.dedup();
-        if groups.is_empty() {
-            return wrong("groups", "names no NFLOG group; rules log to one with `log group N`");
+        if groups.is_empty() && kernel_log.from == KernelLogFrom::Off {
+            return wrong(
+                "groups",
+                "names no NFLOG group, and `kernel_log.from` is off; rules log to a group with `log group N`",
+            );
         }
         if !server.is_empty()
             && !server.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok())
@@ -207,6 +304,8 @@ impl Settings {
             server: (!server.is_empty()).then_some(server),
             groups,
             netns: NetnsChoice::new(netns)?,
+            kernel_log: kernel_log.from,
+            local_log: LocalLogSettings::new(local_log)?,
             flush: Duration::from_millis(capture.flush_ms),
             batch_age: Duration::from_millis(capture.batch_ms),
             counters: Duration::from_secs(capture.counters_secs),

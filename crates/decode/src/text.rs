@@ -3,7 +3,7 @@
 //!
 //! The way of a line: [`Line::parse`] takes off the [`Envelope`] (syslog header, `kernel:`, uptime), finds where
 //! the rule's prefix ends and reads the fields behind it; `EventColumns::push_line` makes a row of it.
-//! [`kmsg`] and [`journal`] take records apart that hold such lines.
+//! [`kmsg`] and [`journal`] take records apart that hold such lines; [`write`](mod@write) makes lines of rows.
 //!
 //! Invariants, each held by the tests and by the targets in `fuzz/`:
 //! - Total: any bytes give a line or `None`, in time linear in their length. Nothing panics or allocates; a
@@ -25,6 +25,7 @@ mod line;
 mod number;
 mod stamp;
 mod token;
+pub mod write;
 
 pub use envelope::Envelope;
 pub use line::{Line, Problem};

@@ -117,6 +117,8 @@ words! {
     Reason {
         /// A hole in the kernel's sequence: its buffer for the agent was full.
         SequenceGap = "sequence gap",
+        /// Overwritten in the kernel's or the journal's log before it was read; messages of any kind, so at most.
+        Overrun = "overrun",
         /// Counted by the rule, but never seen: the end of a burst, or while no agent listened.
         NotDelivered = "not delivered",
         /// A message that is not what the kernel's format says.

@@ -12,6 +12,8 @@ mod exact;
 mod generations;
 mod kernel_counters;
 mod kernel_flows;
+mod kernel_log;
+mod local_log;
 mod namespaces;
 mod netfilter;
 mod outage;

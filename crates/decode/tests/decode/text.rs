@@ -3,6 +3,7 @@
 mod corpus;
 pub(crate) mod format;
 mod oracle;
+mod written;
 
 use crate::columns::{Row, rows};
 use bartizan_decode::columns::EventColumns;
