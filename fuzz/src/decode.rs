@@ -2,8 +2,11 @@
 //! less, never something else.
 
 use bartizan_decode::columns::{EventColumns, InterfaceNames};
-use bartizan_decode::netlink::{Attrs, Messages};
+use bartizan_decode::conntrack;
+use bartizan_decode::flows::FlowColumns;
+use bartizan_decode::netlink::{Attrs, Message, Messages};
 use bartizan_decode::nflog::NflogPacket;
+use bartizan_decode::nftables::{self, Elements, SetKey};
 use bartizan_decode::packet::{self, Headers, Icmp, Ports, Quoted, Tcp, Upper};
 use bartizan_decode::text::journal::Reader;
 use bartizan_decode::text::kmsg::Record;
@@ -13,9 +16,17 @@ use bartizan_model::Micros;
 /// Depth to which nested attributes are walked.
 const DEPTH: usize = 8;
 
-/// A datagram of netlink messages, into columns.
+/// A datagram of netlink messages, into columns, with and without what is kept on demand.
 pub fn nflog_datagram(data: &[u8]) {
+    nflog_columns(data, &mut EventColumns::new(64), 1024 + 3 * 256);
     let mut columns = EventColumns::new(64);
+    columns.set_payload(128, &["in*", "*drop*"]);
+    columns.set_conntrack(true);
+    columns.set_netns(Some("fuzz"));
+    nflog_columns(data, &mut columns, 1024 + 3 * 256 + 128 + 512);
+}
+
+fn nflog_columns(data: &[u8], columns: &mut EventColumns, row_bytes: usize) {
     let mut names = InterfaceNames::new();
     names.set(1, "lo");
     let (mut rows, mut batches) = (0, 0);
@@ -27,7 +38,7 @@ pub fn nflog_datagram(data: &[u8]) {
         columns.push_nflog(&packet, Micros(1), &names).expect("the builder was emptied when it was full");
         rows += 1;
     }
-    assert!(columns.bytes() <= 64 * (1024 + 3 * 256));
+    assert!(columns.bytes() <= 64 * row_bytes);
     assert_eq!(rows, batches + columns.finish().num_rows());
 }
 
@@ -67,6 +78,67 @@ pub fn journal_export(data: &[u8]) {
     let whole = read(data.len().max(1));
     assert_eq!(whole, read(1));
     whole.iter().filter_map(|[_, message]| message.as_deref()).for_each(text_line);
+}
+
+/// A datagram of conntrack's messages, into columns.
+pub fn conntrack_datagram(data: &[u8]) {
+    let mut columns = FlowColumns::new(64);
+    let (mut rows, mut batches) = (0, 0);
+    for message in Messages::new(data).flatten() {
+        let Some(flow) = conntrack::parse(&message) else { continue };
+        let nat = flow.nat();
+        assert_eq!(nat.as_str().is_some(), nat.source || nat.destination);
+        let anywhere =
+            [flow.orig.src, flow.orig.dst, flow.reply.src, flow.reply.dst].iter().any(Option::is_some);
+        let everywhere = flow.touches(&[0; 16], 0) || flow.touches(&bartizan_model::addr_from_v4([0; 4]), 96);
+        assert_eq!(anywhere, everywhere);
+        if columns.is_full() {
+            batches += columns.finish().num_rows();
+        }
+        columns.push(&flow, Micros(1)).expect("the builder was emptied when it was full");
+        rows += 1;
+    }
+    assert!(columns.bytes() <= 64 * 1024);
+    assert_eq!(rows, batches + columns.finish().num_rows());
+}
+
+/// A datagram of nf_tables' and nfnetlink_acct's messages: generations, rules, chains, objects, sets. Each says
+/// one thing at most.
+pub fn nftables_datagram(data: &[u8]) {
+    for message in Messages::new(data).flatten() {
+        let said = [
+            nftables::generation(&message).is_some(),
+            nftables::counted_rule(&message).is_some(),
+            nftables::policy_counter(&message).is_some(),
+            nftables::counter_object(&message).is_some(),
+            nftables::counting_set(&message).is_some(),
+            nftables::account(&message).is_some(),
+        ];
+        assert!(said.iter().filter(|s| **s).count() <= 1);
+    }
+}
+
+/// The elements of a set whose key is described by the first 9 bytes.
+pub fn nftables_elements(data: &[u8]) {
+    let Some((head, payload)) = data.split_first_chunk::<9>() else { return };
+    let [a, b, c, d, e, f, g, h, interval] = *head;
+    let key = SetKey {
+        kind: u32::from_ne_bytes([a, b, c, d]),
+        len: u32::from_ne_bytes([e, f, g, h]),
+        interval: interval & 1 == 1,
+    };
+    let mut elements = Elements::new(key);
+    elements.take(&Message { kind: 0x0a0c, flags: 0, seq: 0, pid: 0, payload });
+    let bytes = payload.len();
+    for element in elements.finish() {
+        // Names of interfaces are the longest: an escape for each byte.
+        assert!(
+            !element.text.is_empty() && element.text.len() <= 1024,
+            "{bytes} bytes give {}",
+            element.text
+        );
+        assert!(!element.text.contains(char::is_control));
+    }
 }
 
 /// An IPv4 packet.

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 type Check = fn(&[u8]);
 
-const TARGETS: [(&str, Check); 8] = [
+const TARGETS: [(&str, Check); 11] = [
     ("nflog_datagram", checks::nflog_datagram),
     ("ipv4", checks::ipv4),
     ("ipv6", checks::ipv6),
     ("ethernet_arp", checks::ethernet_arp),
     ("netlink_attrs", checks::netlink_attrs),
+    ("conntrack_datagram", checks::conntrack_datagram),
+    ("nftables_datagram", checks::nftables_datagram),
+    ("nftables_elements", checks::nftables_elements),
     ("text_line", checks::text_line),
     ("kmsg_record", checks::kmsg_record),
     ("journal_export", checks::journal_export),
@@ -37,7 +40,7 @@ fn the_corpus_passes() {
 }
 
 fn write_seeds() {
-    for (target, name, bytes) in seeds() {
+    for (target, name, bytes) in seeds().into_iter().chain(seeds_of_answers()) {
         std::fs::create_dir_all(folder(target)).unwrap();
         std::fs::write(folder(target).join(name), bytes).unwrap();
     }
@@ -155,5 +158,83 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("netlink_attrs", "flat", [build::prefix("x"), build::be32(12, 1)].concat()),
         ("netlink_attrs", "nested", nested),
         ("netlink_attrs", "message", input),
+    ]
+}
+
+/// What conntrack, nf_tables and nfnetlink_acct send.
+fn seeds_of_answers() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    use build::{attr, be16, be32};
+    let be64 = |kind, value: u64| attr(kind, &value.to_be_bytes());
+    let nest = |kind: u16, attrs: &[Vec<u8>]| attr(0x8000 | kind, &attrs.concat());
+    let message = |kind: u16, flags: u16, family: u8, attrs: &[Vec<u8>]| {
+        let mut m = build::message(family, 0, attrs);
+        m[4..6].copy_from_slice(&kind.to_ne_bytes());
+        m[6..8].copy_from_slice(&flags.to_ne_bytes());
+        m
+    };
+    let tuple = |kind, from: u8, to: u8, l4: &[Vec<u8>]| {
+        nest(kind, &[nest(1, &[attr(1, &[10, 0, 0, from]), attr(2, &[10, 0, 0, to])]), nest(2, l4)])
+    };
+    let tcp = |from, to| vec![attr(1, &[6]), be16(2, from), be16(3, to)];
+    let echo = vec![attr(1, &[1]), be16(4, 77), attr(5, &[8]), attr(6, &[0])];
+    let traffic = [be64(1, 3), be64(2, 180)];
+    let end = message(
+        0x102,
+        0,
+        2,
+        &[
+            tuple(1, 1, 2, &tcp(40000, 80)),
+            tuple(2, 9, 3, &tcp(8080, 40000)),
+            be32(3, 0x18e),
+            nest(4, &[nest(1, &[attr(1, &[7])])]),
+            be32(8, 5),
+            nest(9, &traffic),
+            nest(10, &traffic),
+            be32(12, 0xfedc_ba98),
+            be16(18, 9),
+            nest(20, &[be64(1, 1_700_000_000_000_000_000), be64(2, 1_700_000_001_000_000_000)]),
+            attr(22, &[1; 16]),
+            be64(27, 1_700_000_001_000_000_001),
+        ],
+    );
+    let six = nest(1, &[attr(3, &[0x20; 16]), attr(4, &[0xfd; 16])]);
+    let begin =
+        message(0x100, 0x600, 10, &[nest(1, &[six, nest(2, &tcp(1, 2))]), nest(5, &[attr(1, b"ftp\0")])]);
+    let dump = message(0x100, 2, 2, &[tuple(1, 1, 2, &echo), tuple(2, 2, 1, &echo)]);
+    let counter = |bytes| nest(1, &[attr(1, b"counter\0"), nest(2, &[be64(1, bytes), be64(2, 1)])]);
+    let log = nest(1, &[attr(1, b"log\0"), nest(2, &[be16(1, 7), attr(2, b"drop: \0")])]);
+    let named = [attr(1, b"filter\0"), attr(2, b"input\0"), be64(3, 9)];
+    let rule = message(0xa06, 2, 1, &[&named[..], &[nest(4, &[counter(60), log])]].concat());
+    let generation = message(0xa0f, 0, 0, &[be32(1, 7), be32(2, 4711), attr(3, b"nft\0")]);
+    let object = [attr(1, b"f\0"), attr(2, b"total\0"), be32(3, 1), nest(4, &traffic), be64(6, 3)];
+    let object = message(0xa12, 2, 1, &object);
+    let chain = [attr(1, b"f\0"), be64(2, 1), attr(3, b"INPUT\0"), nest(8, &traffic)];
+    let chain = message(0xa03, 2, 2, &chain);
+    let set = [attr(1, b"f\0"), attr(2, b"s\0"), be32(3, 0x24), be32(4, 7), be32(5, 4)];
+    let set = message(0xa09, 2, 1, &set);
+    let account = message(0x700, 2, 0, &[attr(1, b"web\0"), be64(2, 4), be64(3, 400)]);
+    let key = |kind, bytes: &[u8]| nest(kind, &[attr(1, bytes)]);
+    let elements = |kind: u32, len: u32, interval: u8, elements: &[Vec<u8>]| {
+        let list: Vec<_> = elements.iter().map(|e| nest(1, std::slice::from_ref(e))).collect();
+        [&kind.to_ne_bytes()[..], &len.to_ne_bytes(), &[interval, 1, 0, 0, 0], &nest(3, &list)].concat()
+    };
+    let counts = nest(7, &[attr(1, b"counter\0"), nest(2, &traffic)]);
+    let start = [key(1, &[10, 0, 0, 0]), counts.clone()].concat();
+    let stop = [key(1, &[10, 1, 0, 0]), be32(3, 1)].concat();
+    let fields =
+        [key(1, &[10, 0, 0, 0, 0, 80, 0, 0]), key(10, &[10, 0, 0, 255, 0, 90, 0, 0]), counts.clone()];
+    let name = [key(1, b"eth\0\0\0\0\0\0\0\0\0\0\0\0\0"), counts].concat();
+    vec![
+        ("conntrack_datagram", "end", end.clone()),
+        ("conntrack_datagram", "begin", begin.clone()),
+        ("conntrack_datagram", "several", [end, begin, dump].concat()),
+        ("nftables_datagram", "rule", rule.clone()),
+        ("nftables_datagram", "generation", generation.clone()),
+        ("nftables_datagram", "object", object.clone()),
+        ("nftables_datagram", "all", [generation, object, chain, set, account, rule.clone()].concat()),
+        ("nftables_elements", "interval", elements(7, 4, 1, &[start, stop])),
+        ("nftables_elements", "fields", elements(7 << 6 | 13, 8, 1, &[fields.concat()])),
+        ("nftables_elements", "name", elements(41, 16, 1, &[name])),
+        ("log_rules", "rule", rule),
     ]
 }
