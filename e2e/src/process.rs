@@ -337,6 +337,14 @@ impl Server {
         json_lines(&self.ask(&["search", filter, "-n", "0", "-o", "ndjson", "--columns", columns])?)
     }
 
+    /// Every row of `flows` or `counters` that passes a filter.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn table(&self, table: &str, filter: &str) -> Result<Vec<Value>> {
+        json_lines(&self.ask(&[table, filter, "-n", "0", "-o", "ndjson"])?)
+    }
+
     /// How many rows are there more than once, by what names an event: stream, number of its batch, row in it.
     ///
     /// # Errors

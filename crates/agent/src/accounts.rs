@@ -157,10 +157,9 @@ impl Accounts {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the readings of counters come next"))]
-    /// The newest recorded reading of a namespace's counters.
-    pub(crate) fn mark(&self, life: Incarnation) -> Option<u64> {
-        self.live.marks.get(&life.0).copied()
+    /// The newest recorded reading of each namespace's counters.
+    pub(crate) fn marks(&self) -> &BTreeMap<[u8; 24], u64> {
+        &self.live.marks
     }
 
     /// Up to where the kernel's log was read.
@@ -355,7 +354,7 @@ mod tests {
             Kept::OnDisk
         });
         let mut restored = Accounts::restore([&new[..], &old[..], b"BZA1 nonsense"].into_iter(), &[5, 9]);
-        assert_eq!((restored.stamp, restored.mark(LIFE)), (2, Some(4)));
+        assert_eq!((restored.stamp, restored.marks().get(&LIFE.0)), (2, Some(&4)));
         assert_eq!(restored.log(), log);
         restored.join(source(5), LIFE, Some(&[]));
         restored.join(source(9), LIFE, Some(&[]));
@@ -417,7 +416,7 @@ mod tests {
         let lost = Books { mark: Some((LIFE, 1)), ..Books::packets(source(5), 10) };
         accounts.record(&lost, |_| Kept::Nowhere(Reason::SpoolFull));
         assert_eq!(accounts.live.accounts[&source(5)], expected(1));
-        assert_eq!(accounts.mark(LIFE), None);
+        assert!(accounts.marks().is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! was read at the end. A socket that is never found empty makes this interval long, never wrong.
 
 use crate::recorder::Captured;
+use crate::share::{Limits, Share};
 use crate::source::{SourceId, Window};
 use bartizan_decode::columns::{EventColumns, InterfaceNames};
 use bartizan_decode::netlink::Messages;
@@ -40,6 +41,8 @@ pub(crate) struct CaptureConfig {
     pub(crate) batch_age: Duration,
     /// How long the kernel may hold packets back.
     pub(crate) flush: Duration,
+    /// What the whole process may use.
+    pub(crate) limits: Limits,
     /// Before this moment nothing was logged to the socket.
     pub(crate) bound: Instant,
     /// The namespace is gone: end once nothing can be on its way any more.
@@ -51,6 +54,7 @@ pub(crate) struct Capture {
     socket: NflogSocket,
     config: CaptureConfig,
     columns: EventColumns,
+    share: Share,
     /// When the socket was last found empty, and the same for the first row of this batch.
     emptied: Instant,
     batch_emptied: Instant,
@@ -82,11 +86,12 @@ impl Capture {
     ) -> Self {
         let mut columns = EventColumns::new(config.batch_rows);
         columns.set_netns(Some(&config.netns));
-        let bound = config.bound;
+        let (bound, share) = (config.bound, Share::new(config.limits));
         Self {
             socket,
             config,
             columns,
+            share,
             emptied: bound,
             batch_emptied: bound,
             read_at: bound,
@@ -124,6 +129,7 @@ impl Capture {
             let received = match self.socket.recv(&mut buffer, Duration::ZERO)? {
                 Received::Idle => {
                     self.emptied = Instant::now();
+                    self.share.emptied();
                     self.socket.recv(&mut buffer, wait)?
                 }
                 received => received,
@@ -135,7 +141,9 @@ impl Capture {
                         batch_since = self.read_at;
                         self.batch_emptied = self.emptied;
                     }
-                    self.datagram(bytes)
+                    let handed = self.datagram(bytes);
+                    self.share.keep();
+                    handed
                 }
                 Received::Overrun => {
                     self.overruns += 1;
@@ -227,15 +235,12 @@ impl Capture {
         }
         let group = self.socket.group();
         let detail = format!("nflog group {group}");
-        let loss = Loss {
-            from: self.last,
-            to: now,
-            stage: Stage::Kernel,
-            reason,
-            kind: Kind::Events,
-            count,
-            detail,
+        // what the kernel dropped while capture paused was given up by the agent
+        let (stage, reason) = match self.share.reason() {
+            Some(paused) => (Stage::AgentCap, paused),
+            None => (Stage::Kernel, reason),
         };
+        let loss = Loss { from: self.last, to: now, stage, reason, kind: Kind::Events, count, detail };
         self.recorder.send(Captured::Lost { source: self.config.source, loss }).map_err(|_| Stopped)
     }
 

@@ -93,11 +93,11 @@ impl Generations {
         logged: Window,
     ) -> RecordBatch {
         let candidates = self.candidates(logged);
-        let mut nothing = Attribution::new(Arc::new(Ruleset::default()));
+        let mut unlisted = candidates.unlisted.then(|| Attribution::new(Arc::new(Ruleset::default())));
         let known = self.known.iter_mut().enumerate().filter(|(at, _)| candidates.known.contains(at));
         let mut rulesets: Vec<&mut Attribution> = known.map(|(_, k)| &mut k.attribution).collect();
-        if candidates.unlisted && !rulesets.is_empty() {
-            rulesets.push(&mut nothing);
+        if let Some(unlisted) = unlisted.as_mut().filter(|_| !rulesets.is_empty()) {
+            rulesets.push(unlisted);
         }
         attribute(batch, group, &mut rulesets)
     }

@@ -1,6 +1,7 @@
 //! Questions to one namespace's nf_tables; the socket is opened when it is first needed, and anew after an error.
 
 use crate::open::Open;
+use bartizan_decode::conntrack::Flow;
 use bartizan_netfilter::{CounterReading, NetfilterError, Netns, Nftables};
 use bartizan_ruleset::LogRule;
 use std::sync::Arc;
@@ -28,9 +29,13 @@ impl Kernel {
     }
 
     /// Every counter.
-    #[expect(dead_code, reason = "their deltas come next")]
     pub(crate) fn counters(&mut self) -> Result<Vec<CounterReading>, NetfilterError> {
         self.ask(Nftables::counters)
+    }
+
+    /// Gives every tracked connection to `each`; false when the list was not whole.
+    pub(crate) fn connections(&mut self, each: impl FnMut(&Flow<'_>)) -> Result<bool, NetfilterError> {
+        self.ask(|nftables| nftables.connections(0, each))
     }
 
     fn ask<T>(

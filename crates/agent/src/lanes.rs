@@ -33,12 +33,57 @@ pub(crate) struct Lanes {
     current: usize,
     memory: MemoryLane,
     budget: u64,
+    when_full: WhenFull,
     /// Batches that the server refused for good: a batch of losses goes in their place.
     refused: BTreeSet<(Lane, Seq)>,
     refused_dir: PathBuf,
     /// The last thing the disk said was an error: batches take the memory lane, and the first one after this
     /// moment tries the disk again.
     failing: Option<Instant>,
+}
+
+/// What happens when the budget is used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The oldest rows are dropped, and counted.
+    #[default]
+    DropOldest,
+    /// New rows are not taken, and counted.
+    RefuseNewest,
+}
+
+/// What a number of the spool's weights stands for: events, which losses are told of one by one, and rows of flows,
+/// counters and rulesets. The spool adds weights up without knowing that, so that both are in one number: events
+/// in the low 40 bits, the others above. A hole of more than 10^12 events, or of more than 16 million other rows,
+/// is told wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Weights {
+    events: u64,
+    others: u64,
+}
+
+impl Weights {
+    const BITS: u32 = 40;
+
+    const fn of(weight: u64) -> Self {
+        Self { events: weight & ((1 << Self::BITS) - 1), others: weight >> Self::BITS }
+    }
+
+    const fn of_kind(self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Events | Kind::Losses => self.events,
+            Kind::Flows | Kind::Counters | Kind::Rulesets => self.others,
+        }
+    }
+}
+
+/// A record's weight as the spool adds it up.
+const fn pack(kind: Kind, weight: u64) -> u64 {
+    match kind {
+        Kind::Events | Kind::Losses => weight,
+        Kind::Flows | Kind::Counters | Kind::Rulesets => weight << Weights::BITS,
+    }
 }
 
 /// A batch on its way to the server.
@@ -69,6 +114,7 @@ impl Lanes {
         budget: u64,
         memory: u64,
         sync: Duration,
+        when_full: WhenFull,
         mut epochs: impl FnMut() -> Epoch,
         now: Instant,
     ) -> Result<Self, SpoolError> {
@@ -94,6 +140,7 @@ impl Lanes {
             current,
             memory: MemoryLane::new(epochs(), memory),
             budget,
+            when_full,
             refused: BTreeSet::new(),
             refused_dir: dir.join("refused"),
             failing: None,
@@ -115,8 +162,11 @@ impl Lanes {
         now: Instant,
     ) -> Kept {
         if self.failing.is_none_or(|again| again <= now) {
-            self.make_room((payload.len() + note.len()) as u64);
-            let full = match self.disks[self.current].1.append(Head { kind, weight, note }, payload, now) {
+            if !self.make_room((payload.len() + note.len()) as u64) {
+                return Kept::Nowhere(Reason::SpoolFull);
+            }
+            let head = Head { kind, weight: pack(kind, weight), note };
+            let full = match self.disks[self.current].1.append(head, payload, now) {
                 Ok(_) => {
                     if self.failing.take().is_some() {
                         tracing::info!("the spool's disk works again");
@@ -190,9 +240,13 @@ impl Lanes {
     pub(crate) fn next(&mut self, lane: Lane, after: Seq, now: Micros) -> Result<Option<Parcel>, DiskError> {
         let parcel = match self.disks.iter_mut().find(|(l, _)| *l == lane) {
             Some((_, spool)) => spool.read(after)?.map(|item| match item {
-                Item::Record(r) => {
-                    Parcel { epoch: r.epoch, seq: r.seq, kind: r.kind, weight: r.weight, payload: r.payload }
-                }
+                Item::Record(r) => Parcel {
+                    epoch: r.epoch,
+                    seq: r.seq,
+                    kind: r.kind,
+                    weight: Weights::of(r.weight).of_kind(r.kind),
+                    payload: r.payload,
+                },
                 Item::Hole(hole) => parcel_of(hole, now),
             }),
             None => {
@@ -207,7 +261,13 @@ impl Lanes {
             }
         };
         Ok(parcel.map(|p| match self.refused.contains(&(lane, p.seq)) {
-            true => loss_parcel(p.epoch, p.seq, Stage::Sender, Reason::Refused, p.weight, "refused", now),
+            true => {
+                // a batch of losses tells of events, as far as its weight says
+                let events = matches!(p.kind, Kind::Events | Kind::Losses);
+                let kind = if events { Kind::Events } else { p.kind };
+                let losses = [(kind, p.weight)];
+                loss_parcel(p.epoch, p.seq, Stage::Sender, Reason::Refused, &losses, "refused", now)
+            }
             false => p,
         }))
     }
@@ -277,8 +337,12 @@ impl Lanes {
         })
     }
 
-    fn make_room(&mut self, needed: u64) {
+    /// Makes room within the budget; false when there is none and nothing may be dropped for it.
+    fn make_room(&mut self, needed: u64) -> bool {
         while self.backlog().1.saturating_add(needed) > self.budget {
+            if self.when_full == WhenFull::RefuseNewest {
+                return false;
+            }
             // old lanes first: what they hold is older than anything in the current one
             let lanes = self.disks.len();
             let dropped = (1..=lanes).find_map(|i| {
@@ -288,10 +352,15 @@ impl Lanes {
                 spool.drop_oldest(after).ok().flatten()
             });
             match dropped {
-                Some(dropped) => tracing::error!(events = dropped.weight, "spool full, oldest rows dropped"),
-                None => return,
+                Some(dropped) => {
+                    let Weights { events, others } = Weights::of(dropped.weight);
+                    tracing::error!(events, others, "spool full, oldest rows dropped");
+                }
+                // the lane says itself whether it has room
+                None => return true,
             }
         }
+        true
     }
 
     fn failed(&mut self, error: &DiskError, now: Instant) {
@@ -317,7 +386,9 @@ fn parcel_of(hole: Hole, now: Micros) -> Parcel {
         Cause::Damaged => (Reason::SpoolDamaged, "damaged"),
     };
     let detail = format!("spool records {} to {} {what}", hole.first.0, hole.last.0);
-    loss_parcel(hole.epoch, hole.last, Stage::Spool, reason, hole.weight, &detail, now)
+    let Weights { events, others } = Weights::of(hole.weight);
+    let losses = [(Kind::Events, events), (Kind::Flows, others)];
+    loss_parcel(hole.epoch, hole.last, Stage::Spool, reason, &losses, &detail, now)
 }
 
 fn loss_parcel(
@@ -325,13 +396,90 @@ fn loss_parcel(
     seq: Seq,
     stage: Stage,
     reason: Reason,
-    count: u64,
+    lost: &[(Kind, u64)],
     detail: &str,
     now: Micros,
 ) -> Parcel {
     let mut losses = Losses::default();
-    losses.add_now(now, stage, reason, Kind::Events, count, detail);
+    for (kind, count) in lost {
+        losses.add_now(now, stage, reason, *kind, *count, detail);
+    }
     let payload =
         encode(&losses.batch(), Compression::None).expect("a batch of losses made here can be encoded");
-    Parcel { epoch, seq, kind: Kind::Losses, weight: count, payload }
+    Parcel { epoch, seq, kind: Kind::Losses, weight: losses.total(), payload }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_two_sorts_are_one_sum() {
+        let records = [
+            (Kind::Events, 8192),
+            (Kind::Flows, 70),
+            (Kind::Losses, 5),
+            (Kind::Counters, 3),
+            (Kind::Events, 1),
+        ];
+        let sum = records.iter().fold(0_u64, |sum, (kind, weight)| sum.wrapping_add(pack(*kind, *weight)));
+        assert_eq!(Weights::of(sum), Weights { events: 8198, others: 73 });
+        for (kind, weight) in records {
+            assert_eq!(Weights::of(pack(kind, weight)).of_kind(kind), weight);
+        }
+        // a cumulative weight may wrap: the difference is the same
+        let before = u64::MAX - 10;
+        assert_eq!(Weights::of(before.wrapping_add(sum).wrapping_sub(before)), Weights::of(sum));
+    }
+
+    fn lanes(dir: &Path, when_full: WhenFull) -> Lanes {
+        let mut epoch = 0;
+        let epochs = || {
+            epoch += 1;
+            Epoch(epoch)
+        };
+        Lanes::open(dir, 1 << 20, 0, Duration::ZERO, when_full, epochs, Instant::now()).unwrap()
+    }
+
+    #[test]
+    fn a_full_spool_refuses_the_newest_if_it_should() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lanes = lanes(dir.path(), WhenFull::RefuseNewest);
+        let mut kept = 0;
+        let refused = loop {
+            match lanes.append(Kind::Flows, 10, b"", &[7; 50_000], Instant::now()) {
+                Kept::OnDisk => kept += 1,
+                other => break other,
+            }
+        };
+        assert_eq!(refused, Kept::Nowhere(Reason::SpoolFull));
+        assert!((15..=20).contains(&kept), "{kept}");
+        let first = lanes.next(Lane::DISK[lanes.current], Seq::ZERO, Micros(0)).unwrap().unwrap();
+        assert_eq!((first.seq, first.kind, first.weight), (Seq(1), Kind::Flows, 10));
+    }
+
+    #[test]
+    fn what_a_full_spool_drops_is_told_by_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lanes = lanes(dir.path(), WhenFull::DropOldest);
+        for n in 0..200 {
+            let (kind, weight) = if n % 2 == 0 { (Kind::Events, 100) } else { (Kind::Flows, 7) };
+            assert_eq!(lanes.append(kind, weight, b"", &[7; 20_000], Instant::now()), Kept::OnDisk);
+        }
+        let lane = Lane::DISK[lanes.current];
+        let (mut at, mut read) = (Seq::ZERO, (0, 0));
+        let mut hole = None;
+        while let Some(parcel) = lanes.next(lane, at, Micros(0)).unwrap() {
+            at = parcel.seq;
+            match parcel.kind {
+                Kind::Events => read.0 += parcel.weight,
+                Kind::Flows => read.1 += parcel.weight,
+                _ => hole = Some(parcel.weight),
+            }
+        }
+        // the rows of flows that were lost are no events
+        let lost = hole.expect("something was dropped");
+        assert_eq!(read.0 + lost, 100 * 100);
+        assert!(read.1 < 100 * 7 && lost > 0, "{read:?} {lost}");
+    }
 }

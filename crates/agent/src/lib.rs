@@ -2,10 +2,13 @@
 //! Parquet or the web.
 //!
 //! ```text
-//! capture (a thread a group)      recorder (one thread)            sender (async)
-//! NFLOG socket -> columns  --->  encode -> lanes of the spool --->  one Flight stream a lane
-//!        sequence gaps    ---^      rule counters: what never came      acknowledged: deleted
+//! for each network namespace                     recorder (one thread)             sender (async)
+//! capture, a thread a group: NFLOG -> columns ->  join with the ruleset, caps,
+//! rulesets: changes -> listing                ->  encode -> lanes of the spool  ->  one Flight stream a lane
+//! counters: readings -> growth                ->  accounts: rules' counters against  acknowledged: deleted
+//! flows: conntrack -> columns                 ->  what was recorded
 //! ```
+//! `open` is how all of them get what needs rights; `namespaces` starts and ends them.
 //!
 //! Invariants:
 //! - **AG-1** the host comes first: every queue has a bound. When the recorder lags, capture stops reading,
@@ -14,12 +17,16 @@
 //! - **AG-3** the account of a group (rows and losses recorded, against the rules' counters) is stored in the
 //!   same record as the rows it counts, so that it is as true after `kill -9` as before.
 //! - **AG-4** whatever is given up on the way becomes a row of `losses` with stage, reason and number.
+//! - **AG-5** an event has a generation only if that ruleset was surely active when it was logged; see `generations`.
 //!
 //! On failure: no server: rows wait in the spool. No disk: rows wait in a bounded memory lane and are sent
 //! from there. Neither: rows are dropped and counted.
 
 mod accounts;
+mod caps;
 mod capture;
+mod counters;
+mod flows;
 mod generations;
 mod identity;
 mod kernel;
@@ -36,7 +43,9 @@ mod rulesets;
 mod run;
 mod sender;
 mod settings;
+mod share;
 mod source;
+mod steps;
 mod table;
 
 pub use identity::{Enrol, Identity, enrol};

@@ -38,7 +38,8 @@ pub(crate) fn read(open: &dyn Open, netns: &Netns) -> io::Result<Listing> {
         let text = print(open, netns, form)?;
         all.extend(text.map(|text| (form, text)));
     }
-    if all.iter().any(|(form, text)| *form == Form::Nft && of_iptables(text)) {
+    // without nft, iptables is the only one to ask
+    if all.is_empty() || all.iter().any(|(form, text)| *form == Form::Nft && of_iptables(text)) {
         for form in [Form::IptablesSave, Form::Ip6tablesSave] {
             let text = print(open, netns, form)?;
             all.extend(text.filter(|text| has_rules(text)).map(|text| (form, text)));

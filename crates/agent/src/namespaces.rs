@@ -10,14 +10,18 @@
 //! again later.
 
 use crate::capture::{Capture, CaptureConfig};
+use crate::counters::{Counters, Current};
+use crate::flows::Flows;
 use crate::kernel::Kernel;
 use crate::open::Open;
 use crate::recorder::{Captured, Joined};
 use crate::rulesets::Watch;
 use crate::settings::{NetnsChoice, Settings};
+use crate::share::Limits;
 use crate::source::{NetnsId, SourceId};
 use anyhow::Context as _;
 use bartizan_netfilter::{Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Waker};
+use bartizan_ruleset::Incarnation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +40,8 @@ const MOST: usize = 256;
 pub(crate) struct Namespaces {
     open: Arc<dyn Open>,
     settings: Arc<Settings>,
+    /// Which readings of counters were recorded, by the life of their namespace.
+    marks: BTreeMap<[u8; 24], u64>,
     recorder: SyncSender<Captured>,
     present: BTreeMap<u64, Present>,
     /// Those that could not be captured, and when that was tried.
@@ -85,10 +91,18 @@ impl Namespaces {
     pub(crate) fn start(
         open: Arc<dyn Open>,
         settings: Arc<Settings>,
+        marks: BTreeMap<[u8; 24], u64>,
         recorder: SyncSender<Captured>,
     ) -> anyhow::Result<Self> {
-        let mut all =
-            Self { open, settings, recorder, present: BTreeMap::new(), refused: BTreeMap::new(), numbers: 1 };
+        let mut all = Self {
+            open,
+            settings,
+            marks,
+            recorder,
+            present: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            numbers: 1,
+        };
         let there = all.open.namespaces().context("cannot look for network namespaces")?;
         let own = there.first().context("the own network namespace is not found")?;
         all.enter(own, NetnsId::OWN)?;
@@ -204,25 +218,71 @@ impl Namespaces {
                 batch_rows: self.settings.capture.batch_rows,
                 batch_age: self.settings.batch_age,
                 flush: self.settings.flush,
+                limits: Limits {
+                    cpu_percent: self.settings.capture.cpu_percent,
+                    memory: self.settings.caps.memory_megabytes << 20,
+                },
                 bound,
                 ending: Arc::clone(&ending),
             };
             let capture = Capture::new(socket, interfaces, config, self.recorder.clone());
             present.threads.push(spawn(&format!("nflog-{group}"), move || capture.run())?);
         }
+        self.watch(netns, life, &mut present)?;
+        self.present.insert(netns.id, present);
+        if number != NetnsId::OWN {
+            tracing::info!(netns = netns.name, "a network namespace is captured");
+        }
+        Ok(())
+    }
+
+    /// Starts what runs beside the captures.
+    fn watch(&self, netns: &Netns, life: Incarnation, present: &mut Present) -> anyhow::Result<()> {
+        let current = Current::default();
         if self.settings.capture.rulesets {
             let watch = Watch {
                 open: Arc::clone(&self.open),
                 netns: netns.clone(),
-                number,
+                number: present.number,
                 recorder: self.recorder.clone(),
+                current: Arc::clone(&current),
                 stop: Arc::clone(&present.stop),
             };
             present.watching.push(spawn("rulesets", move || watch.run())?);
         }
-        self.present.insert(netns.id, present);
-        if number != NetnsId::OWN {
-            tracing::info!(netns = netns.name, "a network namespace is captured");
+        if let Some(every) = self.settings.all_counters {
+            let counters = Counters {
+                netns: netns.name.clone(),
+                life,
+                mark: self.marks.get(&life.0).copied(),
+                dir: self.settings.dir.clone(),
+                every,
+                kernel: Kernel::new(&self.open, netns),
+                current,
+                listed: self.settings.capture.rulesets,
+                recorder: self.recorder.clone(),
+                stop: Arc::clone(&present.stop),
+            };
+            present.watching.push(spawn("counters", move || counters.run())?);
+        }
+        if let Some(config) = &self.settings.flows {
+            match self.open.conntrack(netns, config) {
+                Ok(socket) => {
+                    let flows = Flows {
+                        number: present.number,
+                        netns: netns.name.clone(),
+                        socket,
+                        filter: config.filter.clone(),
+                        kernel: Kernel::new(&self.open, netns),
+                        batch_rows: self.settings.capture.batch_rows,
+                        batch_age: self.settings.batch_age,
+                        recorder: self.recorder.clone(),
+                        stop: Arc::clone(&present.stop),
+                    };
+                    present.watching.push(spawn("flows", move || flows.run())?);
+                }
+                Err(error) => tracing::warn!(netns = netns.name, %error, "flows are not captured"),
+            }
         }
         Ok(())
     }

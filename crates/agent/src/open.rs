@@ -34,7 +34,6 @@ pub(crate) trait Open: Send + Sync {
     /// A socket that is told of changes of the ruleset.
     fn changes(&self, netns: &Netns) -> Result<RulesetMonitor, NetfilterError>;
     /// A socket that is told of tracked connections.
-    #[expect(dead_code, reason = "flows come next")]
     fn conntrack(&self, netns: &Netns, config: &ConntrackConfig) -> Result<ConntrackSocket, NetfilterError>;
     /// Starts the tool that prints the ruleset in a form, and gives the end of a pipe to read it from; `None`
     /// where there is no such tool. A tool that takes too long is ended, and the pipe with it.

@@ -2,13 +2,16 @@
 //! and asks the rules' counters what never came.
 
 use crate::accounts::{Accounts, Books};
+use crate::caps::{Caps, packets};
 use crate::generations::{Generations, Listed};
 use crate::kernel::Kernel;
 use crate::kernel_log::{Content, Log};
 use crate::lanes::{Kept, Lanes};
 use crate::local_log::LocalLog;
 use crate::losses::Losses;
+use crate::settings::Settings;
 use crate::source::{NetnsId, SourceId, Window};
+use crate::steps::Steps;
 use arrow_array::RecordBatch;
 use bartizan_model::{Kind, Loss, Reason, Stage};
 use bartizan_ruleset::{Balance, Incarnation, LogRule};
@@ -52,7 +55,7 @@ pub(crate) enum Captured {
     /// What the kernel's log held, and up to where.
     Log(Log),
     /// Rows of another kind than events.
-    Batch { kind: Kind, batch: RecordBatch },
+    Batch { kind: Kind, batch: RecordBatch, mark: Option<(Incarnation, u64)> },
 }
 
 /// A namespace that joins.
@@ -119,6 +122,8 @@ pub(crate) struct Recorder {
     shared: Shared,
     accounts: Accounts,
     encoder: Encoder,
+    caps: Caps,
+    steps: Steps,
     /// Losses not recorded yet, and which of them each group's account still has to book.
     losses: Losses,
     owed: BTreeMap<SourceId, u64>,
@@ -134,20 +139,22 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(shared: Shared, accounts: Accounts, counters: Duration, flush: Duration) -> Self {
+    pub(crate) fn new(shared: Shared, accounts: Accounts, settings: &Settings) -> Self {
         let now = Instant::now();
         Self {
             shared,
             accounts,
             encoder: Encoder::default(),
+            caps: Caps::new(&settings.caps),
+            steps: Steps::new(bartizan_clock::now(), now),
             losses: Losses::default(),
             owed: BTreeMap::new(),
             owed_log: None,
             local_log: None,
             losses_written: now,
             places: BTreeMap::new(),
-            counters,
-            quiet: (flush * 2).max(Duration::from_millis(500)),
+            counters: settings.counters,
+            quiet: (settings.flush * 2).max(Duration::from_millis(500)),
             readings: BTreeMap::new(),
             started: now,
         }
@@ -169,6 +176,11 @@ impl Recorder {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.release_all(false);
+            self.flush_caps(false);
+            if let Some(step) = self.steps.look(bartizan_clock::now(), Instant::now()) {
+                let seconds = step as f64 / 1e6;
+                tracing::warn!(seconds, "the clock was stepped, or the machine slept");
+            }
             if !self.losses.is_empty() && self.losses_written.elapsed() >= LOSSES_EVERY {
                 self.write_losses();
             }
@@ -177,8 +189,19 @@ impl Recorder {
             }
         }
         self.release_all(true);
+        self.flush_caps(true);
         self.write_losses();
         self.sync();
+    }
+
+    /// Records what exceeded the caps: `all` of it, or what has grown long enough.
+    fn flush_caps(&mut self, all: bool) {
+        if self.caps.is_empty() || !(all || self.caps.is_due(Instant::now())) {
+            return;
+        }
+        for (source, batch) in self.caps.flush() {
+            self.parts(Kind::Events, &batch, |packets| Books::packets(source, packets), None);
+        }
     }
 
     fn take(&mut self, captured: Captured) {
@@ -194,7 +217,7 @@ impl Recorder {
             Captured::Listed { netns, listed } => self.listed(netns, *listed),
             Captured::Unlisted { netns } => self.unlisted(netns),
             Captured::Log(log) => self.offer(NetnsId::OWN, Item::Log(log)),
-            Captured::Batch { kind, batch } => self.parts(kind, &batch, |_| Books::default()),
+            Captured::Batch { kind, batch, mark } => self.parts(kind, &batch, |_| Books::default(), mark),
         }
     }
 
@@ -221,6 +244,7 @@ impl Recorder {
     /// A namespace is gone. Its rules can still be read, as long as a socket is open there.
     fn leave(&mut self, netns: NetnsId) {
         self.release(netns, true);
+        self.flush_caps(true);
         let Some(mut place) = self.places.remove(&netns) else { return };
         let rules = place.kernel.log_rules();
         for group in &place.groups {
@@ -327,8 +351,9 @@ impl Recorder {
         self.readings.entry(source).and_modify(|(_, patience)| *patience = 1);
         let generations = self.places.get_mut(&source.netns).and_then(|place| place.generations.as_mut());
         let attributed = generations.map(|g| g.attribute(batch, source.group, logged));
-        let batch = attributed.as_ref().unwrap_or(batch);
-        self.parts(Kind::Events, batch, |rows| Books::packets(source, rows));
+        let batch = attributed.unwrap_or_else(|| batch.clone());
+        let batch = self.caps.take(source, batch, Instant::now());
+        self.parts(Kind::Events, &batch, |packets| Books::packets(source, packets), None);
     }
 
     /// Rows and losses of the kernel's log are recorded together with the position behind them (KL-1).
@@ -344,7 +369,7 @@ impl Recorder {
                 for part in parts {
                     left -= 1;
                     let log = (left == 0).then(|| Arc::clone(&position));
-                    self.parts(Kind::Events, &part, |_| Books { log: log.clone(), ..Books::default() });
+                    self.parts(Kind::Events, &part, |_| Books { log: log.clone(), ..Books::default() }, None);
                 }
             }
             Content::Lost(loss) => {
@@ -356,21 +381,30 @@ impl Recorder {
         }
     }
 
-    /// Appends a batch as records of bearable size.
-    fn parts(&mut self, kind: Kind, batch: &RecordBatch, books: impl Fn(u64) -> Books) {
+    /// Appends a batch as records of bearable size. `books` says what so many packets or rows settle; the last record
+    /// has the mark.
+    fn parts(
+        &mut self,
+        kind: Kind,
+        batch: &RecordBatch,
+        books: impl Fn(u64) -> Books,
+        mark: Option<(Incarnation, u64)>,
+    ) {
         if let Some(log) = self.local_log.as_ref().filter(|_| kind == Kind::Events) {
             log.offer(batch);
         }
         // out of the way while its bytes are recorded
         let mut encoder = std::mem::take(&mut self.encoder);
-        for part in split(batch, RECORD_BYTES) {
-            let rows = part.num_rows() as u64;
-            let books = books(rows);
-            match encoder.encode(&part) {
-                Ok(payload) => self.record(kind, rows, payload, &books),
+        let parts = split(batch, RECORD_BYTES);
+        for (at, part) in parts.iter().enumerate() {
+            let weight = if kind == Kind::Events { packets(part) } else { part.num_rows() as u64 };
+            let mut books = books(weight);
+            books.mark = mark.filter(|_| at + 1 == parts.len());
+            match encoder.encode(part) {
+                Ok(payload) => self.record(kind, weight, payload, &books),
                 Err(error) => {
                     tracing::error!(%error, %kind, "a batch cannot be encoded");
-                    self.give_up(kind, rows, Reason::Malformed, &books);
+                    self.give_up(kind, weight, Reason::Malformed, &books);
                 }
             }
         }
@@ -433,7 +467,8 @@ impl Recorder {
         if now.duration_since(last) < self.counters * patience {
             return;
         }
-        // a loss that is known and not booked would be found missing once more
+        // what is known and not booked would be found missing once more
+        self.flush_caps(true);
         self.write_losses();
         let Some(place) = self.places.get_mut(&source.netns).filter(|_| self.losses.is_empty()) else {
             return;

@@ -10,6 +10,7 @@
 //! On failure: a listing that fails is said once, and tried again; events have no rules meanwhile. One that
 //! cannot be read is kept as text, and said once.
 
+use crate::counters::Current;
 use crate::generations::Listed;
 use crate::kernel::Kernel;
 use crate::listing;
@@ -22,9 +23,9 @@ use bartizan_model::{Kind, Micros};
 use bartizan_netfilter::{Change, NetfilterError, Netns, Notice, RulesetMonitor, wait_for_packets};
 use bartizan_ruleset::{Attribution, Form, Listing, Ruleset};
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ pub(crate) struct Watch {
     pub(crate) netns: Netns,
     pub(crate) number: NetnsId,
     pub(crate) recorder: SyncSender<Captured>,
+    /// Where the active ruleset is put for whoever else wants it.
+    pub(crate) current: Current,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
@@ -230,6 +233,8 @@ impl Watching {
             self.legacy_looked = Instant::now();
             let ruleset = Arc::new(Ruleset::read(&listing));
             self.tell(number, &ruleset, &listing);
+            let current = Some((number, Arc::clone(&ruleset)));
+            *self.watch.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
             let attribution = Attribution::new(Arc::clone(&ruleset));
             let listed = Listed { kernel: number, from, ruleset, attribution };
             return Ok(Captured::Listed { netns: self.watch.number, listed: Box::new(listed) });
@@ -265,7 +270,7 @@ impl Watching {
             note: note(ruleset, before, number, &changes, untold, !self.legacy.is_empty()),
         };
         let rows = activation.rows(if new { &listing.0 } else { &[] });
-        drop(self.watch.recorder.send(Captured::Batch { kind: Kind::Rulesets, batch: rows }));
+        drop(self.watch.recorder.send(Captured::Batch { kind: Kind::Rulesets, batch: rows, mark: None }));
     }
 }
 

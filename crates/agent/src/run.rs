@@ -36,13 +36,14 @@ pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow:
     identity.tls()?;
     let lanes = open_spool(&settings).await?;
     let accounts = Accounts::restore(lanes.notes(), &settings.groups);
+    let marks = accounts.marks().clone();
     let shared = Shared::new(lanes);
     let settings = Arc::new(settings);
 
     let (to_recorder, captured) = sync_channel(HANDED_OVER);
     let log_position = accounts.log();
     let (local_log, local_writer) = LocalLog::start(&settings.local_log)?.unzip();
-    let mut recorder = Recorder::new(shared.clone(), accounts, settings.counters, settings.flush);
+    let mut recorder = Recorder::new(shared.clone(), accounts, &settings);
     if let Some(log) = &local_log {
         recorder.also_to(log.clone());
     }
@@ -50,7 +51,7 @@ pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow:
     let batches = (settings.capture.batch_rows, settings.batch_age);
     let log =
         KernelLog::start(settings.kernel_log, Arc::clone(&open), log_position, batches, to_recorder.clone())?;
-    let namespaces = Namespaces::start(open, Arc::clone(&settings), to_recorder)?;
+    let namespaces = Namespaces::start(open, Arc::clone(&settings), marks, to_recorder)?;
     let (stop, stopped) = sync_channel(1);
     let looking = spawn("namespaces", move || namespaces.run(&stopped))?;
     let server = settings.server.clone();
@@ -83,7 +84,15 @@ async fn open_spool(settings: &Settings) -> anyhow::Result<Lanes> {
     loop {
         let (budget, memory) = (settings.spool_bytes, settings.memory_bytes);
         let epochs = || Epoch(rand::random());
-        match Lanes::open(&settings.spool_dir(), budget, memory, settings.sync, epochs, Instant::now()) {
+        match Lanes::open(
+            &settings.spool_dir(),
+            budget,
+            memory,
+            settings.sync,
+            settings.when_full,
+            epochs,
+            Instant::now(),
+        ) {
             Ok(lanes) => return Ok(lanes),
             Err(SpoolError::Disk(error)) => {
                 let cause = error.source.to_string();

@@ -1,5 +1,7 @@
 //! Settings in two stages: what was written in `agent.toml`, and what was meant by it.
 
+use crate::lanes::WhenFull;
+use bartizan_netfilter::{ConntrackConfig, ConntrackFilter};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +24,12 @@ pub struct Written {
     pub kernel_log: KernelLog,
     /// A file for people and tools of this host.
     pub local_log: LocalLog,
+    /// How many events of one rule and one source are rows of their own.
+    pub caps: Caps,
+    /// Tracked connections.
+    pub flows: Flows,
+    /// What rules and other objects count.
+    pub counters: Counters,
     /// How rows wait on disk.
     pub spool: Spool,
 }
@@ -36,6 +44,9 @@ impl Default for Written {
             capture: Capture::default(),
             kernel_log: KernelLog::default(),
             local_log: LocalLog::default(),
+            caps: Caps::default(),
+            flows: Flows::default(),
+            counters: Counters::default(),
             spool: Spool::default(),
         }
     }
@@ -100,6 +111,8 @@ pub struct Capture {
     pub counters_secs: u64,
     /// Whether the ruleset is listed, sent, and joined with the events.
     pub rulesets: bool,
+    /// Hundredths of one processor that the agent may use; above it capture pauses. 0: any.
+    pub cpu_percent: u32,
 }
 
 impl Default for Capture {
@@ -113,6 +126,7 @@ impl Default for Capture {
             batch_ms: 100,
             counters_secs: 1,
             rulesets: true,
+            cpu_percent: 0,
         }
     }
 }
@@ -201,6 +215,119 @@ impl LocalLogSettings {
     }
 }
 
+/// `[caps]` as written. A rate of 0 is no cap.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caps {
+    /// Events a second of one rule (prefix and chain) that are rows of their own.
+    pub rule_rate: u64,
+    /// How many more at once.
+    pub rule_burst: u64,
+    /// The same of one source address.
+    pub source_rate: u64,
+    /// How many more at once.
+    pub source_burst: u64,
+    /// Megabytes of memory that the agent may use; above it capture pauses. 0: any.
+    pub memory_megabytes: u64,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            rule_rate: 20_000,
+            rule_burst: 10_000_000,
+            source_rate: 20_000,
+            source_burst: 10_000_000,
+            memory_megabytes: 256,
+        }
+    }
+}
+
+/// `[flows]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flows {
+    /// Whether tracked connections are captured.
+    pub enabled: bool,
+    /// Whether their beginning is a row as well.
+    pub start: bool,
+    /// Protocols, by name or number; none: all.
+    pub protocols: Vec<String>,
+    /// Networks that a connection has an address in; none: all.
+    pub networks: Vec<String>,
+    /// Bytes of socket buffer in the kernel.
+    pub receive_buffer: usize,
+}
+
+impl Default for Flows {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            start: false,
+            protocols: Vec::new(),
+            networks: Vec::new(),
+            receive_buffer: 32 << 20,
+        }
+    }
+}
+
+impl Flows {
+    /// How connections are to be watched; `None` when they are not.
+    fn meant(&self) -> Result<Option<ConntrackConfig>, SettingsError> {
+        let mut filter = ConntrackFilter::default();
+        for name in &self.protocols {
+            match protocol(name) {
+                Some(number) => filter.protocols.push(number),
+                None => return wrong("flows.protocols", format!("`{name}` is no protocol that is known")),
+            }
+        }
+        for network in &self.networks {
+            match network.parse() {
+                Ok(network) => filter.networks.push(network),
+                Err(error) => return wrong("flows.networks", format!("`{network}` is {error}")),
+            }
+        }
+        let config = ConntrackConfig {
+            new: self.start,
+            filter,
+            receive_buffer: self.receive_buffer,
+            ..ConntrackConfig::new()
+        };
+        Ok(self.enabled.then_some(config))
+    }
+}
+
+/// The number of an IP protocol that connections are tracked of.
+fn protocol(name: &str) -> Option<u8> {
+    const NAMES: [(&str, u8); 9] = [
+        ("icmp", 1),
+        ("tcp", 6),
+        ("udp", 17),
+        ("dccp", 33),
+        ("gre", 47),
+        ("icmpv6", 58),
+        ("ipv6-icmp", 58),
+        ("sctp", 132),
+        ("udplite", 136),
+    ];
+    let named = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    named.map(|(_, number)| *number).or_else(|| name.parse().ok())
+}
+
+/// `[counters]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Counters {
+    /// Seconds between two readings of all counters; 0: they are not read.
+    pub interval_secs: u64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { interval_secs: 60 }
+    }
+}
+
 /// `[spool]` as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -211,11 +338,13 @@ pub struct Spool {
     pub memory_megabytes: u64,
     /// Milliseconds within which recorded rows are on disk for good.
     pub sync_ms: u64,
+    /// `drop-oldest` or `refuse-newest` when there is no room.
+    pub when_full: WhenFull,
 }
 
 impl Default for Spool {
     fn default() -> Self {
-        Self { megabytes: 1024, memory_megabytes: 8, sync_ms: 200 }
+        Self { megabytes: 1024, memory_megabytes: 8, sync_ms: 200, when_full: WhenFull::DropOldest }
     }
 }
 
@@ -254,6 +383,14 @@ pub struct Settings {
     pub batch_age: Duration,
     /// How often the rules' counters are read.
     pub counters: Duration,
+    /// How many events of one rule and one source are rows of their own.
+    pub caps: Caps,
+    /// How tracked connections are watched, if they are.
+    pub flows: Option<ConntrackConfig>,
+    /// How often all counters are read, if they are.
+    pub all_counters: Option<Duration>,
+    /// What is given up when the spool is full.
+    pub when_full: WhenFull,
     /// Bytes on disk.
     pub spool_bytes: u64,
     /// Bytes in memory while the disk fails.
@@ -268,7 +405,19 @@ impl Settings {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn new(written: Written) -> Result<Self, SettingsError> {
-        let Written { dir, server, mut groups, netns, capture, kernel_log, local_log, spool } = written;
+        let Written {
+            dir,
+            server,
+            mut groups,
+            netns,
+            capture,
+            kernel_log,
+            local_log,
+            caps,
+            flows,
+            counters,
+            spool,
+        } = written;
         groups.sort_unstable();
         groups.dedup();
         if groups.is_empty() && kernel_log.from == KernelLogFrom::Off {
@@ -296,6 +445,9 @@ impl Settings {
         in_range("capture.batch_rows", capture.batch_rows as u64, 1, 65_536)?;
         in_range("capture.batch_ms", capture.batch_ms, 1, 10_000)?;
         in_range("capture.counters_secs", capture.counters_secs, 1, 3600)?;
+        in_range("capture.cpu_percent", capture.cpu_percent.into(), 0, 100_000)?;
+        in_range("flows.receive_buffer", flows.receive_buffer as u64, 4096, 1 << 30)?;
+        in_range("counters.interval_secs", counters.interval_secs, 0, 86_400)?;
         in_range("spool.megabytes", spool.megabytes, 16, 1 << 20)?;
         in_range("spool.memory_megabytes", spool.memory_megabytes, 1, 4096)?;
         in_range("spool.sync_ms", spool.sync_ms, 0, 10_000)?;
@@ -309,6 +461,10 @@ impl Settings {
             flush: Duration::from_millis(capture.flush_ms),
             batch_age: Duration::from_millis(capture.batch_ms),
             counters: Duration::from_secs(capture.counters_secs),
+            caps,
+            flows: flows.meant()?,
+            all_counters: (counters.interval_secs > 0).then(|| Duration::from_secs(counters.interval_secs)),
+            when_full: spool.when_full,
             spool_bytes: spool.megabytes << 20,
             memory_bytes: spool.memory_megabytes << 20,
             sync: Duration::from_millis(spool.sync_ms),
@@ -333,6 +489,14 @@ mod tests {
         assert!(error(Written { server: "watch".into(), ..Written::default() }).contains("not HOST:PORT"));
         let netns = NetnsWritten::Names(vec!["a/b".into()]);
         assert!(error(Written { netns, ..Written::default() }).starts_with("netns: `a/b` is no name"));
+        let flows = |protocol: &str, network: &str| Flows {
+            protocols: vec![protocol.into()],
+            networks: vec![network.into()],
+            ..Flows::default()
+        };
+        let error_of = |flows: Flows| error(Written { flows, ..Written::default() });
+        assert!(error_of(flows("tpc", "::1")).starts_with("flows.protocols: `tpc`"));
+        assert!(error_of(flows("tcp", "10.0.0.0/99")).starts_with("flows.networks: `10.0.0.0/99`"));
         let capture = Capture { flush_ms: 5, ..Capture::default() };
         assert_eq!(
             error(Written { capture, ..Written::default() }),

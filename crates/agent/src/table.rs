@@ -39,7 +39,6 @@ pub(crate) fn i32s(values: impl Iterator<Item = Option<i32>>) -> ArrayRef {
     Arc::new(values.collect::<Int32Array>())
 }
 
-#[expect(dead_code, reason = "counters come next")]
 pub(crate) fn i16s(values: impl Iterator<Item = Option<i16>>) -> ArrayRef {
     Arc::new(values.collect::<Int16Array>())
 }

@@ -121,6 +121,10 @@ words! {
         Overrun = "overrun",
         /// Counted by the rule, but never seen: the end of a burst, or while no agent listened.
         NotDelivered = "not delivered",
+        /// A hole in the kernel's sequence, because the agent paused to keep its share of the processor.
+        CpuShare = "cpu share",
+        /// The same, to keep its share of the memory.
+        MemoryCap = "memory cap",
         /// A message that is not what the kernel's format says.
         Malformed = "malformed",
         /// The spool's byte budget was reached.

@@ -42,7 +42,7 @@ pub use conntrack::{ConntrackConfig, ConntrackFilter, ConntrackSocket, Network, 
 pub use counters::{CounterKind, CounterReading};
 pub use error::{Holder, NetfilterError};
 pub use interfaces::Interfaces;
-pub use machine::{thread_time, wait_for_packets};
+pub use machine::{process_time, wait_for_packets};
 pub use monitor::{Change, Notice, RulesetMonitor};
 pub use namespace::{Netns, in_netns, incarnation, namespaces};
 pub use nflog::{NflogConfig, NflogSocket};

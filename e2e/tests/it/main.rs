@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attribution;
+mod caps;
 mod clone;
 mod columns;
+mod counters;
 mod crash;
 mod demo;
 mod disk;
 mod exact;
+mod flows;
 mod generations;
 mod kernel_counters;
 mod kernel_flows;
