@@ -118,6 +118,7 @@ words! {
         /// A hole in the kernel's sequence: its buffer for the agent was full.
         SequenceGap = "sequence gap",
         /// Overwritten in the kernel's or the journal's log before it was read; messages of any kind, so at most.
+        /// Of flows: reports for which the kernel's buffer had no room, exactly.
         Overrun = "overrun",
         /// Counted by the rule, but never seen: the end of a burst, or while no agent listened.
         NotDelivered = "not delivered",
