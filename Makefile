@@ -5,7 +5,8 @@
 #   make run               the server, and as root the agent of this machine
 #   make test              everything that CI runs
 #   make build             target/release/bartizan and target/release/bartizan-agent
-#   make bench             figures beside their goals; bench-decode, bench-capture, bench-lake, bench-spool
+#   make bench             figures beside their goals; bench-decode, bench-spool, bench-lake, bench-capture,
+#                          bench-delivery, bench-latency
 #   make soak, make fuzz   the long ones
 
 SECONDS ?=

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub(crate) enum Goal {
     /// Below this.
     Under(f64),
+    /// This or more.
+    AtLeast(f64),
     /// Exactly this.
     Equal(f64),
     /// Nothing was promised.
@@ -28,6 +30,7 @@ impl Figure {
     pub(crate) fn new(name: &str, value: f64, unit: &str, goal: Goal) -> Self {
         let (goal, ok) = match goal {
             Goal::Under(limit) => (format!("< {limit}"), Some(value < limit)),
+            Goal::AtLeast(limit) => (format!(">= {limit}"), Some(value >= limit)),
             Goal::Equal(exact) => (format!("= {exact}"), Some((value - exact).abs() < f64::EPSILON)),
             Goal::None => (String::new(), None),
         };

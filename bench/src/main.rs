@@ -7,23 +7,37 @@
 //! Parts of the product are measured by the `examples` of their crates, which print the same lines.
 
 mod capture;
+mod delivery;
 mod figure;
 mod latency;
 mod machine;
 mod parts;
+mod ulogd;
 
 use anyhow::{Result, bail};
 use figure::{Figure, table};
 
-const NAMES: &[&str] = &["decode", "text", "spool", "lake", "capture", "latency"];
+const NAMES: &[&str] = &["decode", "text", "spool", "lake", "capture", "delivery", "latency"];
+/// Parts of `capture`, for those who ask for them.
+const PARTS: &[&str] = &["forward", "flows"];
 
 fn main() -> Result<()> {
     let named: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = named.iter().find(|n| !NAMES.contains(&n.as_str())) {
-        bail!("there is no bench `{unknown}`; there are {}", NAMES.join(", "));
+    // this program as the reader that only counts, in a namespace of its own bench
+    if let [verb, group] = named.as_slice()
+        && verb == "count"
+    {
+        say(&capture::count(group.parse()?)?.to_string());
+        return Ok(());
+    }
+    if let Some(unknown) = named.iter().find(|n| !NAMES.contains(&n.as_str()) && !PARTS.contains(&n.as_str()))
+    {
+        bail!("there is no bench `{unknown}`; there are {}, {}", NAMES.join(", "), PARTS.join(", "));
     }
     let mut figures = Vec::new();
-    for name in NAMES.iter().filter(|n| named.is_empty() || named.iter().any(|m| m == *n)) {
+    let asked = |name: &&&str| named.iter().any(|n| n == **name);
+    let all = NAMES.iter().filter(|n| named.is_empty() || asked(n));
+    for name in all.chain(PARTS.iter().filter(asked)) {
         run(name, &mut |figure: Figure| {
             say(&figure.line());
             figures.push(figure);
@@ -40,6 +54,9 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
         "spool" => parts::run("spool_mbps", figure),
         "lake" => parts::run("commit_cost", figure),
         "capture" => capture::run(figure),
+        "forward" => capture::forward(figure),
+        "flows" => capture::flows(figure),
+        "delivery" => delivery::run(figure),
         _ => latency::run(figure),
     }
 }

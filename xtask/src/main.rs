@@ -16,7 +16,7 @@ cargo xtask build             release binaries in target/release/
 cargo xtask test              format, lints, layers, all tests: what CI runs
 cargo xtask run               the server, and as root the agent of this machine
 cargo xtask demo [--seconds N]
-cargo xtask bench [NAME]      decode, capture, lake, spool; all without a name
+cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, latency; all without a name
 cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask layers            only the test of the layers";
@@ -99,7 +99,10 @@ fn all_tests(profile: &str, soak: bool) -> Result<()> {
 
 fn bench(names: &[&str]) -> Result<()> {
     needs::install(Need::TEST)?;
+    needs::install(Need::BENCH)?;
     build(STAGE)?;
+    let flood = ["--manifest-path", "bench/flood/Cargo.toml", "--target-dir", "target/flood"];
+    Step::cargo(&["build", "--release"]).args(&flood).run()?;
     let parts =
         ["-p", "bartizan-bench", "-p", "bartizan-decode", "-p", "bartizan-spool", "-p", "bartizan-lake"];
     Step::cargo(&["build", "--release", "--bins", "--examples"]).args(&parts).run()?;

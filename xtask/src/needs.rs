@@ -32,6 +32,10 @@ impl Need {
         command("iputils-ping", "ping"),
     ];
 
+    /// The benches, beside what the tests need.
+    pub(crate) const BENCH: &'static [Self] =
+        &[command("iperf3", "iperf3"), Self { package: "ulogd2-pcap", proof: Proof::Package }];
+
     /// The tests, with the programs that they compare with.
     pub(crate) const TEST: &'static [Self] = &[
         command("nftables", "nft"),

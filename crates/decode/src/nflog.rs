@@ -117,7 +117,7 @@ impl<'a> NflogPacket<'a> {
     /// move it out costs a quarter of what it takes to read it.
     #[inline(always)]
     pub fn from_message(message: &Message<'a>) -> Option<Result<Self, NoHeader>> {
-        (message.kind == NFULNL_MSG_PACKET).then(|| Self::parse(message))
+        if message.kind == NFULNL_MSG_PACKET { Some(Self::parse(message)) } else { None }
     }
 
     /// Reads a message of type [`NFULNL_MSG_PACKET`]; the type is not looked at.
