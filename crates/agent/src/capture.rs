@@ -24,6 +24,10 @@ use std::time::{Duration, Instant};
 
 /// Names of interfaces are asked for again after this long.
 const NAMES_AGE: Duration = Duration::from_secs(5);
+/// Datagrams that come faster than this are taken several at a time.
+const NAP: Duration = Duration::from_millis(10);
+/// But only from a kernel's buffer that has room for what comes meanwhile: a million packets a second.
+const ROOMY: usize = 8 << 20;
 /// An empty socket is worth telling this often.
 const IDLE_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of columns with which a batch is full, whatever its rows.
@@ -120,6 +124,8 @@ impl Capture {
         let mut buffer = RecvBuffer::new();
         let mut batch_since = Instant::now();
         let mut idle_told = Instant::now();
+        let mut busy = false;
+        let roomy = self.socket.receive_buffer() >= ROOMY;
         loop {
             let wait = match self.columns.is_empty() {
                 true => IDLE_EVERY,
@@ -130,7 +136,9 @@ impl Capture {
                 Received::Idle => {
                     self.emptied = Instant::now();
                     self.share.emptied();
-                    self.socket.recv(&mut buffer, wait)?
+                    let received = self.socket.recv(&mut buffer, wait)?;
+                    busy = matches!(received, Received::Datagram(_)) && roomy && self.emptied.elapsed() < NAP;
+                    received
                 }
                 received => received,
             };
@@ -174,6 +182,10 @@ impl Capture {
             let full = !self.columns.is_empty() && batch_since.elapsed() >= self.config.batch_age;
             if handed.is_err() || (full && self.hand_over().is_err()) {
                 return Ok(());
+            }
+            if std::mem::take(&mut busy) {
+                // the next datagrams are worth one wake-up together; the kernel's buffer has room for many
+                std::thread::sleep(NAP);
             }
         }
     }

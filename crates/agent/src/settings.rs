@@ -119,7 +119,7 @@ impl Default for Capture {
     fn default() -> Self {
         Self {
             copy_bytes: 128,
-            queue_threshold: 512,
+            queue_threshold: 1024,
             flush_ms: 100,
             receive_buffer: 32 << 20,
             batch_rows: 8192,
