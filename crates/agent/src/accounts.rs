@@ -162,6 +162,19 @@ impl Accounts {
         &self.live.marks
     }
 
+    /// The number of the last note.
+    pub(crate) const fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// A position of the kernel's log that was stored beside the notes, when `stamp` was the last note's number: it
+    /// counts unless a later note has another one.
+    pub(crate) fn log_stored(&mut self, stamp: u64, position: Arc<str>) {
+        if stamp >= self.stamp {
+            (self.stamp, self.live.log) = (stamp, Some(position));
+        }
+    }
+
     /// Up to where the kernel's log was read.
     pub(crate) fn log(&self) -> Option<Arc<str>> {
         self.live.log.clone()
@@ -356,6 +369,10 @@ mod tests {
         let mut restored = Accounts::restore([&new[..], &old[..], b"BZA1 nonsense"].into_iter(), &[5, 9]);
         assert_eq!((restored.stamp, restored.marks().get(&LIFE.0)), (2, Some(&4)));
         assert_eq!(restored.log(), log);
+        restored.log_stored(1, "older".into());
+        assert_eq!(restored.log(), log);
+        restored.log_stored(2, "newer".into());
+        assert_eq!(restored.log().as_deref(), Some("newer"));
         restored.join(source(5), LIFE, Some(&[]));
         restored.join(source(9), LIFE, Some(&[]));
         // a join settles: what was open is known now, and both start again from there

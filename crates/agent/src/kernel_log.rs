@@ -13,6 +13,8 @@
 //!   number of messages, of which nobody can say how many were netfilter's. It is therefore an upper bound.
 //! - **KL-3** only the kernel's own messages count: what a process writes to `/dev/kmsg` has another facility.
 //!
+//! A position that moved without rows is stored in a file ([`Stored`]), once everything before it is durable.
+//!
 //! Without a position, the first time, reading begins with what comes. After a reboot `/dev/kmsg` is read from the
 //! start of this boot; what the last boot logged and nobody read is lost with it, and only the journal has it.
 //! While rows wait in memory because the disk fails, positions are not recorded: a restart then reads those lines
@@ -21,6 +23,9 @@
 mod clock;
 mod journal;
 mod kmsg;
+mod stored;
+
+pub(crate) use stored::Stored;
 
 use crate::namespaces::spawn;
 use crate::open::Open;
@@ -224,6 +229,14 @@ impl Lines {
         let logged = Window { from: self.logged_from, to: Instant::now() };
         let batch = self.columns.finish();
         self.tell(Content::Rows(batch, logged))
+    }
+
+    /// The end: what waits goes to the recorder, and the last position.
+    fn finish(mut self) {
+        if self.hand_over().is_ok() && !self.told {
+            // without a recorder there is nobody to tell
+            let _ = self.tell(Content::Nothing);
+        }
     }
 
     fn tell(&mut self, content: Content) -> Result<(), Stopped> {

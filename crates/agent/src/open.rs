@@ -43,7 +43,7 @@ pub(crate) trait Open: Send + Sync {
         kmsg()
     }
     /// Starts `journalctl` and gives the end of a pipe to read from: entries of the kernel in the export format, from
-    /// the one at a cursor on, or those that come from now on. It ends when nobody reads.
+    /// the one at a cursor on, or the newest one and those that come from now on. It ends when nobody reads.
     fn journal(&self, cursor: Option<&str>) -> io::Result<OwnedFd> {
         journal(cursor)
     }
@@ -133,7 +133,7 @@ pub(crate) fn journal(cursor: Option<&str>) -> io::Result<OwnedFd> {
     // what journald missed of the kernel's log it says itself, in an entry of this id
     const MATCHES: [&str; 3] = ["_TRANSPORT=kernel", "+", "MESSAGE_ID=e9bf28e6e834481bb6f48f548ad13606"];
     let start = match cursor {
-        None => "--lines=0".to_owned(),
+        None => "--lines=1".to_owned(),
         Some(cursor) if is_cursor(cursor) => format!("--cursor={cursor}"),
         Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no cursor")),
     };

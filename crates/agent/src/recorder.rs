@@ -5,7 +5,7 @@ use crate::accounts::{Accounts, Books};
 use crate::caps::{Caps, packets};
 use crate::generations::{Generations, Listed};
 use crate::kernel::Kernel;
-use crate::kernel_log::{Content, Log};
+use crate::kernel_log::{Content, Log, Stored};
 use crate::lanes::{Kept, Lanes};
 use crate::local_log::LocalLog;
 use crate::losses::Losses;
@@ -128,6 +128,7 @@ pub(crate) struct Recorder {
     losses: Losses,
     owed: BTreeMap<SourceId, u64>,
     owed_log: Option<Arc<str>>,
+    log_stored: Option<Stored>,
     local_log: Option<LocalLog>,
     losses_written: Instant,
     places: BTreeMap<NetnsId, Place>,
@@ -150,6 +151,7 @@ impl Recorder {
             losses: Losses::default(),
             owed: BTreeMap::new(),
             owed_log: None,
+            log_stored: None,
             local_log: None,
             losses_written: now,
             places: BTreeMap::new(),
@@ -157,6 +159,21 @@ impl Recorder {
             quiet: (settings.flush * 2).max(Duration::from_millis(500)),
             readings: BTreeMap::new(),
             started: now,
+        }
+    }
+
+    /// Stores the position in the kernel's log in a file as well.
+    pub(crate) fn store_log_in(&mut self, stored: Stored) {
+        self.log_stored = Some(stored);
+    }
+
+    /// The position may be stored when all rows before it are durable.
+    fn store_log(&mut self, now: bool) {
+        let lanes = self.shared.lanes();
+        let durable = lanes.sync_due().is_none() && lanes.memory_is_empty();
+        drop(lanes);
+        if let Some(stored) = self.log_stored.as_mut().filter(|_| durable) {
+            stored.durable(self.accounts.stamp(), now);
         }
     }
 
@@ -192,6 +209,7 @@ impl Recorder {
         self.flush_caps(true);
         self.write_losses();
         self.sync();
+        self.store_log(true);
     }
 
     /// Records what exceeded the caps: `all` of it, or what has grown long enough.
@@ -377,7 +395,13 @@ impl Recorder {
                 self.owed_log = Some(position);
                 self.write_losses();
             }
-            Content::Nothing => self.accounts.log_read(position),
+            Content::Nothing => {
+                self.accounts.log_read(Arc::clone(&position));
+                if let Some(stored) = &mut self.log_stored {
+                    stored.want(position);
+                }
+                self.store_log(false);
+            }
         }
     }
 

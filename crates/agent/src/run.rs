@@ -2,7 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::identity::Identity;
-use crate::kernel_log::KernelLog;
+use crate::kernel_log::{KernelLog, Stored};
 use crate::lanes::Lanes;
 use crate::local_log::{Control, LocalLog};
 use crate::namespaces::{Namespaces, spawn};
@@ -35,7 +35,11 @@ pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow:
     let identity = Identity::new(&settings.dir)?;
     identity.tls()?;
     let lanes = open_spool(&settings).await?;
-    let accounts = Accounts::restore(lanes.notes(), &settings.groups);
+    let mut accounts = Accounts::restore(lanes.notes(), &settings.groups);
+    let stored = Stored::new(settings.dir.join("kernel-log"));
+    if let Some((stamp, position)) = stored.read() {
+        accounts.log_stored(stamp, position);
+    }
     let marks = accounts.marks().clone();
     let shared = Shared::new(lanes);
     let settings = Arc::new(settings);
@@ -44,6 +48,7 @@ pub(crate) async fn run_with(settings: Settings, open: Arc<dyn Open>) -> anyhow:
     let log_position = accounts.log();
     let (local_log, local_writer) = LocalLog::start(&settings.local_log)?.unzip();
     let mut recorder = Recorder::new(shared.clone(), accounts, &settings);
+    recorder.store_log_in(stored);
     if let Some(log) = &local_log {
         recorder.also_to(log.clone());
     }

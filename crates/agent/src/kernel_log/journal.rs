@@ -50,6 +50,16 @@ pub(super) struct Journal {
     clock: LogClock,
 }
 
+/// What the first entry of a child should be.
+enum First {
+    /// The newest one, when there is no cursor yet: it says where the journal ends.
+    Skip,
+    /// The one of a cursor, which was read.
+    Expect(String),
+    /// Whatever comes.
+    Any,
+}
+
 impl Journal {
     pub(super) fn new(open: Arc<dyn Open>, position: Option<Arc<str>>, lines: Lines) -> Self {
         let cursor = position.as_deref().and_then(|p| p.strip_prefix("journald ")).map(str::to_owned);
@@ -86,7 +96,7 @@ impl Journal {
             }
             self.sleep(pause);
         }
-        drop(self.lines.hand_over());
+        self.lines.finish();
     }
 
     fn sleep(&mut self, pause: Duration) {
@@ -99,8 +109,7 @@ impl Journal {
     /// Reads what a child says, to its end.
     fn follow(&mut self, child: &OwnedFd) -> Result<(), Stopped> {
         let (mut reader, mut buffer) = (Reader::default(), vec![0; READ]);
-        // what must come first
-        let mut expected = self.cursor.clone();
+        let mut first = self.cursor.clone().map_or(First::Skip, First::Expect);
         loop {
             if self.lines.stopped() {
                 return Err(Stopped);
@@ -116,22 +125,27 @@ impl Journal {
                 },
             }
             while let Some(entry) = reader.next_entry() {
-                self.entry(&entry, &mut expected)?;
+                self.entry(&entry, &mut first)?;
             }
         }
     }
 
-    fn entry(&mut self, entry: &Entry<'_>, expected: &mut Option<String>) -> Result<(), Stopped> {
+    fn entry(&mut self, entry: &Entry<'_>, first: &mut First) -> Result<(), Stopped> {
         let [cursor, message, transport, facility, id, realtime, monotonic, logged] = entry.fields(FIELDS);
         let Some(cursor) = cursor.and_then(|c| std::str::from_utf8(c).ok()) else { return Ok(()) };
         let position = format!("journald {cursor}");
-        if let Some(last) = expected.take() {
-            if last == cursor {
-                return Ok(());
+        match std::mem::replace(first, First::Any) {
+            First::Any => {}
+            First::Skip => {
+                self.cursor = Some(cursor.to_owned());
+                return self.lines.read_to(position);
             }
-            let gap = missing(&last, cursor);
-            if gap > 0 {
-                self.lines.lost(gap, format!("journald {last}"), GONE)?;
+            First::Expect(last) if last == cursor => return Ok(()),
+            First::Expect(last) => {
+                let gap = missing(&last, cursor);
+                if gap > 0 {
+                    self.lines.lost(gap, format!("journald {last}"), GONE)?;
+                }
             }
         }
         let micros = |field: Option<&[u8]>| field.and_then(Entry::micros).map(|m| m.0);

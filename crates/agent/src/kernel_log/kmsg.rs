@@ -44,8 +44,7 @@ impl Kmsg {
             Some(_) => Some(0),
             None => None,
         };
-        let start = if next.is_some() { SeekFrom::Start(0) } else { SeekFrom::End(0) };
-        seek(&log, start).context("cannot find the place in /dev/kmsg")?;
+        seek(&log, SeekFrom::Start(0)).context("cannot find the place in /dev/kmsg")?;
         Ok(Self { log, boot, next, lines, clock: LogClock::new(Instant::now()) })
     }
 
@@ -54,13 +53,16 @@ impl Kmsg {
             Ok(Stopped) => {}
             Err(error) => tracing::error!(%error, "reading /dev/kmsg ended"),
         }
-        drop(self.lines.hand_over());
+        self.lines.finish();
     }
 
     /// Reads until it is told to stop.
     fn read(&mut self) -> Result<Stopped, Errno> {
         let mut buffer = vec![0; RECORD];
         let mut waited = false;
+        if self.next.is_none() && self.skip(&mut buffer)? == Err(Stopped) {
+            return Ok(Stopped);
+        }
         while !self.lines.stopped() {
             let told = match rustix::io::read(&self.log, &mut buffer[..]) {
                 Ok(length) => self.record(&buffer[..length], std::mem::take(&mut waited)),
@@ -79,6 +81,23 @@ impl Kmsg {
             }
         }
         Ok(Stopped)
+    }
+
+    /// Steps over everything that is there: the first time, only what comes is asked for.
+    fn skip(&mut self, buffer: &mut [u8]) -> Result<Result<(), Stopped>, Errno> {
+        loop {
+            match rustix::io::read(&self.log, &mut *buffer) {
+                Ok(length) => {
+                    let record = Record::parse(&buffer[..length]);
+                    self.next = record.map(|record| record.seq + 1).or(self.next);
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::PIPE | Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let position = self.next.and_then(|next| next.checked_sub(1)).map(|seq| print(&self.boot, seq));
+        Ok(position.map_or(Ok(()), |position| self.lines.read_to(position)))
     }
 
     fn wait(&self) {
