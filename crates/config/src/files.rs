@@ -1,11 +1,11 @@
 //! The thin edge: files and the environment.
 
-use crate::{ConfigError, Setting, Source, load_from};
+use crate::{ConfigError, Setting, Source, load_from, place_of};
 use serde::de::DeserializeOwned;
 use std::{
     fs::{self, File},
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// No configuration is as large as this; bytes.
@@ -23,23 +23,33 @@ pub fn load<T: DeserializeOwned>(
     env_prefix: &str,
     overrides: &[Setting],
 ) -> Result<T, ConfigError> {
-    let mut sources = Vec::new();
-    if let Some(path) = path {
-        sources.push(read(path)?);
-    }
-    if let Some(folder) = drop_ins {
-        for path in
-            drop_in_paths(folder).map_err(|source| ConfigError::Read { path: folder.into(), source })?
-        {
-            sources.push(read(&path)?);
-        }
-    }
+    let sources = paths(path, drop_ins)?.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?;
+    load_from(&sources, &settings(env_prefix, overrides))
+}
+
+/// The same from files that somebody else opened, each with the name that errors call it by.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_open<T: DeserializeOwned>(
+    files: impl IntoIterator<Item = (String, File)>,
+    env_prefix: &str,
+    overrides: &[Setting],
+) -> Result<T, ConfigError> {
+    let sources = files
+        .into_iter()
+        .map(|(name, file)| read_open(Path::new(&name), file))
+        .collect::<Result<Vec<_>, _>>()?;
+    load_from(&sources, &settings(env_prefix, overrides))
+}
+
+fn settings(env_prefix: &str, overrides: &[Setting]) -> Vec<Setting> {
     let mut settings: Vec<Setting> = std::env::vars_os()
         .filter_map(|(name, value)| Setting::variable(env_prefix, name.to_str()?, &value.to_string_lossy()))
         .collect();
     settings.sort_by(|a, b| a.name.cmp(&b.name));
     settings.extend_from_slice(overrides);
-    load_from(&sources, &settings)
+    settings
 }
 
 /// The configuration of a program whose file is `default` unless another is named: a file that is named must
@@ -54,11 +64,48 @@ pub fn load_program<T: DeserializeOwned>(
     env_prefix: &str,
     overrides: &[Setting],
 ) -> Result<T, ConfigError> {
-    let path = named.or_else(|| default.exists().then_some(default));
-    load(path, Some(&named.unwrap_or(default).with_extension("d")), env_prefix, overrides)
+    let (path, drop_ins) = program_places(named, default);
+    load(path, Some(&drop_ins), env_prefix, overrides)
 }
 
-fn drop_in_paths(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+/// The files that [`load_program`] reads, in this order.
+///
+/// # Errors
+/// When the folder of the drop-ins cannot be read.
+pub fn program_paths(named: Option<&Path>, default: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let (path, drop_ins) = program_places(named, default);
+    paths(path, Some(&drop_ins))
+}
+
+/// Where the value of a dotted key was written, in the files and variables that [`load_program`] reads.
+#[must_use]
+pub fn program_place(
+    named: Option<&Path>,
+    default: &Path,
+    env_prefix: &str,
+    overrides: &[Setting],
+    key: &str,
+) -> Option<String> {
+    let paths = program_paths(named, default).ok()?;
+    let sources = paths.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>().ok()?;
+    place_of(&sources, &settings(env_prefix, overrides), key)
+}
+
+fn program_places<'a>(named: Option<&'a Path>, default: &'a Path) -> (Option<&'a Path>, PathBuf) {
+    let path = named.or_else(|| default.exists().then_some(default));
+    (path, named.unwrap_or(default).with_extension("d"))
+}
+
+fn paths(path: Option<&Path>, drop_ins: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut paths: Vec<PathBuf> = path.map(Path::to_path_buf).into_iter().collect();
+    if let Some(folder) = drop_ins {
+        let found = drop_in_paths(folder);
+        paths.extend(found.map_err(|source| ConfigError::Read { path: folder.into(), source })?);
+    }
+    Ok(paths)
+}
+
+fn drop_in_paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -76,8 +123,13 @@ fn hidden(path: &Path) -> bool {
 
 fn read(path: &Path) -> Result<Source, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.into(), source };
+    read_open(path, File::open(path).map_err(failed)?)
+}
+
+fn read_open(path: &Path, file: File) -> Result<Source, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.into(), source };
     let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(ConfigError::TooLarge { path: path.into(), limit: FILE_LIMIT });
     }

@@ -21,7 +21,7 @@ mod files;
 mod tree;
 
 pub use error::ConfigError;
-pub use files::{load, load_program};
+pub use files::{load, load_open, load_program, program_paths, program_place};
 
 use serde::de::DeserializeOwned;
 use tree::{Node, Origin};
@@ -89,6 +89,23 @@ impl Setting {
 /// TOML that cannot be read, keys that do not exist or are missing, values of the wrong type or not accepted;
 /// each with its place.
 pub fn load_from<T: DeserializeOwned>(sources: &[Source], settings: &[Setting]) -> Result<T, ConfigError> {
+    let root = merged(sources, settings)?;
+    T::deserialize(de::NodeDeserializer(&root)).map_err(|e| e.at(&root).into())
+}
+
+/// Where the value of a dotted key was written last; `None` when nobody wrote it. For whoever finds a value wrong
+/// that its type lets through.
+#[must_use]
+pub fn place_of(sources: &[Source], settings: &[Setting], key: &str) -> Option<String> {
+    let root = merged(sources, settings).ok()?;
+    let node = key.split('.').try_fold(&root, |node, part| match &node.value {
+        tree::Value::Table(entries) => entries.get(part),
+        _ => None,
+    })?;
+    Some(node.origin.to_string())
+}
+
+fn merged(sources: &[Source], settings: &[Setting]) -> Result<Node, ConfigError> {
     let first = sources.first().map_or("configuration", |s| &s.name);
     let mut root = Node::table(Origin::new(first));
     for source in sources {
@@ -97,7 +114,7 @@ pub fn load_from<T: DeserializeOwned>(sources: &[Source], settings: &[Setting]) 
     for setting in settings {
         root.merge(Node::setting(setting));
     }
-    T::deserialize(de::NodeDeserializer(&root)).map_err(|e| e.at(&root).into())
+    Ok(root)
 }
 
 #[cfg(test)]

@@ -206,3 +206,27 @@ fn files_are_read_in_order() {
     let latin = load::<Agent>(Some(&at("latin.toml")), None, "BARTIZAN_NO_SUCH_", &[]).unwrap_err();
     assert!(latin.to_string().ends_with("latin.toml:2: not UTF-8 text"), "{latin}");
 }
+
+#[test]
+fn the_place_of_a_key_is_where_it_was_written_last() {
+    let sources =
+        texts(&[("a.toml", "name = 'x'\n[spool]\nbytes = 1"), ("a.d/1.toml", "\n\n[spool]\nbytes = 2")]);
+    let place = |key| place_of(&sources, &[variable("BARTIZAN_QUIET", "true")], key);
+    assert_eq!(place("spool.bytes").as_deref(), Some("a.d/1.toml:4"));
+    assert_eq!(place("name").as_deref(), Some("a.toml:1"));
+    assert_eq!(place("quiet").as_deref(), Some("BARTIZAN_QUIET"));
+    assert_eq!((place("spool.folder"), place("name.of")), (None, None));
+}
+
+#[test]
+fn files_that_are_open_are_read_like_those_with_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("agent.toml"), "name = 'file'\nquite = true").unwrap();
+    let open = || std::fs::File::open(folder.path().join("agent.toml")).unwrap();
+    let error =
+        load_open::<Agent>([("the/name.toml".to_owned(), open())], "BARTIZAN_NO_SUCH_", &[]).unwrap_err();
+    assert_eq!(error.to_string(), "the/name.toml:2: unknown key \"quite\" (did you mean \"quiet\"?)");
+    std::fs::write(folder.path().join("agent.toml"), "name = 'file'").unwrap();
+    let agent: Agent = load_open([("a".to_owned(), open())], "BARTIZAN_NO_SUCH_", &[]).unwrap();
+    assert_eq!(agent.name, "file");
+}

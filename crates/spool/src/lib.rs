@@ -73,6 +73,7 @@ mod append;
 mod error;
 mod fs;
 mod hint;
+pub mod inspect;
 mod layout;
 mod open;
 mod read;

@@ -2,7 +2,7 @@
 
 use crate::basics::{config, open, put};
 use bartizan_model::{Epoch, Seq};
-use bartizan_spool::{Cause, Config, Hole, Item, RealFs, Spool};
+use bartizan_spool::{Cause, Config, Hole, Item, RealFs, Spool, inspect};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -347,4 +347,57 @@ fn quarantine_does_not_grow_for_ever() {
     let kept = bad.filter(|e| e.path().extension().is_some_and(|x| x == "bad")).count();
     assert_eq!(kept, 4);
     assert!(segments(&config).len() <= 2);
+}
+
+/// `inspect` from outside, beside a running owner and after it.
+#[test]
+fn a_look_from_outside_sees_every_flip_and_no_damage_where_there_is_none() {
+    let dir = scratch();
+    let config = small(dir.path());
+    let payloads = filled(&config);
+    let look = || {
+        let lane = inspect::lane(&RealFs, &config.dir).unwrap();
+        let (mut seen, mut damaged, mut unfinished) = (BTreeMap::new(), 0, 0);
+        for segment in &lane.segments {
+            let report = inspect::segment(&RealFs, &config.dir, segment, |record| {
+                seen.insert(record.seq.0, record.payload);
+                Ok(())
+            })
+            .unwrap();
+            damaged += report.missing;
+            unfinished += report.unfinished;
+            assert_eq!(report.missing > 0, !report.damaged.is_empty(), "{report:?}");
+        }
+        (seen, damaged, unfinished)
+    };
+    assert_eq!(look(), (payloads.clone(), 0, 0));
+    for path in segments(&config) {
+        let whole = fs::read(&path).unwrap();
+        for byte in 64..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[byte] ^= 0x10;
+            fs::write(&path, &bytes).unwrap();
+            let (seen, damaged, _) = look();
+            assert!(damaged >= 1, "{}: byte {byte}", path.display());
+            assert!(seen.iter().all(|(seq, payload)| payloads[seq] == *payload));
+        }
+        // cut at any place: in the newest segment that is an append that did not finish
+        let newest = Some(&path) == segments(&config).last();
+        for len in 65..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let (_, damaged, unfinished) = look();
+            if newest {
+                assert_eq!(damaged, 0, "cut to {len}");
+            } else {
+                assert!(damaged >= 1 && unfinished == 0, "cut to {len}");
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    // what was dropped to make room is no damage
+    let mut spool = open(&config, 2);
+    assert!(spool.drop_oldest(Seq::ZERO).unwrap().is_some());
+    drop(spool);
+    let (seen, damaged, _) = look();
+    assert!(damaged == 0 && seen.len() < payloads.len());
 }
