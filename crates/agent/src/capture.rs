@@ -18,7 +18,7 @@ use bartizan_model::{Kind, Loss, Micros, Reason, Stage};
 use bartizan_netfilter::{Interfaces, NetfilterError, NflogSocket, Received, RecvBuffer};
 use bartizan_ruleset::Sequence;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -41,10 +41,7 @@ pub(crate) struct CaptureConfig {
     pub(crate) source: SourceId,
     /// The namespace's name; empty for the own one.
     pub(crate) netns: String,
-    pub(crate) batch_rows: usize,
-    pub(crate) batch_age: Duration,
-    /// How long the kernel may hold packets back.
-    pub(crate) flush: Duration,
+    pub(crate) tuning: Tuning,
     /// What the whole process may use.
     pub(crate) limits: Limits,
     /// Before this moment nothing was logged to the socket.
@@ -53,12 +50,42 @@ pub(crate) struct CaptureConfig {
     pub(crate) ending: Arc<AtomicBool>,
 }
 
+/// Settings that may change while packets come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tuning(Arc<[AtomicU64; 3]>);
+
+impl Tuning {
+    /// From now on. `flush` only grows: what the kernel held back by an older setting may still be on its way.
+    pub(crate) fn set(&self, batch_rows: usize, batch_age: Duration, flush: Duration) {
+        let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        let [rows, age, held] = &*self.0;
+        rows.store(batch_rows as u64, Ordering::Relaxed);
+        age.store(micros(batch_age), Ordering::Relaxed);
+        held.fetch_max(micros(flush), Ordering::Relaxed);
+    }
+
+    fn batch_rows(&self) -> usize {
+        usize::try_from(self.0[0].load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    fn batch_age(&self) -> Duration {
+        Duration::from_micros(self.0[1].load(Ordering::Relaxed))
+    }
+
+    /// How long the kernel may hold packets back.
+    fn flush(&self) -> Duration {
+        Duration::from_micros(self.0[2].load(Ordering::Relaxed))
+    }
+}
+
 /// One group's capture.
 pub(crate) struct Capture {
     socket: NflogSocket,
     config: CaptureConfig,
     columns: EventColumns,
     share: Share,
+    /// How many of them are a batch.
+    rows: usize,
     /// When the socket was last found empty, and the same for the first row of this batch.
     emptied: Instant,
     batch_emptied: Instant,
@@ -88,14 +115,14 @@ impl Capture {
         config: CaptureConfig,
         recorder: SyncSender<Captured>,
     ) -> Self {
-        let mut columns = EventColumns::new(config.batch_rows);
-        columns.set_netns(Some(&config.netns));
+        let (columns, rows) = columns(&config);
         let (bound, share) = (config.bound, Share::new(config.limits));
         Self {
             socket,
             config,
             columns,
             share,
+            rows,
             emptied: bound,
             batch_emptied: bound,
             read_at: bound,
@@ -129,7 +156,7 @@ impl Capture {
         loop {
             let wait = match self.columns.is_empty() {
                 true => IDLE_EVERY,
-                false => self.config.batch_age.saturating_sub(batch_since.elapsed()),
+                false => self.config.tuning.batch_age().saturating_sub(batch_since.elapsed()),
             };
             // first without waiting: that there is nothing is worth knowing
             let received = match self.socket.recv(&mut buffer, Duration::ZERO)? {
@@ -166,7 +193,8 @@ impl Capture {
                     self.emptied = Instant::now();
                     let empty = self.columns.is_empty();
                     let handed = self.hand_over();
-                    let quiet = self.emptied.duration_since(self.read_at) >= self.config.flush * 2 + LATE;
+                    let quiet =
+                        self.emptied.duration_since(self.read_at) >= self.config.tuning.flush() * 2 + LATE;
                     if empty && quiet && self.config.ending.load(Ordering::Acquire) {
                         return Ok(());
                     }
@@ -179,7 +207,7 @@ impl Capture {
                 }
                 Received::Stopped => return Ok(()),
             };
-            let full = !self.columns.is_empty() && batch_since.elapsed() >= self.config.batch_age;
+            let full = !self.columns.is_empty() && batch_since.elapsed() >= self.config.tuning.batch_age();
             if handed.is_err() || (full && self.hand_over().is_err()) {
                 return Ok(());
             }
@@ -233,7 +261,10 @@ impl Capture {
             self.refresh_names();
         }
         let batch = self.columns.finish();
-        let from = self.batch_emptied.checked_sub(self.config.flush + LATE);
+        if self.config.tuning.batch_rows() != self.rows {
+            (self.columns, self.rows) = columns(&self.config);
+        }
+        let from = self.batch_emptied.checked_sub(self.config.tuning.flush() + LATE);
         let from = from.map_or(self.config.bound, |from| from.max(self.config.bound));
         let logged = Window { from, to: self.read_at };
         let source = self.config.source;
@@ -290,4 +321,12 @@ impl Capture {
             }
         });
     }
+}
+
+/// Empty columns as a configuration wants them, and how many rows are a batch.
+fn columns(config: &CaptureConfig) -> (EventColumns, usize) {
+    let rows = config.tuning.batch_rows();
+    let mut columns = EventColumns::new(rows);
+    columns.set_netns(Some(&config.netns));
+    (columns, rows)
 }

@@ -9,13 +9,16 @@
 //!   that a power cut can still take.
 //! - All lanes together stay within one byte budget; the oldest segments that were surely not sent go first.
 
+use crate::ages::Ages;
 use crate::losses::Losses;
 use crate::memory::MemoryLane;
+use crate::settings::Settings;
 use bartizan_model::{Epoch, Kind, Lane, Micros, Reason, Seq, Stage};
 use bartizan_spool::{AppendError, Cause, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError};
 use bartizan_wire::{Compression, encode};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Batches of one lane that may be sent and not yet acknowledged.
@@ -34,12 +37,18 @@ pub(crate) struct Lanes {
     memory: MemoryLane,
     budget: u64,
     when_full: WhenFull,
+    /// For each of `disks`.
+    ages: Vec<Ages>,
     /// Batches that the server refused for good: a batch of losses goes in their place.
     refused: BTreeSet<(Lane, Seq)>,
     refused_dir: PathBuf,
     /// The last thing the disk said was an error: batches take the memory lane, and the first one after this
     /// moment tries the disk again.
     failing: Option<Instant>,
+    /// What it said.
+    failure: Option<String>,
+    /// Acknowledgements so far, for whoever looks for progress.
+    acknowledgements: u64,
 }
 
 /// What happens when the budget is used up.
@@ -110,19 +119,16 @@ impl Lanes {
     ///
     /// `epochs` gives numbers that were never used before.
     pub(crate) fn open(
-        dir: &Path,
-        budget: u64,
-        memory: u64,
-        sync: Duration,
-        when_full: WhenFull,
+        settings: &Settings,
         mut epochs: impl FnMut() -> Epoch,
         now: Instant,
     ) -> Result<Self, SpoolError> {
+        let (dir, budget) = (settings.spool_dir(), settings.spool_bytes);
         let mut disks = Vec::with_capacity(Lane::DISK.len());
         for lane in Lane::DISK {
             let mut config = Config::new(dir.join(lane.number().to_string()), budget);
-            config.sync_interval = sync;
-            config.segment_bytes = config.segment_bytes.min(budget / 8);
+            config.sync_interval = settings.sync;
+            config.segment_bytes = segment_bytes(budget);
             let (spool, recovery) = Spool::open(config, RealFs, epochs(), now)?;
             if spool.backlog().records > 0 {
                 tracing::info!(
@@ -135,16 +141,30 @@ impl Lanes {
             disks.push((lane, spool));
         }
         let current = emptiest(&disks);
+        let ages = disks.iter().map(|_| Ages::default()).collect();
         Ok(Self {
             disks,
             current,
-            memory: MemoryLane::new(epochs(), memory),
+            memory: MemoryLane::new(epochs(), settings.memory_bytes),
             budget,
-            when_full,
+            when_full: settings.when_full,
+            ages,
             refused: BTreeSet::new(),
             refused_dir: dir.join("refused"),
             failing: None,
+            failure: None,
+            acknowledgements: 0,
         })
+    }
+
+    /// Other limits, from now on. More than they allow is given up as room is needed.
+    pub(crate) fn configure(&mut self, settings: &Settings) {
+        self.budget = settings.spool_bytes;
+        self.when_full = settings.when_full;
+        self.memory.set_limit(settings.memory_bytes);
+        for (_, spool) in &mut self.disks {
+            spool.set_limits(settings.spool_bytes, segment_bytes(settings.spool_bytes), settings.sync);
+        }
     }
 
     /// The notes of every lane's newest record.
@@ -167,10 +187,12 @@ impl Lanes {
             }
             let head = Head { kind, weight: pack(kind, weight), note };
             let full = match self.disks[self.current].1.append(head, payload, now) {
-                Ok(_) => {
+                Ok(seq) => {
                     if self.failing.take().is_some() {
+                        self.failure = None;
                         tracing::info!("the spool's disk works again");
                     }
+                    self.ages[self.current].note(seq, bartizan_clock::now());
                     return Kept::OnDisk;
                 }
                 Err(AppendError::Disk(error)) => {
@@ -320,6 +342,7 @@ impl Lanes {
             Some((_, spool)) => spool.acknowledge(epoch, upto),
             None => self.memory.acknowledge(upto),
         }
+        self.acknowledgements = self.acknowledgements.wrapping_add(1);
         let done = self.acknowledged(lane);
         self.refused.retain(|(l, seq)| *l != lane || *seq > done);
     }
@@ -334,6 +357,38 @@ impl Lanes {
         self.disks.iter().fold((0, 0), |(records, bytes), (_, spool)| {
             let backlog = spool.backlog();
             (records + backlog.records, bytes + backlog.bytes)
+        })
+    }
+
+    /// How many records wait, and a number that moves with every acknowledgement.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        (self.backlog().0.saturating_add(self.memory.size().0), self.acknowledgements)
+    }
+
+    /// For `status`.
+    pub(crate) fn told(&mut self, now: Micros) -> Value {
+        let lanes: Vec<_> = { self.disks.iter().zip(&mut self.ages) }
+            .map(|((lane, spool), ages)| {
+                let backlog = spool.backlog();
+                let oldest = backlog.oldest.and_then(|seq| ages.of(seq));
+                json!({
+                    "lane": lane.number(),
+                    "records": backlog.records,
+                    "bytes": backlog.bytes,
+                    "oldest_seconds": oldest.map(|at| now.0.saturating_sub(at.0).max(0) / 1_000_000),
+                    "acknowledged": spool.acknowledged().0,
+                    "last": spool.last().0,
+                })
+            })
+            .collect();
+        let (records, bytes) = self.memory.size();
+        json!({
+            "state": if self.failing.is_some() { "degraded" } else { "good" },
+            "error": self.failure,
+            "bytes": self.backlog().1,
+            "budget": self.budget,
+            "lanes": lanes,
+            "memory": { "records": records, "bytes": bytes },
         })
     }
 
@@ -371,7 +426,13 @@ impl Lanes {
             );
         }
         self.failing = Some(now + DISK_AGAIN);
+        self.failure = Some(format!("cannot {} {}: {}", error.op, error.path.display(), error.source));
     }
+}
+
+/// Segments are small enough for a small budget to make room in steps.
+fn segment_bytes(budget: u64) -> u64 {
+    (8 << 20).min(budget / 8)
 }
 
 /// The lane with the smallest backlog.
@@ -412,6 +473,7 @@ fn loss_parcel(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn weights_of_two_sorts_are_one_sum() {
@@ -438,7 +500,15 @@ mod tests {
             epoch += 1;
             Epoch(epoch)
         };
-        Lanes::open(dir, 1 << 20, 0, Duration::ZERO, when_full, epochs, Instant::now()).unwrap()
+        let settings = Settings {
+            dir: dir.into(),
+            spool_bytes: 1 << 20,
+            memory_bytes: 0,
+            sync: Duration::ZERO,
+            when_full,
+            ..Settings::new(crate::settings::Written::default()).unwrap()
+        };
+        Lanes::open(&settings, epochs, Instant::now()).unwrap()
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //! ```
 //! `open` is how all of them get what needs rights; `namespaces` starts and ends them.
 //!
+//! Two processes (see `opener`): the one that is started has the rights and opens; the other, the worker, holds
+//! everything above and has none.
+//!
 //! Invariants:
 //! - **AG-1** the host comes first: every queue has a bound. When the recorder lags, capture stops reading,
 //!   the kernel's buffer fills, and what it drops shows as a gap in its sequence: counted, not waited for.
@@ -23,9 +26,13 @@
 //! from there. Neither: rows are dropped and counted.
 
 mod accounts;
+mod ages;
+mod board;
 mod caps;
 mod capture;
+mod configuration;
 mod counters;
+mod doctor;
 mod flows;
 mod generations;
 mod identity;
@@ -37,19 +44,32 @@ mod local_log;
 mod losses;
 mod memory;
 mod namespaces;
+mod notify;
 mod open;
+mod opener;
 mod recorder;
+mod reload;
 mod rulesets;
 mod run;
+mod sandbox;
 mod sender;
 mod settings;
 mod share;
 mod source;
+mod spool_command;
+mod status;
 mod steps;
 mod table;
+mod user;
+mod worker;
 
+pub use configuration::Configuration;
+pub use doctor::{Report, doctor, probe};
 pub use identity::{Enrol, Identity, enrol};
 pub use run::run;
+pub use spool_command::{Damaged, Export, export as spool_export, ls as spool_ls, verify as spool_verify};
+pub use status::{NotRunning, ask as status, table as status_table};
+pub use worker::work;
 
 /// Log lines to standard error, as `BARTIZAN_LOG` says (`info` when it says nothing).
 pub fn init_log() {

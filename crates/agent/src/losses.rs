@@ -49,6 +49,11 @@ impl Losses {
         self.0.is_empty()
     }
 
+    /// Each, with its namespace.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Loss)> {
+        self.0.iter().map(|(netns, loss)| (&**netns, loss))
+    }
+
     /// How many events all of them stand for; rows of other kinds are no events.
     pub(crate) fn total(&self) -> u64 {
         let events = self.0.iter().filter(|(_, l)| l.kind == Kind::Events);

@@ -32,6 +32,16 @@ impl MemoryLane {
         Self { epoch, last: Seq::ZERO, acknowledged: Seq::ZERO, records: VecDeque::new(), bytes: 0, limit }
     }
 
+    /// Another limit; what is there stays.
+    pub(crate) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Records and bytes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.records.len() as u64, self.bytes)
+    }
+
     pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }

@@ -9,7 +9,7 @@
 //! The own namespace must work, or the agent does not start; another one that does not is said once and tried
 //! again later.
 
-use crate::capture::{Capture, CaptureConfig};
+use crate::capture::{Capture, CaptureConfig, Tuning};
 use crate::counters::{Counters, Current};
 use crate::flows::Flows;
 use crate::kernel::Kernel;
@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use bartizan_netfilter::{Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Waker};
 use bartizan_ruleset::Incarnation;
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -47,14 +48,15 @@ pub(crate) struct Namespaces {
     /// Those that could not be captured, and when that was tried.
     refused: BTreeMap<u64, Instant>,
     numbers: u32,
+    /// What all captures share of the settings.
+    tuning: Tuning,
 }
 
 /// A namespace that is captured.
 struct Present {
     netns: Netns,
     number: NetnsId,
-    wakers: Vec<Waker>,
-    threads: Vec<JoinHandle<()>>,
+    groups: BTreeMap<u16, Group>,
     ending: Arc<AtomicBool>,
     /// What watches beside the captures, and how it is ended.
     watching: Vec<JoinHandle<()>>,
@@ -67,17 +69,35 @@ impl Present {
         self.stop.store(true, Ordering::Release);
         self.ending.store(true, Ordering::Release);
         if now {
-            self.wakers.iter().for_each(Waker::stop);
+            self.groups.values().for_each(|group| group.waker.stop());
         }
     }
 
     fn join(self) {
-        for thread in self.threads.into_iter().chain(self.watching) {
-            if thread.join().is_err() {
-                tracing::error!("a thread ended with a panic");
-            }
-        }
+        self.groups.into_values().for_each(Group::join);
+        self.watching.into_iter().for_each(join);
     }
+}
+
+impl Group {
+    fn join(self) {
+        join(self.thread);
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread ended with a panic");
+    }
+}
+
+/// A group that is captured.
+struct Group {
+    waker: Waker,
+    thread: JoinHandle<()>,
+    /// The same socket, to have its settings changed.
+    socket: OwnedFd,
+    config: NflogConfig,
 }
 
 /// A group that is bound.
@@ -94,15 +114,10 @@ impl Namespaces {
         marks: BTreeMap<[u8; 24], u64>,
         recorder: SyncSender<Captured>,
     ) -> anyhow::Result<Self> {
-        let mut all = Self {
-            open,
-            settings,
-            marks,
-            recorder,
-            present: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            numbers: 1,
-        };
+        let tuning = Tuning::default();
+        tune(&tuning, &settings);
+        let (present, refused) = (BTreeMap::new(), BTreeMap::new());
+        let mut all = Self { open, settings, marks, recorder, present, refused, numbers: 1, tuning };
         let there = all.open.namespaces().context("cannot look for network namespaces")?;
         let own = there.first().context("the own network namespace is not found")?;
         all.enter(own, NetnsId::OWN)?;
@@ -113,21 +128,77 @@ impl Namespaces {
         Ok(all)
     }
 
-    /// Looks for namespaces that came and went until `stop` is dropped, or a capture of the own one ends; then
-    /// ends all captures.
-    pub(crate) fn run(mut self, stop: &Receiver<()>) {
-        while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-            if self.settings.netns != NetnsChoice::Own {
+    /// Looks for namespaces that came and went, and takes new settings, until nobody sends any more or a capture of
+    /// the own namespace ends; then ends all captures.
+    pub(crate) fn run(mut self, settings: &Receiver<Arc<Settings>>) {
+        loop {
+            match settings.recv_timeout(LOOK) {
+                Ok(settings) => self.reconfigure(settings),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.settings.netns != NetnsChoice::Own || self.present.len() > 1 {
                 self.look();
             }
             let own = self.present.values().find(|p| p.number == NetnsId::OWN);
-            if own.is_some_and(|p| p.threads.iter().any(JoinHandle::is_finished)) {
+            if own.is_some_and(|p| p.groups.values().any(|group| group.thread.is_finished())) {
                 tracing::error!("a capture thread ended");
                 break;
             }
         }
         self.present.values_mut().for_each(|present| present.end(true));
         std::mem::take(&mut self.present).into_values().for_each(Present::join);
+    }
+
+    /// Lets new settings count. A group that stays keeps its socket, and what is queued in it.
+    fn reconfigure(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+        self.refused.clear();
+        tune(&self.tuning, &self.settings);
+        let tuned = Captured::Tuned { counters: self.settings.counters, flush: self.settings.flush };
+        drop(self.recorder.send(tuned));
+        let ids: Vec<u64> = self.present.keys().copied().collect();
+        for id in ids {
+            let Some(mut present) = self.present.remove(&id) else { continue };
+            self.change_groups(&mut present);
+            self.present.insert(id, present);
+        }
+    }
+
+    fn change_groups(&mut self, present: &mut Present) {
+        let wanted = &self.settings.groups;
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut present.groups).into_iter().partition(|(group, _)| wanted.contains(group));
+        present.groups = kept;
+        gone.values().for_each(|group| group.waker.stop());
+        let left: Vec<u16> = gone.keys().copied().collect();
+        gone.into_values().for_each(Group::join);
+        for group in left {
+            tracing::info!(group, netns = present.netns.name, "a group is no longer captured");
+            drop(self.recorder.send(Captured::GroupLeft { source: SourceId::nflog(present.number, group) }));
+        }
+        for (number, group) in &mut present.groups {
+            let config = nflog_config(&self.settings, *number);
+            if config == group.config {
+                continue;
+            }
+            match self.open.nflog_settings(group.socket.as_fd(), &config) {
+                Ok(()) => group.config = config,
+                Err(error) => tracing::warn!(group = number, %error, "the group's settings stay"),
+            }
+        }
+        let new: Vec<u16> =
+            self.settings.groups.iter().copied().filter(|g| !present.groups.contains_key(g)).collect();
+        // one that another process has is no reason to leave the others
+        for group in new {
+            match self.add(present, &[group]) {
+                Ok(_) => tracing::info!(group, netns = present.netns.name, "a group is captured"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::error!(group, netns = present.netns.name, error, "a group is not captured");
+                }
+            }
+        }
     }
 
     fn look(&mut self) {
@@ -138,7 +209,9 @@ impl Namespaces {
         let gone: Vec<u64> = self
             .present
             .iter()
-            .filter(|(id, p)| p.number != NetnsId::OWN && !there.iter().any(|n| n.id == **id))
+            .filter(|(id, p)| {
+                p.number != NetnsId::OWN && !there.iter().any(|n| n.id == **id && self.wanted(n))
+            })
             .map(|(id, _)| *id)
             .collect();
         gone.into_iter().for_each(|id| self.leave(id));
@@ -179,55 +252,16 @@ impl Namespaces {
 
     /// Starts to capture a namespace.
     fn enter(&mut self, netns: &Netns, number: NetnsId) -> anyhow::Result<()> {
-        let life = self.open.incarnation(netns).context("cannot tell which network namespace this is")?;
-        let mut kernel = Kernel::new(&self.open, netns);
-        let rules = kernel.log_rules().inspect_err(|error| {
-            tracing::warn!(netns = netns.name, %error, "cannot read the rules' counters");
-        });
-        let bound = Instant::now();
-        let sockets = self.settings.groups.iter().map(|group| self.bind(netns, *group));
-        let sockets = sockets.collect::<Result<Vec<_>, NetfilterError>>()?;
-        // only now: an agent that cannot bind must not book what another one reads
-        let joined = Joined {
-            netns: number,
-            name: netns.name.clone(),
-            life,
-            groups: self.settings.groups.clone(),
-            rules: rules.ok(),
-            kernel,
-            attributing: self.settings.capture.rulesets,
-        };
-        // without a recorder the captures end as well
-        drop(self.recorder.send(Captured::Joined(joined)));
-        let ending = Arc::new(AtomicBool::new(false));
         let mut present = Present {
             netns: netns.clone(),
             number,
-            wakers: Vec::new(),
-            threads: Vec::new(),
-            ending: Arc::clone(&ending),
+            groups: BTreeMap::new(),
+            ending: Arc::default(),
             watching: Vec::new(),
-            stop: Arc::new(AtomicBool::new(false)),
+            stop: Arc::default(),
         };
-        for Bound { socket, interfaces } in sockets {
-            let group = socket.group();
-            present.wakers.push(socket.waker());
-            let config = CaptureConfig {
-                source: SourceId::nflog(number, group),
-                netns: netns.name.clone(),
-                batch_rows: self.settings.capture.batch_rows,
-                batch_age: self.settings.batch_age,
-                flush: self.settings.flush,
-                limits: Limits {
-                    cpu_percent: self.settings.capture.cpu_percent,
-                    memory: self.settings.caps.memory_megabytes << 20,
-                },
-                bound,
-                ending: Arc::clone(&ending),
-            };
-            let capture = Capture::new(socket, interfaces, config, self.recorder.clone());
-            present.threads.push(spawn(&format!("nflog-{group}"), move || capture.run())?);
-        }
+        let groups = self.settings.groups.clone();
+        let life = self.add(&mut present, &groups)?;
         self.watch(netns, life, &mut present)?;
         self.present.insert(netns.id, present);
         if number != NetnsId::OWN {
@@ -287,15 +321,54 @@ impl Namespaces {
         Ok(())
     }
 
+    /// Starts to capture groups of a namespace; all of them, or none and an error.
+    fn add(&self, present: &mut Present, groups: &[u16]) -> anyhow::Result<Incarnation> {
+        let netns = &present.netns;
+        let life = self.open.incarnation(netns).context("cannot tell which network namespace this is")?;
+        let mut kernel = Kernel::new(&self.open, netns);
+        let rules = kernel.log_rules().inspect_err(|error| {
+            tracing::warn!(netns = netns.name, %error, "cannot read the rules' counters");
+        });
+        let bound = Instant::now();
+        let sockets = groups.iter().map(|group| self.bind(netns, *group));
+        let sockets = sockets.collect::<Result<Vec<_>, NetfilterError>>()?;
+        // only now: an agent that cannot bind must not book what another one reads
+        let joined = Joined {
+            netns: present.number,
+            name: netns.name.clone(),
+            life,
+            groups: groups.to_vec(),
+            rules: rules.ok(),
+            kernel,
+            attributing: self.settings.capture.rulesets,
+        };
+        // without a recorder the captures end as well
+        drop(self.recorder.send(Captured::Joined(joined)));
+        for Bound { socket, interfaces } in sockets {
+            let group = socket.group();
+            let (waker, copy) = (socket.waker(), socket.as_fd().try_clone_to_owned()?);
+            let config = CaptureConfig {
+                source: SourceId::nflog(present.number, group),
+                netns: netns.name.clone(),
+                tuning: self.tuning.clone(),
+                limits: Limits {
+                    cpu_percent: self.settings.capture.cpu_percent,
+                    memory: self.settings.caps.memory_megabytes << 20,
+                },
+                bound,
+                ending: Arc::clone(&present.ending),
+            };
+            let capture = Capture::new(socket, interfaces, config, self.recorder.clone());
+            let thread = spawn(&format!("nflog-{group}"), move || capture.run())?;
+            let config = nflog_config(&self.settings, group);
+            present.groups.insert(group, Group { waker, thread, socket: copy, config });
+        }
+        Ok(life)
+    }
+
     fn bind(&self, netns: &Netns, group: u16) -> Result<Bound, NetfilterError> {
         let capture = &self.settings.capture;
-        let config = NflogConfig {
-            copy_range: capture.copy_bytes,
-            queue_threshold: capture.queue_threshold,
-            flush_timeout: self.settings.flush,
-            receive_buffer: capture.receive_buffer,
-            ..NflogConfig::new(group)
-        };
+        let config = nflog_config(&self.settings, group);
         let interfaces = self.open.interfaces(netns)?;
         let socket = self.open.nflog(netns, &config)?;
         if socket.receive_buffer() < capture.receive_buffer {
@@ -319,6 +392,20 @@ impl Namespaces {
         present.end(false);
         present.join();
         drop(self.recorder.send(Captured::Left { netns: number }));
+    }
+}
+
+fn tune(tuning: &Tuning, settings: &Settings) {
+    tuning.set(settings.capture.batch_rows, settings.batch_age, settings.flush);
+}
+
+fn nflog_config(settings: &Settings, group: u16) -> NflogConfig {
+    NflogConfig {
+        copy_range: settings.capture.copy_bytes,
+        queue_threshold: settings.capture.queue_threshold,
+        flush_timeout: settings.flush,
+        receive_buffer: settings.capture.receive_buffer,
+        ..NflogConfig::new(group)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Opening: everything that needs rights, behind one trait.
 //!
-//! The agent's parts know only [`Open`]. [`Direct`] does it in this process; the opener's client asks another
-//! process that still has the rights, and gets descriptors back.
+//! The agent's parts know only [`Open`]. [`Direct`] does it in this process, which is the opener; its client in
+//! the worker asks that process, and gets descriptors back.
 
 use crate::listing::{Tool, tool};
 use bartizan_netfilter::{
@@ -11,7 +11,7 @@ use bartizan_netfilter::{
 use bartizan_ruleset::{Form, Incarnation};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub(crate) trait Open: Send + Sync {
     fn namespaces(&self) -> io::Result<Vec<Netns>>;
     /// Binds and configures a group.
     fn nflog(&self, netns: &Netns, config: &NflogConfig) -> Result<NflogSocket, NetfilterError>;
+    /// Changes the settings of a group that is bound; nothing that is queued or counted is touched.
+    fn nflog_settings(&self, socket: BorrowedFd<'_>, config: &NflogConfig) -> io::Result<()>;
     /// A socket for questions to nf_tables.
     fn nftables(&self, netns: &Netns) -> Result<Nftables, NetfilterError>;
     /// Names of interfaces.
@@ -60,6 +62,11 @@ impl Open for Direct {
 
     fn nflog(&self, netns: &Netns, config: &NflogConfig) -> Result<NflogSocket, NetfilterError> {
         inside(netns, || NflogSocket::open(config))
+    }
+
+    fn nflog_settings(&self, socket: BorrowedFd<'_>, config: &NflogConfig) -> io::Result<()> {
+        // any number that no bind has
+        NflogSocket::ask_again(socket, config, u32::MAX).map_err(io::Error::other)
     }
 
     fn nftables(&self, netns: &Netns) -> Result<Nftables, NetfilterError> {
@@ -162,7 +169,8 @@ fn is_cursor(text: &str) -> bool {
     text.len() <= 512 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"=;-".contains(&b))
 }
 
-fn inside<T: Send>(
+/// Runs `work` in a namespace; not to get there is its failure.
+pub(crate) fn inside<T: Send>(
     netns: &Netns,
     work: impl FnOnce() -> Result<T, NetfilterError> + Send,
 ) -> Result<T, NetfilterError> {

@@ -2,6 +2,7 @@
 //! and asks the rules' counters what never came.
 
 use crate::accounts::{Accounts, Books};
+use crate::board::{self, Board};
 use crate::caps::{Caps, packets};
 use crate::generations::{Generations, Listed};
 use crate::kernel::Kernel;
@@ -40,8 +41,12 @@ pub(crate) enum Captured {
     Joined(Joined),
     /// Nothing of a namespace that is gone is on its way any more.
     Left { netns: NetnsId },
+    /// Nothing of a group that is read no more is on its way.
+    GroupLeft { source: SourceId },
     /// Every namespace that was there at the start has joined.
     AllJoined,
+    /// Other times count.
+    Tuned { counters: Duration, flush: Duration },
     /// Decoded packets of a source, and when they were logged.
     Rows { source: SourceId, batch: RecordBatch, logged: Window },
     /// Rows of a source that are known to be lost.
@@ -98,6 +103,11 @@ enum Item {
     Log(Log),
 }
 
+/// A group that was silent for so long has nothing on its way.
+fn quiet(flush: Duration) -> Duration {
+    (flush * 2).max(Duration::from_millis(500))
+}
+
 /// What the recorder shares with the senders.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -120,6 +130,7 @@ impl Shared {
 /// The recorder's state.
 pub(crate) struct Recorder {
     shared: Shared,
+    board: Board,
     accounts: Accounts,
     encoder: Encoder,
     caps: Caps,
@@ -140,10 +151,11 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(shared: Shared, accounts: Accounts, settings: &Settings) -> Self {
+    pub(crate) fn new(shared: Shared, board: Board, accounts: Accounts, settings: &Settings) -> Self {
         let now = Instant::now();
         Self {
             shared,
+            board,
             accounts,
             encoder: Encoder::default(),
             caps: Caps::new(&settings.caps),
@@ -156,7 +168,7 @@ impl Recorder {
             losses_written: now,
             places: BTreeMap::new(),
             counters: settings.counters,
-            quiet: (settings.flush * 2).max(Duration::from_millis(500)),
+            quiet: quiet(settings.flush),
             readings: BTreeMap::new(),
             started: now,
         }
@@ -185,6 +197,7 @@ impl Recorder {
     /// Works until every capture thread has gone, then makes all durable.
     pub(crate) fn run(mut self, captured: &Receiver<Captured>) {
         loop {
+            self.board.recorder_turns();
             let due = self.shared.lanes().sync_due();
             let nap = due.map_or(NAP, |due| due.saturating_duration_since(Instant::now()).min(NAP));
             match captured.recv_timeout(nap) {
@@ -223,10 +236,13 @@ impl Recorder {
     }
 
     fn take(&mut self, captured: Captured) {
+        self.tell(&captured);
         match captured {
             Captured::Joined(joined) => self.join(joined),
             Captured::Left { netns } => self.leave(netns),
+            Captured::GroupLeft { source } => self.leave_group(source),
             Captured::AllJoined => self.all_joined(),
+            Captured::Tuned { counters, flush } => (self.counters, self.quiet) = (counters, quiet(flush)),
             Captured::Rows { source, batch, logged } => {
                 self.offer(source.netns, Item::Rows { source, batch, logged });
             }
@@ -239,22 +255,59 @@ impl Recorder {
         }
     }
 
+    /// Tells the board who was heard, and who is gone.
+    fn tell(&self, captured: &Captured) {
+        let place = |source: &SourceId| board::Place {
+            netns: self.name(source.netns).to_owned(),
+            source: source.to_string(),
+        };
+        match captured {
+            Captured::Rows { source, batch, .. } => self.board.heard(place(source), batch.num_rows() as u64),
+            Captured::Lost { source, .. } | Captured::Idle { source } => self.board.heard(place(source), 0),
+            Captured::GroupLeft { source } => {
+                let gone = place(source);
+                self.board.gone(|place| *place == gone);
+            }
+            Captured::Left { netns } => {
+                let name = self.name(*netns).to_owned();
+                self.board.gone(|place| place.netns == name);
+            }
+            _ => {}
+        }
+    }
+
     /// A namespace was bound: what its rules counted while no agent listened is known now.
     fn join(&mut self, joined: Joined) {
         let Joined { netns, name, life, groups, rules, kernel, attributing } = joined;
-        let place = Place {
-            name,
-            life,
-            groups: groups.clone(),
-            kernel,
-            generations: attributing.then(Generations::default),
-            held: Held::default(),
-        };
-        self.places.insert(netns, place);
+        match self.places.get_mut(&netns) {
+            // more groups of a namespace that is captured
+            Some(place) => place.groups.extend(&groups),
+            None => {
+                let generations = attributing.then(Generations::default);
+                let (groups, held) = (groups.clone(), Held::default());
+                self.places.insert(netns, Place { name, life, groups, kernel, generations, held });
+            }
+        }
         for group in groups {
             let source = SourceId::nflog(netns, group);
             let balance = self.accounts.join(source, life, rules.as_deref());
             self.balance(source, balance);
+        }
+        self.write_losses();
+    }
+
+    /// A group is read no more: what its rules count from now on is somebody else's.
+    fn leave_group(&mut self, source: SourceId) {
+        self.release(source.netns, true);
+        self.readings.remove(&source);
+        let Some(place) = self.places.get_mut(&source.netns) else { return };
+        place.groups.retain(|group| Some(*group) != source.group);
+        let life = place.life;
+        let rules = place.kernel.log_rules();
+        let balance = self.accounts.leave(source, life, rules.as_deref().unwrap_or_default());
+        match rules {
+            Ok(_) => self.balance(source, balance),
+            Err(error) => tracing::warn!(%source, %error, "cannot read the rules' last counters"),
         }
         self.write_losses();
     }
@@ -452,6 +505,7 @@ impl Recorder {
             Kept::Nowhere(reason) => self.give_up(kind, weight, reason, books),
         }
         if kind == Kind::Losses {
+            self.losses.iter().for_each(|(netns, loss)| self.board.lost(netns, loss));
             self.losses.clear();
             self.owed.clear();
             self.owed_log = None;

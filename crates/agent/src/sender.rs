@@ -3,6 +3,7 @@
 //! A batch that the server refuses for good must neither stop its lane nor vanish: its place in the stream is
 //! taken by a batch of losses that says how many events it held ([`Lanes::refuse`]), and a copy is put aside.
 
+use crate::board::Board;
 use crate::identity::Identity;
 use crate::lanes::IN_FLIGHT;
 use crate::recorder::Shared;
@@ -13,6 +14,7 @@ use bartizan_wire::{
 };
 use rand::Rng as _;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Bytes of one lane that may be on their way.
@@ -30,23 +32,26 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) struct Sender {
     pub(crate) shared: Shared,
     pub(crate) identity: Identity,
-    /// The server as configured; otherwise as enrolment told.
-    pub(crate) server: Option<String>,
+    /// The server as configured; otherwise as enrolment told. It may change.
+    pub(crate) server: watch::Receiver<Option<String>>,
+    pub(crate) board: Board,
 }
 
 impl Sender {
     /// Connects, sends until the connection is lost, pauses, and again.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         loop {
             let mut since = None;
             let error = match self.session(&mut since).await {
                 Ok(()) => {
+                    self.board.disconnected(None);
                     backoff.reset();
                     continue;
                 }
                 Err(error) => error,
             };
+            self.board.disconnected(Some(format!("{error:#}")));
             if since.is_some_and(|since: Instant| since.elapsed() > STEADY) {
                 backoff.reset();
             }
@@ -64,15 +69,20 @@ impl Sender {
                     pause
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // another server may be there
+                Ok(()) = self.server.changed() => backoff.reset(),
+            }
         }
     }
 
     /// One connection; ends well when it has to be made anew with a new certificate. Tells since when it was there.
-    async fn session(&self, since: &mut Option<Instant>) -> anyhow::Result<()> {
+    async fn session(&mut self, since: &mut Option<Instant>) -> anyhow::Result<()> {
         let (tls, info) = self.identity.tls()?;
-        let server = match &self.server {
-            Some(server) => server.clone(),
+        let configured = self.server.borrow_and_update().clone();
+        let server = match configured {
+            Some(server) => server,
             None => self.identity.server()?,
         };
         let endpoint = Endpoint::parse(&server, 8444).map_err(anyhow::Error::msg)?;
@@ -80,6 +90,7 @@ impl Sender {
         let renewal = Identity::renewal(&info, rand::rng().random());
         tracing::info!(server, host = info.name, "connected");
         *since = Some(Instant::now());
+        self.board.connected(&server, &info.name, info.not_after);
         self.shared.lanes().connected(Instant::now());
         let mut lanes = JoinSet::new();
         for lane in Lane::DISK.into_iter().chain([Lane::MEMORY]) {
@@ -90,6 +101,10 @@ impl Sender {
             let wait = Duration::from_micros(u64::try_from(renewal.0 - bartizan_clock::now().0).unwrap_or(0));
             tokio::select! {
                 () = tokio::time::sleep(wait.min(Duration::from_secs(60))) => {}
+                Ok(()) = self.server.changed() => {
+                    tracing::info!("another server is configured");
+                    return Ok(());
+                }
                 ended = lanes.join_next() => match ended {
                     Some(Ok(Err(error))) => return Err(error),
                     Some(Err(panic)) => return Err(panic).context("a lane's sender ended"),

@@ -1,7 +1,9 @@
 //! Settings in two stages: what was written in `agent.toml`, and what was meant by it.
 
 use crate::lanes::WhenFull;
+use crate::sandbox;
 use bartizan_netfilter::{ConntrackConfig, ConntrackFilter};
+use rustix::thread::CapabilitySet;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ pub struct Written {
     pub dir: PathBuf,
     /// The server's port for agents, `HOST:PORT`; empty: the one that was told at enrolment.
     pub server: String,
+    /// The user that the worker runs as, if there is one of this name.
+    pub user: String,
     /// NFLOG groups to read.
     pub groups: Vec<u16>,
     /// Network namespaces to read them in: `own`, `all`, or names below `/run/netns`.
@@ -39,6 +43,7 @@ impl Default for Written {
         Self {
             dir: "/var/lib/bartizan-agent".into(),
             server: String::new(),
+            user: "bartizan-agent".into(),
             groups: vec![5],
             netns: NetnsWritten::Word("own".into()),
             capture: Capture::default(),
@@ -350,14 +355,29 @@ impl Default for Spool {
 
 /// A setting that cannot be meant.
 #[derive(Debug, thiserror::Error)]
-#[error("{key}: {problem}")]
+#[error("{}{key}: {problem}", place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default())]
 pub struct SettingsError {
+    place: Option<String>,
     key: &'static str,
     problem: String,
 }
 
+impl SettingsError {
+    /// The key, dotted.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// The same, with the place where the value was written.
+    #[must_use]
+    pub fn at(self, place: Option<String>) -> Self {
+        Self { place, ..self }
+    }
+}
+
 fn wrong<T>(key: &'static str, problem: impl Into<String>) -> Result<T, SettingsError> {
-    Err(SettingsError { key, problem: problem.into() })
+    Err(SettingsError { place: None, key, problem: problem.into() })
 }
 
 /// What was meant.
@@ -367,6 +387,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The server's port for agents, when it was written.
     pub server: Option<String>,
+    /// The user that the worker runs as, if there is one of this name.
+    pub user: String,
     /// NFLOG groups, each once.
     pub groups: Vec<u16>,
     /// The network namespaces to read them in.
@@ -408,6 +430,7 @@ impl Settings {
         let Written {
             dir,
             server,
+            user,
             mut groups,
             netns,
             capture,
@@ -454,6 +477,7 @@ impl Settings {
         Ok(Self {
             dir,
             server: (!server.is_empty()).then_some(server),
+            user,
             groups,
             netns: NetnsChoice::new(netns)?,
             kernel_log: kernel_log.from,
@@ -475,6 +499,19 @@ impl Settings {
     /// The directory of the spool's lanes.
     pub(crate) fn spool_dir(&self) -> PathBuf {
         self.dir.join("spool")
+    }
+
+    /// What the opener has to keep.
+    pub(crate) fn opener_capabilities(&self) -> CapabilitySet {
+        let namespaces = match self.netns {
+            NetnsChoice::Own => CapabilitySet::empty(),
+            NetnsChoice::All | NetnsChoice::Named(_) => sandbox::OTHER_NAMESPACES,
+        };
+        let log = match self.kernel_log {
+            KernelLogFrom::Kmsg => CapabilitySet::SYSLOG,
+            KernelLogFrom::Off | KernelLogFrom::Journald => CapabilitySet::empty(),
+        };
+        sandbox::OPEN_SOCKETS | namespaces | log
     }
 }
 

@@ -25,6 +25,15 @@ impl SourceId {
     }
 }
 
+impl std::fmt::Display for SourceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.group {
+            Some(group) => write!(f, "nflog group {group}"),
+            None => f.write_str("kernel log"),
+        }
+    }
+}
+
 /// Between these two moments everything in a batch was logged, by the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {

@@ -43,6 +43,17 @@ pub fn load_open<T: DeserializeOwned>(
     load_from(&sources, &settings(env_prefix, overrides))
 }
 
+/// Where the value of a dotted key was written, in such files or in variables.
+pub fn open_place(
+    files: impl IntoIterator<Item = (String, File)>,
+    env_prefix: &str,
+    overrides: &[Setting],
+    key: &str,
+) -> Option<String> {
+    let read = files.into_iter().map(|(name, file)| read_open(Path::new(&name), file));
+    place_of(&read.collect::<Result<Vec<_>, _>>().ok()?, &settings(env_prefix, overrides), key)
+}
+
 fn settings(env_prefix: &str, overrides: &[Setting]) -> Vec<Setting> {
     let mut settings: Vec<Setting> = std::env::vars_os()
         .filter_map(|(name, value)| Setting::variable(env_prefix, name.to_str()?, &value.to_string_lossy()))

@@ -21,7 +21,7 @@ mod files;
 mod tree;
 
 pub use error::ConfigError;
-pub use files::{load, load_open, load_program, program_paths, program_place};
+pub use files::{load, load_open, load_program, open_place, program_paths, program_place};
 
 use serde::de::DeserializeOwned;
 use tree::{Node, Origin};

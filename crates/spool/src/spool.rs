@@ -227,6 +227,16 @@ impl<F: Fs> Spool<F> {
         }
     }
 
+    /// Other sizes and times from now on; what they do not allow together stays as it was. More than
+    /// `budget_bytes` may be there already: then nothing is taken until the oldest were dropped.
+    pub fn set_limits(&mut self, budget_bytes: u64, segment_bytes: u64, sync_interval: Duration) {
+        let config = Config { budget_bytes, segment_bytes, sync_interval, ..self.config.clone() };
+        match config.check() {
+            Ok(()) => self.config = config,
+            Err(error) => tracing::warn!(%error, "the spool's limits stay"),
+        }
+    }
+
     /// The rules that hold between calls, by their names in the crate's documentation.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod demo;
 mod disk;
 mod exact;
 mod flows;
+mod frame;
 mod generations;
 mod kernel_counters;
 mod kernel_flows;
