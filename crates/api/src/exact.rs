@@ -7,6 +7,10 @@ use bartizan_schema::{Field, FieldKind, field};
 static CONTENT: Field =
     Field { name: "content", kind: FieldKind::Text, columns: &["content"], doc: "the text of a part" };
 
+/// Events of rules that ask for the packet.
+static PAYLOAD: Field =
+    Field { name: "payload", kind: FieldKind::Text, columns: &["payload"], doc: "the captured bytes" };
+
 /// Rows whose field is this text, as the filter language compares.
 pub(crate) fn is(name: &'static str, text: &str) -> Filter {
     let field = field(name).expect("a field of the registry");
@@ -27,6 +31,11 @@ pub(crate) fn in_netns(netns: &str) -> Filter {
 /// Rows of `rulesets` that hold text.
 pub(crate) fn with_content() -> Filter {
     term(&CONTENT, Values::Present)
+}
+
+/// Rows of `events` that hold bytes of their packet.
+pub(crate) fn with_payload() -> Filter {
+    term(&PAYLOAD, Values::Present)
 }
 
 fn term(field: &'static Field, values: Values) -> Filter {

@@ -2,7 +2,7 @@
 
 use crate::ask::{named, parse};
 use crate::body::{Body, When, window};
-use crate::{ApiState, Problem, ndjson};
+use crate::{ApiState, Problem, exact, ndjson};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -33,6 +33,9 @@ pub(crate) struct ExportBody {
     columns: Option<Vec<String>>,
     #[serde(default)]
     format: Format,
+    /// Only events that hold bytes of their packet.
+    #[serde(default)]
+    payload: bool,
 }
 
 const fn events() -> Kind {
@@ -45,7 +48,10 @@ pub(crate) async fn export(
     Body(body): Body<ExportBody>,
 ) -> Result<Response, Problem> {
     named(body.columns.as_ref())?;
-    let filter = parse(&state, body.table, &body.filter)?;
+    let mut filter = parse(&state, body.table, &body.filter)?;
+    if body.payload {
+        filter = filter.and(exact::with_payload());
+    }
     let search = Search {
         window: window(body.since, body.until)?,
         order: Order::OldestFirst,

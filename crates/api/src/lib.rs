@@ -6,7 +6,7 @@
 //! | `POST count` | `table? filter since? until?` | `{"rows":n,"packets":n,"took_ms":t}` |
 //! | `POST top` | `table? filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"packets":n,"rows":n}],"took_ms":t}` |
 //! | `POST losses` | `filter? since? until? host? limit?` | NDJSON as of `search` |
-//! | `POST export` | `table? filter since? until? columns? format?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
+//! | `POST export` | `table? filter since? until? columns? format? payload?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
 //! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
 //! | `POST rules/hits` | `host netns? since? until?` | for each rule of the ruleset: counted, logged, coverage, last hit |
 //! | `POST event` | `id` | the event, the rule that logged it as it was, and what has become of that rule |

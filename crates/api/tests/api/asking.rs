@@ -142,6 +142,8 @@ async fn everything_is_exported_oldest_first() {
     assert_eq!((&lines[2]["dport"], &lines[3]["end"]["complete"]), (&json!(443), &json!(true)));
     let lines = server.lines("/api/v1/export", json!({"table": "losses", "filter": "count:9"})).await;
     assert_eq!((&lines[0]["count"], lines.len()), (&json!(9), 2));
+    let lines = server.lines("/api/v1/export", json!({"filter": "", "payload": true})).await;
+    assert_eq!(lines.len(), 1, "no event has one");
     for (format, kind, first) in [
         ("parquet", "application/vnd.apache.parquet", b"PAR1".as_slice()),
         ("arrow", "application/vnd.apache.arrow.stream", &[0xff; 4]),

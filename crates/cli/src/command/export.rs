@@ -58,6 +58,7 @@ async fn write(
         }
         ExportFormat::Pcap => {
             question["columns"] = ["time", "payload"].into_iter().collect();
+            question["payload"] = true.into();
             pcap(client.post_stream(PATH, &question).await?, &mut target.out).await
         }
         ExportFormat::Ndjson | ExportFormat::Csv => {
@@ -93,15 +94,12 @@ async fn copy(response: http::Response<hyper::body::Incoming>, out: &mut impl Wr
 
 async fn pcap(response: http::Response<hyper::body::Incoming>, out: &mut impl Write) -> Result<(), Failure> {
     let mut pcap = Pcap::new(out)?;
-    let (mut written, mut without, mut others) = (0_u64, 0_u64, 0_u64);
+    let (mut written, mut others) = (0_u64, 0_u64);
     let end = each_row(response, |line| {
         let wrong =
             |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a row of the answer: {what}"));
         let row: Value = serde_json::from_str(line).map_err(|e| wrong(&e.to_string()))?;
-        let Some(payload) = row["payload"].as_str() else {
-            without += 1;
-            return Ok(());
-        };
+        let payload = row["payload"].as_str().ok_or_else(|| wrong("no payload"))?;
         let bytes = data_encoding::HEXLOWER.decode(payload.as_bytes()).map_err(|_| wrong("its payload"))?;
         let time: jiff::Timestamp =
             row["time"].as_str().and_then(|t| t.parse().ok()).ok_or_else(|| wrong("its time"))?;
@@ -114,10 +112,13 @@ async fn pcap(response: http::Response<hyper::body::Incoming>, out: &mut impl Wr
     })
     .await;
     pcap.finish()?;
-    if without > 0 || others > 0 || written == 0 {
-        talk(&format!(
-            "-- {written} packets; left out: {without} events without payload, {others} that are not IP packets --"
-        ));
+    if others > 0 {
+        talk(&format!("-- {others} of {} packets are not IP packets and left out --", written + others));
+    }
+    if written == 0 && end.is_ok() {
+        talk(
+            "-- no event here has the bytes of its packet; agents keep them for the prefixes that they are told --",
+        );
     }
     end.map(drop)
 }
