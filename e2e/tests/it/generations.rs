@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Puts one of two rulesets in place, in one transaction. The rule says itself which one it is: it marks the packet
 /// before it logs it, and the kernel gives the mark along.
 fn swap(netns: &NetNs, mark: u64) {
-    let verdict = if mark % 2 == 0 { "drop" } else { "accept" };
+    let verdict = if mark.is_multiple_of(2) { "drop" } else { "accept" };
     let log = format!("counter log prefix \"swap: \" group {GROUP}");
     let rule = format!("udp dport {PORT} meta mark set {mark} {log} {verdict}");
     netns.nft(&format!("flush chain inet f input\nadd rule inet f input {rule}")).unwrap();
@@ -56,7 +56,7 @@ fn no_event_gets_a_wrong_generation_while_rules_change_under_traffic() {
         if let Some(generation) = generation {
             let rule = rule.unwrap_or_else(|| panic!("a generation and no rule: {row}"));
             assert!(rule.contains(&format!("mark set {mark:#010x}")), "the wrong rule: {row}");
-            let action = if mark % 2 == 0 { "drop" } else { "accept" };
+            let action = if mark.is_multiple_of(2) { "drop" } else { "accept" };
             assert_eq!(row["action"], action, "{row}");
             assert!(extra["in_flight"].is_null(), "{row}");
             names.insert((mark, generation.to_owned()));
