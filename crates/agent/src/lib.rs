@@ -69,6 +69,7 @@ pub use identity::{Enrol, Identity, enrol};
 pub use run::run;
 pub use spool_command::{Damaged, Export, export as spool_export, ls as spool_ls, verify as spool_verify};
 pub use status::{NotRunning, ask as status, table as status_table};
+pub use user::after_enrolment;
 pub use worker::work;
 
 /// Log lines to standard error, as `BARTIZAN_LOG` says (`info` when it says nothing).

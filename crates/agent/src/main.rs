@@ -193,6 +193,7 @@ fn run(args: Args) -> anyhow::Result<u8> {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
             let name = runtime.block_on(bartizan_agent::enrol(ask))?;
+            bartizan_agent::after_enrolment(&settings)?;
             tracing::info!(name, "this host is part of the fleet");
         }
         Command::Worker | Command::Probe | Command::Status { .. } | Command::Spool(_) => {}

@@ -1,5 +1,7 @@
 //! The user that the worker runs as, and the hand-over of the agent's directory to it.
 
+use crate::opener::Holder;
+use crate::settings::Settings;
 use anyhow::{Context as _, bail};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt as _, lchown};
@@ -28,6 +30,24 @@ impl User {
             (found == name).then_some(())?;
             Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
         })
+    }
+}
+
+/// Hands over what an enrolment by root wrote. An agent that runs does so itself when it starts again: under its
+/// hands, nothing is followed into its directory.
+///
+/// # Errors
+/// When a file cannot be handed over.
+pub fn after_enrolment(settings: &Settings) -> anyhow::Result<()> {
+    let Some(user) = User::named(&settings.user).filter(|_| rustix::process::geteuid().is_root()) else {
+        return Ok(());
+    };
+    match Holder::lock(&settings.dir) {
+        Ok(_lock) => hand_over(&settings.dir, user),
+        Err(_) => {
+            tracing::warn!("an agent runs here: start it again, so that it may read its new certificate");
+            Ok(())
+        }
     }
 }
 

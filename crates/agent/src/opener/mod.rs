@@ -27,6 +27,6 @@ mod start;
 pub(crate) use channel::Channel;
 pub(crate) use client::Opener;
 pub(crate) use link::{Link, Notice, Order};
-pub(crate) use lock::pid_of;
+pub(crate) use lock::{Holder, pid_of};
 pub(crate) use serve::{Setup, run};
 pub(crate) use start::start;
