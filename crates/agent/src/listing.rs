@@ -39,7 +39,7 @@ pub(crate) fn read(open: &dyn Open, netns: &Netns) -> io::Result<Listing> {
         all.extend(text.map(|text| (form, text)));
     }
     // without nft, iptables is the only one to ask
-    if all.is_empty() || all.iter().any(|(form, text)| *form == Form::Nft && of_iptables(text)) {
+    if all.is_empty() || all.iter().any(|(_, text)| of_iptables(text)) {
         for form in [Form::IptablesSave, Form::Ip6tablesSave] {
             let text = print(open, netns, form)?;
             all.extend(text.filter(|text| has_rules(text)).map(|text| (form, text)));
@@ -67,9 +67,21 @@ fn print(open: &dyn Open, netns: &Netns, form: Form) -> io::Result<Option<String
     Ok(Some(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())))
 }
 
-/// nft names iptables where it shows what only iptables understands, and warns of its tables.
+/// nft names what only iptables understands; of iptables' tables some versions warn where nobody reads it, so that
+/// the built-in chains, which nobody else writes in capitals, are a sign as well.
 fn of_iptables(text: &str) -> bool {
-    text.contains("iptables") || text.contains("xt match") || text.contains("xt target")
+    const SIGNS: [&str; 9] = [
+        "iptables",
+        "xt match",
+        "xt target",
+        "\"xt\"",
+        "chain INPUT {",
+        "chain FORWARD {",
+        "chain OUTPUT {",
+        "chain PREROUTING {",
+        "chain POSTROUTING {",
+    ];
+    SIGNS.iter().any(|sign| text.contains(sign))
 }
 
 fn has_rules(text: &str) -> bool {

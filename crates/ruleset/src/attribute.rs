@@ -43,14 +43,12 @@ pub fn attribute(
         return batch.clone();
     };
     let one = generations.iter().all(|g| g.ruleset().generation() == first);
-    let used = if one { 1 } else { generations.len() };
-    let generations = &mut generations[..used];
     let words = Words::new(batch);
     let columns = Columns::new(batch);
     let numbers: Vec<Vec<u32>> =
         generations.iter_mut().map(|g| numbers(g, group, &words, &columns, batch.num_rows())).collect();
     let generations: Vec<&Attribution> = generations.iter().map(|g| &**g).collect();
-    let (keys, finals) = finals(&generations, numbers);
+    let (keys, finals) = finals(&generations, numbers, one);
     let text = |of: &dyn Fn(&Final<'_>) -> Option<String>| dictionary(&keys, &finals, of);
     let mut added: HashMap<&str, ArrayRef> = HashMap::new();
     let mut add = |name: &'static str, column: Option<ArrayRef>| added.extend(column.map(|c| (name, c)));
@@ -67,6 +65,8 @@ pub fn attribute(
 /// What the rows with one number get.
 struct Final<'a> {
     rule: Option<&'a Rule>,
+    /// The same content may have been loaded twice, with other numbers.
+    handle: Option<i64>,
     action: Option<Action>,
     extra: Map<String, Value>,
 }
@@ -179,7 +179,11 @@ fn numbers(
 }
 
 /// The rows' numbers and what each stands for: an answer, or the answers of several rulesets together.
-fn finals<'a>(of: &[&'a Attribution], numbers: Vec<Vec<u32>>) -> (ScalarBuffer<i32>, Vec<Final<'a>>) {
+fn finals<'a>(
+    of: &[&'a Attribution],
+    numbers: Vec<Vec<u32>>,
+    one: bool,
+) -> (ScalarBuffer<i32>, Vec<Final<'a>>) {
     let mut finals: Vec<Final<'a>> = Vec::new();
     let mut keys: Vec<i32> = Vec::with_capacity(numbers.first().map_or(0, Vec::len));
     if let ([of], [numbers]) = (of, &numbers[..]) {
@@ -198,7 +202,7 @@ fn finals<'a>(of: &[&'a Attribution], numbers: Vec<Vec<u32>>) -> (ScalarBuffer<i
     for row in 0..numbers.first().map_or(0, Vec::len) {
         let together: Vec<u32> = numbers.iter().map(|n| n[row]).collect();
         let place = *places.entry(together).or_insert_with_key(|together| {
-            finals.push(agreed(of, together));
+            finals.push(agreed(of, together, one));
             count(finals.len() - 1)
         });
         keys.push(place);
@@ -218,16 +222,19 @@ fn alone<'a>(of: &'a Attribution, number: u32) -> Final<'a> {
     if !candidates.is_empty() {
         extra.insert("candidates".into(), candidates.into());
     }
-    Final { rule: of.rule(answer), action: answer.action, extra }
+    let rule = of.rule(answer);
+    Final { rule, handle: rule.map(|r| r.handle), action: answer.action, extra }
 }
 
-/// What several rulesets say together.
-fn agreed<'a>(of: &[&'a Attribution], numbers: &[u32]) -> Final<'a> {
+/// What several rulesets say together. `one`: they are the same, loaded more than once.
+fn agreed<'a>(of: &[&'a Attribution], numbers: &[u32], one: bool) -> Final<'a> {
     let mut all: Vec<Final<'a>> = of.iter().zip(numbers).map(|(of, number)| alone(of, *number)).collect();
     let names: Vec<&str> = of.iter().map(|of| of.ruleset().generation()).collect();
     let mut extra = Map::new();
-    extra.insert("in_flight".into(), names.into());
-    let place = |f: &Final<'a>| f.rule.map(|r| (&r.table, &r.chain, r.handle, &r.text));
+    if !one {
+        extra.insert("in_flight".into(), names.into());
+    }
+    let place = |f: &Final<'a>| f.rule.map(|r| (&r.table, &r.chain, &r.text));
     let same = all.iter().all(|f| place(f).is_some() && place(f) == place(&all[0]));
     if !same {
         let mut candidates: Vec<Value> = Vec::new();
@@ -247,8 +254,9 @@ fn agreed<'a>(of: &[&'a Attribution], numbers: &[u32]) -> Final<'a> {
         }
     }
     let action = all[0].action.filter(|action| all.iter().all(|f| f.action == Some(*action)));
+    let handle = all[0].handle.filter(|handle| same && all.iter().all(|f| f.handle == Some(*handle)));
     let rule = all.swap_remove(0).rule.filter(|_| same);
-    Final { rule, action, extra }
+    Final { rule, handle, action, extra }
 }
 
 /// A column of texts, each of them once; `None` when no row has one.
@@ -293,11 +301,11 @@ fn nulls(keys: &ScalarBuffer<i32>, places: &[i32]) -> Option<NullBuffer> {
 }
 
 fn handles(keys: &ScalarBuffer<i32>, finals: &[Final<'_>]) -> Option<ArrayRef> {
-    let places: Vec<i32> = finals.iter().map(|f| if f.rule.is_some() { 0 } else { -1 }).collect();
+    let places: Vec<i32> = finals.iter().map(|f| if f.handle.is_some() { 0 } else { -1 }).collect();
     if places.iter().all(|p| *p < 0) {
         return None;
     }
-    let handles: Vec<i64> = finals.iter().map(|f| f.rule.map_or(0, |r| r.handle)).collect();
+    let handles: Vec<i64> = finals.iter().map(|f| f.handle.unwrap_or_default()).collect();
     let values: Vec<i64> = keys.iter().map(|k| handles[*k as usize]).collect();
     Some(Arc::new(Int64Array::new(values.into(), nulls(keys, &places))))
 }

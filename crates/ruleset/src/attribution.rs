@@ -39,8 +39,12 @@ pub struct Attribution {
     /// What could not be read and may log anything.
     any: Vec<LogId>,
     entrances: HashMap<(String, String, bool), Arc<Entrance>>,
-    entries: HashMap<(Option<u16>, String, String, String), u32>,
+    /// By group, hook and family; then by prefix.
+    entries: HashMap<(Option<u16>, String, String), HashMap<String, u32>>,
     list: Vec<Arc<Entry>>,
+    /// The answers of each entry for packets of a class.
+    decided: Vec<HashMap<Box<[u32]>, u32>>,
+    class: Vec<u32>,
     answers: Vec<Answer>,
     known: HashMap<Answer, u32>,
 }
@@ -91,6 +95,8 @@ impl Attribution {
             entrances: HashMap::new(),
             entries: HashMap::new(),
             list: Vec::new(),
+            decided: Vec::new(),
+            class: Vec::new(),
             answers: Vec::new(),
             known: HashMap::new(),
         }
@@ -107,6 +113,7 @@ impl Attribution {
         if self.list.len() > MOST || self.answers.len() > MOST {
             self.entries.clear();
             self.list.clear();
+            self.decided.clear();
             self.answers.clear();
             self.known.clear();
         }
@@ -149,14 +156,16 @@ impl Attribution {
         hook: &str,
         family: &str,
     ) -> Result<u32, u32> {
-        let key = (group, prefix.to_owned(), hook.to_owned(), family.to_owned());
-        let number = match self.entries.get(&key) {
+        let place = (group, hook.to_owned(), family.to_owned());
+        let known = self.entries.get(&place).and_then(|by_prefix| by_prefix.get(prefix));
+        let number = match known {
             Some(number) => *number,
             None => {
                 let entry = self.entry(group, prefix, hook, family);
                 let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
                 self.list.push(Arc::new(entry));
-                self.entries.insert(key, number);
+                self.decided.push(HashMap::new());
+                self.entries.entry(place).or_default().insert(prefix.to_owned(), number);
                 number
             }
         };
@@ -202,7 +211,24 @@ impl Attribution {
 
     /// The number of the answer for one packet.
     pub(crate) fn decide(&mut self, entry: u32, packet: &Packet) -> u32 {
-        let entry = Arc::clone(&self.list[entry as usize]);
+        let at = entry as usize;
+        let mut class = std::mem::take(&mut self.class);
+        self.list[at].entrance.classes.of(packet, &mut class);
+        let known = self.decided[at].get(&class[..]).copied();
+        let answer = known.unwrap_or_else(|| {
+            let answer = self.walk(at, packet);
+            if self.decided[at].len() >= MOST {
+                self.decided[at].clear();
+            }
+            self.decided[at].insert(class[..].into(), answer);
+            answer
+        });
+        self.class = class;
+        answer
+    }
+
+    fn walk(&mut self, entry: usize, packet: &Packet) -> u32 {
+        let entry = Arc::clone(&self.list[entry]);
         let walk = || Walk::new(&self.ruleset, &self.map, &entry.entrance, packet);
         let several = distinct(entry.candidates.iter().map(|(log, _)| *log)).len() > 1;
         // Only on the way back from a chain it matters on which way the packet came.

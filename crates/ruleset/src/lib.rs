@@ -21,6 +21,7 @@ mod account;
 mod action;
 mod attribute;
 mod attribution;
+mod classes;
 mod generation;
 mod iptables;
 mod listing;

@@ -105,6 +105,11 @@ impl Ranges {
         Self(out.into())
     }
 
+    /// The numbers at which one comes in or goes out of these.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = u128> {
+        self.0.iter().flat_map(|(low, high)| [Some(*low), high.checked_add(1)]).flatten()
+    }
+
     /// All of the numbers of several.
     pub(crate) fn join(all: &[Self]) -> Self {
         Self::new(all.iter().flat_map(|r| r.0.iter().copied()).collect())

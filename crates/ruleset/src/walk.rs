@@ -4,6 +4,7 @@
 //! not reach, the packet cannot have reached. Chains form no cycles in the kernel; here a depth that the kernel
 //! does not allow, or more rules than [`BUDGET`], end the walk and everything counts as reached.
 
+use crate::classes::{Classes, Cutter};
 use crate::model::{ANY_LOG, Changes, Cond, Devices, Hook, Key, Step, Test, Verdict};
 use crate::packet::{Got, Packet};
 use crate::ruleset::Ruleset;
@@ -120,6 +121,8 @@ pub(crate) struct Entrance {
     bases: Vec<u32>,
     /// What rules on the way change.
     changes: Changes,
+    /// What they tell apart.
+    pub(crate) classes: Classes,
 }
 
 impl Entrance {
@@ -142,7 +145,10 @@ impl Entrance {
             }
         }
         bases.sort_by_key(|b| set.chains[*b as usize].base.as_ref().map(|b| (b.hook as u8, b.priority)));
-        let mut changes = Changes::NONE;
+        let (mut changes, mut cutter) = (Changes::NONE, Cutter::default());
+        for base in bases.iter().filter_map(|b| set.chains[*b as usize].base.as_ref()) {
+            cutter.devices(device_key(base), &base.devices);
+        }
         let mut seen = vec![false; set.chains.len()];
         let mut next = bases.clone();
         while let Some(chain) = next.pop() {
@@ -151,6 +157,7 @@ impl Entrance {
             }
             for rule in &set.chains[chain as usize].rules {
                 for step in &set.bodies[*rule as usize] {
+                    cutter.step(step);
                     match step {
                         Step::Change(c) => changes = Changes(changes.0 | c.0),
                         Step::Do(Verdict::Jump(c) | Verdict::Goto(c)) => next.push(*c),
@@ -165,7 +172,7 @@ impl Entrance {
                 }
             }
         }
-        Self { bases, changes }
+        Self { bases, changes, classes: cutter.finish() }
     }
 }
 
@@ -224,8 +231,7 @@ impl<'a> Walk<'a> {
     }
 
     fn at_device(&self, base: &crate::model::Base) -> Answer {
-        let key = if base.hook == Hook::Egress { Key::OutIf } else { Key::InIf };
-        match (&base.devices, self.packet.get(key)) {
+        match (&base.devices, self.packet.get(device_key(base))) {
             (Devices::All, _) => Some(true),
             (Devices::Only(names), Got::Value(name)) => Some(names.contains(&name)),
             _ => None,
@@ -517,6 +523,11 @@ impl<'a> Walk<'a> {
             _ => None,
         }
     }
+}
+
+/// Where the device of a base chain is.
+fn device_key(base: &crate::model::Base) -> Key {
+    if base.hook == Hook::Egress { Key::OutIf } else { Key::InIf }
 }
 
 fn terminal(verdict: Verdict) -> Outcomes {

@@ -220,6 +220,6 @@ mod tests {
         assert_eq!(at(Key::InIf, json!("eth*")), Some(Ranges::new(vec![name_prefix("eth")])));
         assert_eq!(at(Key::Proto, json!("no such protocol")), None);
         assert_eq!(at(Key::Src4, json!({"prefix": {"addr": "10.0.0.0", "len": 99}})), None);
-        assert_eq!(at(Key::MacSrc, json!("00:11:22:33:44:55")), Some(Ranges::one(0x1122_3344_55)));
+        assert_eq!(at(Key::MacSrc, json!("00:11:22:33:44:55")), Some(Ranges::one(0x0011_2233_4455)));
     }
 }

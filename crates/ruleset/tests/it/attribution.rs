@@ -1,6 +1,6 @@
 //! Which rule, and what became of the packet: on rulesets of iptables, which are short to write.
 
-use crate::events::{Event, answer, batch, found, read, text};
+use crate::events::{Event, answer, batch, found, handle, read, text};
 use bartizan_ruleset::{Attribution, Form, Ruleset, attribute};
 use std::sync::Arc;
 
@@ -145,6 +145,8 @@ fn several_rulesets_have_to_agree() {
     // Twice the same one is one.
     let out = attribute(&batch(&events), Some(5), &mut [&mut a, &mut Attribution::new(old)]);
     assert_ne!(text(&out, "generation", 0), "");
+    assert_eq!((text(&out, "action", 0), handle(&out, 0)), ("accept".into(), Some(1)));
+    assert_eq!(text(&out, "extra", 0), "");
 }
 
 #[test]
@@ -222,4 +224,69 @@ fn ways_that_cannot_be_counted_end() {
     assert_eq!(answer(&filter(&lines.replace("-j c56", "-j c45")), Event::tcp("x", 1)), "c59#1 ");
     // Deeper than the kernel allows.
     assert_eq!(answer(&filter(&lines.replace("-j c56", "-j c0")), Event::tcp("x", 1)), "c59#1 ");
+}
+
+mod classes {
+    use super::filter;
+    use crate::events::{Event, batch, found};
+    use bartizan_ruleset::{Attribution, attribute};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    const RULES: &[&str] = &[
+        "-s 192.0.2.0/25",
+        "! -s 192.0.2.64/26",
+        "-p tcp -m tcp --dport 20:30",
+        "-p udp -m udp ! --dport 25",
+        "-i eth+",
+        "! -i eth1",
+        "-p tcp -m tcp --tcp-flags SYN,ACK SYN",
+        "-m mark --mark 0x10/0xf0",
+        "-m limit --limit 3/min",
+        "-f",
+        "-p udp -m multiport --ports 7,22:24",
+        "",
+    ];
+
+    fn event() -> impl Strategy<Value = Event> {
+        let addresses =
+            proptest::sample::select(&["192.0.2.1", "192.0.2.70", "192.0.2.200", "10.0.0.1", ""][..]);
+        let interfaces = proptest::sample::select(&["eth0", "eth1", "lo", "7", ""][..]);
+        let port = proptest::option::of(5..40_i32);
+        let numbers = (port, proptest::option::of(0..32_i16), proptest::option::of(0..300_i64));
+        (addresses, interfaces, any::<Option<bool>>(), numbers, proptest::option::of(0..3_i32)).prop_map(
+            |(src, in_if, tcp, (dport, tcp_flags, mark), frag)| Event {
+                src,
+                in_if,
+                proto: tcp.map(|tcp| if tcp { 6 } else { 17 }),
+                dport,
+                tcp_flags,
+                mark,
+                frag,
+                ..Event::tcp("x", 0)
+            },
+        )
+    }
+
+    proptest! {
+        /// What is kept of earlier packets changes no answer.
+        #[test]
+        fn are_answered_alike(
+            rules in proptest::collection::vec((proptest::sample::select(RULES), 0..5_usize), 1..12),
+            events in proptest::collection::vec(event(), 1..40),
+        ) {
+            const TARGETS: [&str; 5] = ["ACCEPT", "DROP", "a", "NFLOG --nflog-prefix x --nflog-group 5", "RETURN"];
+            let mut lines = String::from(":a - [0:0]\n-A a -s 192.0.2.0/26 -j NFLOG --nflog-prefix x --nflog-group 5\n");
+            for (rule, target) in rules {
+                lines.push_str(&format!("-A INPUT {rule} -j {}\n", TARGETS[target]));
+            }
+            let rules = filter(&lines);
+            let together = found(&rules, &events);
+            for (event, known) in events.iter().zip(together) {
+                let alone = attribute(&batch(std::slice::from_ref(event)), Some(5), &mut [&mut Attribution::new(Arc::clone(&rules))]);
+                let alone = (crate::events::text(&alone, "chain", 0), crate::events::handle(&alone, 0), crate::events::text(&alone, "action", 0));
+                prop_assert_eq!(alone, known);
+            }
+        }
+    }
 }

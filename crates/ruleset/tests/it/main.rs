@@ -1,6 +1,6 @@
 //! One binary, a module for each theme.
 
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "tests")]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod account;
 mod attribution;
