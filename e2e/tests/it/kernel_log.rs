@@ -51,7 +51,7 @@ impl Host {
         netns
             .nft(&format!(
                 "table inet f {{ chain input {{ type filter hook input priority filter; policy accept;
-                 udp dport {PORT} counter log prefix \"{prefix}\" drop }} }}"
+                 udp dport {PORT} counter log prefix \"{prefix}\" drop\n }}\n }}"
             ))
             .unwrap();
         let mut server = Server::new(&dir.path().join("server"), "").unwrap().inside(&netns);

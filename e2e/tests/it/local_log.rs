@@ -107,7 +107,7 @@ fn lines_equal_those_of_ulogd2() {
         .nft(&format!(
             "table inet f {{ chain input {{ type filter hook input priority filter; policy accept;
              udp dport 9 {log}\n tcp dport 9 {log}\n icmp type echo-request {log}\n icmpv6 type echo-request {log}
-             }} }}"
+             }}\n }}"
         ))
         .unwrap();
     let mut server = Server::new(&dir.path().join("server"), "").unwrap().inside(&netns);
