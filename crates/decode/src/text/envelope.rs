@@ -112,12 +112,13 @@ impl<'a> Scan<'a> {
             }
         }
         let Some((stamp, len)) = Stamp::parse(self.rest()) else {
+            self.uptime(out);
             let word = self.word();
             let kernel = self.rest()[word.len()..].starts_with(b" kernel: ");
             if kernel && out.host.is_none() && is_host(word) {
                 self.host(out);
             }
-            return self.at > start;
+            return false;
         };
         out.stamp = Some(stamp);
         self.step(len);
@@ -297,6 +298,9 @@ mod tests {
             ("<4>Jan  8 03:37:09 gw kernel: x ", Some("gw"), Some("kernel"), "x "),
             ("<4>[ 4302.478038] PLAIN ", None, None, "PLAIN "),
             ("<4>kernel: PLAIN ", None, Some("kernel"), "PLAIN "),
+            ("[   12.345678] gw kernel: PLAIN ", Some("gw"), Some("kernel"), "PLAIN "),
+            ("Thu 2025-01-23 17:22:21 UTC gw kernel: PLAIN ", Some("gw"), Some("kernel"), "PLAIN "),
+            ("<4>[   12.345678] a b PLAIN ", None, None, "a b PLAIN "),
             ("gw kernel: PLAIN ", Some("gw"), Some("kernel"), "PLAIN "),
             ("kernel: PLAIN ", None, Some("kernel"), "PLAIN "),
             ("2025-01-23T12:22:21.5-05:00 10.0.0.1 kernel: x", Some("10.0.0.1"), Some("kernel"), "x"),

@@ -40,7 +40,8 @@ impl Local {
 
 impl Stamp {
     /// A stamp at the beginning of a text, and its length: RFC 3339, also with a blank in place of the `T` or
-    /// without zone; RFC 3164, also with weekday, fraction, or the year before or after; `dmesg -T` in brackets.
+    /// without zone; RFC 3164, also with weekday, fraction, or the year before or after; `dmesg -T` in brackets;
+    /// `journalctl -o short-full` and `short-unix`.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<(Self, usize)> {
         let mut scan = Scan { text, at: 0 };
@@ -51,7 +52,13 @@ impl Stamp {
                 scan.byte(b']')?;
                 stamp
             }
-            b'0'..=b'9' => scan.year_first()?,
+            b'0'..=b'9' => match seconds(text) {
+                Some((moment, len)) => {
+                    scan.at = len;
+                    moment
+                }
+                None => scan.year_first()?,
+            },
             b'A'..=b'Z' => scan.month_first()?,
             _ => return None,
         };
@@ -67,6 +74,16 @@ fn days(year: i64, month: u8, day: u8) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + i64::from(day) - 1;
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+}
+
+/// `1737652941.537693`: seconds since 1970.
+fn seconds(text: &[u8]) -> Option<(Stamp, usize)> {
+    let word = text.get(..17)?;
+    let number = |digits: &[u8]| super::number::dec::<i64>(digits);
+    match (number(&word[..10]), word[10], number(&word[11..])) {
+        (Some(seconds), b'.', Some(micros)) => Some((Stamp::Moment(Micros::from_parts(seconds, micros)), 17)),
+        _ => None,
+    }
 }
 
 struct Scan<'a> {
@@ -125,6 +142,9 @@ impl Scan<'_> {
         if self.word_of(&DAYS).is_some() {
             self.byte(b',').or(Some(()))?;
             self.byte(b' ')?;
+            if self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
+                return self.year_and_zone();
+            }
         }
         let month = u32::try_from(self.word_of(&MONTHS)? + 1).ok()?;
         self.byte(b' ')?;
@@ -150,6 +170,25 @@ impl Scan<'_> {
             }
         }
         local(year, month, day, micros).map(Stamp::Local)
+    }
+
+    /// `2025-01-23 12:22:21 UTC`.
+    fn year_and_zone(&mut self) -> Option<Stamp> {
+        let stamp = self.year_first()?;
+        let zone = self.text[self.at..].strip_prefix(b" ")?;
+        let letters = zone.iter().take(6).take_while(|b| b.is_ascii_uppercase()).count();
+        if letters < 3 || zone.get(letters) != Some(&b' ') {
+            return Some(stamp);
+        }
+        self.at += 1 + letters;
+        match stamp {
+            Stamp::Local(local @ Local { year: Some(year), .. })
+                if matches!(&zone[..letters], b"UTC" | b"GMT") =>
+            {
+                Some(Stamp::Moment(local.at(year, 0)))
+            }
+            other => Some(other),
+        }
     }
 
     /// `12:22:21`, with a fraction; microseconds since midnight.
@@ -206,6 +245,9 @@ mod tests {
     fn moments() {
         let (at, len) = stamp("2025-01-23T12:22:21.537693-05:00 host");
         assert_eq!((at, len), (Stamp::Moment(Micros(1_737_652_941_537_693)), 32));
+        assert_eq!(stamp("1737652941.537693 vm").0, Stamp::Moment(Micros(1_737_652_941_537_693)));
+        let full = stamp("Thu 2025-01-23 17:22:21 UTC vm kernel:");
+        assert_eq!(full, (Stamp::Moment(Micros(1_737_652_941_000_000)), 27));
         assert_eq!(stamp("1970-01-01T00:00:00Z").0, Stamp::Moment(Micros(0)));
         assert_eq!(stamp("2000-02-29 01:00:00+0100").0, Stamp::Moment(Micros(951_782_400_000_000)));
         assert_eq!(stamp("1969-12-31T23:59:59.5+00:00 x").0, Stamp::Moment(Micros(-500_000)));
@@ -223,6 +265,7 @@ mod tests {
             ("2024 Jan 18 03:37:09 gw", local(Some(2024), 1, 18, 13029), " gw"),
             ("Jan 12 00:11:17 103213020 kernel:", local(None, 1, 12, 677), " 103213020 kernel:"),
             ("Jan 12 00:11:17 1032 kernel:", local(None, 1, 12, 677), " 1032 kernel:"),
+            ("Thu 2024-01-18 03:37:09 CET gw", local(Some(2024), 1, 18, 13029), " gw"),
             ("2024-01-18 03:37:09 gw", local(Some(2024), 1, 18, 13029), " gw"),
         ] {
             let (got, len) = stamp(text);
