@@ -175,7 +175,8 @@ pub(crate) fn drained(pid: u32) {
     }
 }
 
-/// What lies in the spool of an agent that has ended: events or flows, losses, bytes.
+/// What lies in the spool of an agent that has ended: events or flows, losses, bytes. Rows of flows are counted above
+/// the low 40 bits of a record's weight.
 pub(crate) fn spooled(dir: &Path, kind: Kind) -> Result<(u64, u64, u64)> {
     let (mut events, mut losses, mut bytes) = (0, 0, 0);
     for lane in Lane::DISK {
@@ -187,6 +188,9 @@ pub(crate) fn spooled(dir: &Path, kind: Kind) -> Result<(u64, u64, u64)> {
         while let Some(item) = spool.read(after)? {
             after = item.last();
             match item {
+                Item::Record(record) if record.kind == kind && kind == Kind::Flows => {
+                    events += record.weight >> 40
+                }
                 Item::Record(record) if record.kind == kind => events += record.weight,
                 Item::Record(record) if record.kind == Kind::Losses => losses += record.weight,
                 Item::Record(_) => {}
