@@ -9,6 +9,7 @@
 //! was read at the end. A socket that is never found empty makes this interval long, never wrong.
 
 use crate::recorder::Captured;
+use crate::settings::Payload;
 use crate::share::{Limits, Share};
 use crate::source::{SourceId, Window};
 use bartizan_decode::columns::{EventColumns, InterfaceNames};
@@ -48,6 +49,8 @@ pub(crate) struct CaptureConfig {
     pub(crate) bound: Instant,
     /// The namespace is gone: end once nothing can be on its way any more.
     pub(crate) ending: Arc<AtomicBool>,
+    /// Of which packets the first bytes are kept.
+    pub(crate) payload: Payload,
 }
 
 /// Settings that may change while packets come.
@@ -328,5 +331,7 @@ fn columns(config: &CaptureConfig) -> (EventColumns, usize) {
     let rows = config.tuning.batch_rows();
     let mut columns = EventColumns::new(rows);
     columns.set_netns(Some(&config.netns));
+    let prefixes: Vec<&str> = config.payload.prefixes.iter().map(String::as_str).collect();
+    columns.set_payload(config.payload.bytes.try_into().unwrap_or(usize::MAX), &prefixes);
     (columns, rows)
 }

@@ -357,6 +357,7 @@ impl Namespaces {
                 },
                 bound,
                 ending: Arc::clone(&present.ending),
+                payload: self.settings.payload.clone(),
             };
             let capture = Capture::new(socket, interfaces, config, self.recorder.clone());
             let thread = spawn(&format!("nflog-{group}"), move || capture.run())?;
@@ -401,7 +402,7 @@ fn tune(tuning: &Tuning, settings: &Settings) {
 
 fn nflog_config(settings: &Settings, group: u16) -> NflogConfig {
     NflogConfig {
-        copy_range: settings.capture.copy_bytes,
+        copy_range: settings.capture.copy_bytes.max(settings.payload.bytes),
         queue_threshold: settings.capture.queue_threshold,
         flush_timeout: settings.flush,
         receive_buffer: settings.capture.receive_buffer,

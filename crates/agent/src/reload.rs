@@ -73,6 +73,7 @@ fn after_restart(old: &Settings, new: &Settings) -> Vec<String> {
         ("netns", needs_more_rights(old, new)),
         ("kernel_log", old.kernel_log != new.kernel_log),
         ("local_log", old.local_log != new.local_log),
+        ("payload", old.payload != new.payload),
         ("caps", format!("{:?}", old.caps) != format!("{:?}", new.caps)),
         ("flows", old.flows != new.flows),
         ("counters", old.all_counters != new.all_counters),

@@ -24,6 +24,8 @@ pub struct Written {
     pub netns: NetnsWritten,
     /// How packets are taken from the kernel.
     pub capture: Capture,
+    /// Of which packets the first bytes are kept.
+    pub payload: Payload,
     /// Lines of rules with `LOG`.
     pub kernel_log: KernelLog,
     /// A file for people and tools of this host.
@@ -47,6 +49,7 @@ impl Default for Written {
             groups: vec![5],
             netns: NetnsWritten::Word("own".into()),
             capture: Capture::default(),
+            payload: Payload::default(),
             kernel_log: KernelLog::default(),
             local_log: LocalLog::default(),
             caps: Caps::default(),
@@ -94,6 +97,16 @@ impl NetnsChoice {
         }
         Ok(Self::Named(names))
     }
+}
+
+/// `[payload]` as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payload {
+    /// Bytes of each packet, from its network header on; 0: none.
+    pub bytes: u32,
+    /// The log prefixes of the packets that are meant, in which `*` is any text and `?` any character.
+    pub prefixes: Vec<String>,
 }
 
 /// `[capture]` as written.
@@ -395,6 +408,8 @@ pub struct Settings {
     pub netns: NetnsChoice,
     /// How packets are taken from the kernel.
     pub capture: Capture,
+    /// Of which packets the first bytes are kept.
+    pub payload: Payload,
     /// Where the kernel's log is read.
     pub kernel_log: KernelLogFrom,
     /// A file for people and tools of this host.
@@ -434,6 +449,7 @@ impl Settings {
             mut groups,
             netns,
             capture,
+            payload,
             kernel_log,
             local_log,
             caps,
@@ -462,6 +478,10 @@ impl Settings {
             }
         };
         in_range("capture.copy_bytes", capture.copy_bytes.into(), 64, 65_535)?;
+        in_range("payload.bytes", payload.bytes.into(), 0, 65_535)?;
+        if payload.bytes > 0 && payload.prefixes.is_empty() {
+            return wrong("payload.prefixes", "names no prefix; `[\"*\"]` are all packets");
+        }
         in_range("capture.queue_threshold", capture.queue_threshold.into(), 1, 65_536)?;
         in_range("capture.flush_ms", capture.flush_ms, 10, 1000)?;
         in_range("capture.receive_buffer", capture.receive_buffer as u64, 4096, 1 << 30)?;
@@ -493,6 +513,7 @@ impl Settings {
             memory_bytes: spool.memory_megabytes << 20,
             sync: Duration::from_millis(spool.sync_ms),
             capture,
+            payload,
         })
     }
 
@@ -534,6 +555,10 @@ mod tests {
         let error_of = |flows: Flows| error(Written { flows, ..Written::default() });
         assert!(error_of(flows("tpc", "::1")).starts_with("flows.protocols: `tpc`"));
         assert!(error_of(flows("tcp", "10.0.0.0/99")).starts_with("flows.networks: `10.0.0.0/99`"));
+        let payload = Payload { bytes: 64, prefixes: vec![] };
+        assert!(
+            error(Written { payload, ..Written::default() }).starts_with("payload.prefixes: names no prefix")
+        );
         let capture = Capture { flush_ms: 5, ..Capture::default() };
         assert_eq!(
             error(Written { capture, ..Written::default() }),
