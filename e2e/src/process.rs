@@ -318,7 +318,7 @@ impl Server {
     /// When the command fails.
     pub fn search_count(&self, filter: &str) -> Result<u64> {
         let count: Value = serde_json::from_str(&self.ask(&["search", filter, "--count", "-o", "json"])?)?;
-        count["packets"].as_u64().or(count["count"].as_u64()).context("the number of packets")
+        count["packets"].as_u64().context("the number of packets")
     }
 
     /// Every row that passes a filter.

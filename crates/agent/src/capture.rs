@@ -9,7 +9,7 @@
 //! was read at the end. A socket that is never found empty makes this interval long, never wrong.
 
 use crate::recorder::Captured;
-use crate::settings::Payload;
+use crate::settings::{Conntrack, Payload};
 use crate::share::{Limits, Share};
 use crate::source::{SourceId, Window};
 use bartizan_decode::columns::{EventColumns, InterfaceNames};
@@ -51,6 +51,8 @@ pub(crate) struct CaptureConfig {
     pub(crate) ending: Arc<AtomicBool>,
     /// Of which packets the first bytes are kept.
     pub(crate) payload: Payload,
+    /// How much is kept of what connection tracking says.
+    pub(crate) conntrack: Conntrack,
 }
 
 /// Settings that may change while packets come.
@@ -333,5 +335,6 @@ fn columns(config: &CaptureConfig) -> (EventColumns, usize) {
     columns.set_netns(Some(&config.netns));
     let prefixes: Vec<&str> = config.payload.prefixes.iter().map(String::as_str).collect();
     columns.set_payload(config.payload.bytes.try_into().unwrap_or(usize::MAX), &prefixes);
+    columns.set_conntrack(config.conntrack == Conntrack::Details);
     (columns, rows)
 }

@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::open::Open;
 use crate::recorder::{Captured, Joined};
 use crate::rulesets::Watch;
-use crate::settings::{NetnsChoice, Settings};
+use crate::settings::{Conntrack, NetnsChoice, Settings};
 use crate::share::Limits;
 use crate::source::{NetnsId, SourceId};
 use anyhow::Context as _;
@@ -358,6 +358,7 @@ impl Namespaces {
                 bound,
                 ending: Arc::clone(&present.ending),
                 payload: self.settings.payload.clone(),
+                conntrack: self.settings.capture.conntrack,
             };
             let capture = Capture::new(socket, interfaces, config, self.recorder.clone());
             let thread = spawn(&format!("nflog-{group}"), move || capture.run())?;
@@ -406,6 +407,7 @@ fn nflog_config(settings: &Settings, group: u16) -> NflogConfig {
         queue_threshold: settings.capture.queue_threshold,
         flush_timeout: settings.flush,
         receive_buffer: settings.capture.receive_buffer,
+        conntrack: settings.capture.conntrack != Conntrack::Off,
         ..NflogConfig::new(group)
     }
 }

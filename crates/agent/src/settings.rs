@@ -127,6 +127,8 @@ pub struct Capture {
     pub batch_ms: u64,
     /// Seconds between two readings of the rules' counters.
     pub counters_secs: u64,
+    /// What the kernel's connection tracking says of a packet.
+    pub conntrack: Conntrack,
     /// Whether the ruleset is listed, sent, and joined with the events.
     pub rulesets: bool,
     /// Hundredths of one processor that the agent may use; above it capture pauses. 0: any.
@@ -143,10 +145,24 @@ impl Default for Capture {
             batch_rows: 8192,
             batch_ms: 100,
             counters_secs: 1,
+            conntrack: Conntrack::State,
             rulesets: true,
             cpu_percent: 0,
         }
     }
+}
+
+/// How much of a packet's connection is kept, where the kernel tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Conntrack {
+    /// Nothing is asked for.
+    Off,
+    /// Its state, by which rules are told apart as well.
+    #[default]
+    State,
+    /// Its mark, number and zone too, in `extra`.
+    Details,
 }
 
 /// `[kernel_log]` as written.

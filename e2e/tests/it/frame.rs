@@ -238,7 +238,7 @@ fn a_wrong_configuration_is_told_and_the_old_one_goes_on() {
     let ended = wait_until("the refusal", PATIENCE, || running.ended()).unwrap();
     assert_eq!(ended.code(), Some(2));
     let _ = scene.agent.kill();
-    scene.agent.configure(&scene.agent.settings().to_owned()).unwrap();
+    scene.agent.configure(scene.agent.settings()).unwrap();
     scene.start_agent();
     assert_eq!(scene.exact().ledger, 0);
 }

@@ -12,7 +12,8 @@ use crate::settings::Settings;
 use crate::user::{self, User};
 use anyhow::Context as _;
 use bartizan_netfilter::{
-    Asker, ConntrackSocket, Interfaces, NetfilterError, Netns, NflogSocket, Question, RulesetMonitor,
+    Asker, ConntrackSocket, Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Question,
+    RulesetMonitor,
 };
 use bartizan_ruleset::Form;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -83,6 +84,7 @@ pub(crate) fn run(setup: Setup) -> anyhow::Result<u8> {
         files: setup.files,
         namespaces: own_namespace().context("cannot tell which network namespace this is")?,
         askers: Vec::new(),
+        unfit: None,
     };
     let served = serve.serve();
     // the worker lets its end go before it has ended; ours are held until then, because their end is an order too
@@ -161,6 +163,8 @@ struct Serve {
     /// Namespaces as they were last told, by number.
     namespaces: BTreeMap<u64, Netns>,
     askers: Vec<(Channel, Asker)>,
+    /// What the kernel cannot do for the groups, once it was told.
+    unfit: Option<&'static str>,
 }
 
 /// What a reply carries along.
@@ -273,8 +277,12 @@ impl Serve {
                 self.namespaces = all.iter().map(|netns| (netns.id, netns.clone())).collect();
                 Ok((Reply::Namespaces(all), Vec::new()))
             }
-            Request::Nflog { netns, config } => self.inside(netns, || NflogSocket::ask(&config)).map(done),
-            Request::NflogSettings { config, seq } => {
+            Request::Nflog { netns, mut config } => {
+                self.fit(&mut config);
+                self.inside(netns, || NflogSocket::ask(&config)).map(done)
+            }
+            Request::NflogSettings { mut config, seq } => {
+                self.fit(&mut config);
                 let socket = given.ok_or(Refusal::Other("no socket came along".into()))?;
                 NflogSocket::ask_again(socket.as_fd(), &config, seq).map_err(|e| Refusal::of(&e))?;
                 Ok((Reply::Done, Vec::new()))
@@ -346,6 +354,15 @@ impl Serve {
         if channel.send(&reply.to_bytes(), &[]).is_err() {
             self.askers.swap_remove(index);
         }
+    }
+
+    /// Leaves out what this kernel cannot do, and says so once.
+    fn fit(&mut self, config: &mut NflogConfig) {
+        let unfit = config.fit();
+        if let Some(what) = unfit.filter(|_| self.unfit.is_none()) {
+            tracing::info!("going on without {what}");
+        }
+        self.unfit = self.unfit.or(unfit);
     }
 
     fn inside<T: Send>(
