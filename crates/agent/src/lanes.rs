@@ -532,10 +532,15 @@ mod tests {
     fn what_a_full_spool_drops_is_told_by_kind() {
         let dir = tempfile::tempdir().unwrap();
         let mut lanes = lanes(dir.path(), WhenFull::DropOldest);
-        for n in 0..200 {
+        // so small that more of them have room than may be in flight
+        for n in 0..1000 {
             let (kind, weight) = if n % 2 == 0 { (Kind::Events, 100) } else { (Kind::Flows, 7) };
-            assert_eq!(lanes.append(kind, weight, b"", &[7; 20_000], Instant::now()), Kept::OnDisk);
+            assert_eq!(lanes.append(kind, weight, b"", &[7; 4_000], Instant::now()), Kept::OnDisk);
+            if n % 16 == 15 {
+                lanes.sync(Instant::now());
+            }
         }
+        lanes.sync(Instant::now());
         let lane = Lane::DISK[lanes.current];
         let (mut at, mut read) = (Seq::ZERO, (0, 0));
         let mut hole = None;
@@ -549,7 +554,7 @@ mod tests {
         }
         // the rows of flows that were lost are no events
         let lost = hole.expect("something was dropped");
-        assert_eq!(read.0 + lost, 100 * 100);
-        assert!(read.1 < 100 * 7 && lost > 0, "{read:?} {lost}");
+        assert_eq!(read.0 + lost, 500 * 100);
+        assert!(read.1 < 500 * 7 && lost > 0, "{read:?} {lost}");
     }
 }

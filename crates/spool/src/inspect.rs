@@ -7,7 +7,7 @@
 use crate::error::{DiskError, Op};
 use crate::fs::{Access, Fs, FsFile};
 use crate::hint::Hint;
-use crate::layout::{RECORD_HEADER, SEGMENT_HEADER, SEQ_LIMIT, SegmentKey};
+use crate::layout::{self, RECORD_HEADER, SEGMENT_HEADER, SEQ_LIMIT, SegmentKey};
 use crate::read::Record;
 use crate::scan::{self, Window};
 use bartizan_model::{Epoch, Seq};
@@ -167,16 +167,17 @@ fn read(
             report.missing += end.0 - next;
         }
         Some(_) => {}
-        None => tail(file, &mut window, at, limit, &mut report)?,
+        None => tail(file, &mut window, view.epoch, at, limit, &mut report)?,
     }
     Ok(report)
 }
 
-/// The end of the newest segment: a record that is not finished is short or all zeros; what is longer than a header
-/// and neither a record nor zeros is damage.
+/// The end of the newest segment: a record that is not finished is shorter than its header and note, or all zeros;
+/// anything else that is no record is damage.
 fn tail(
     file: &impl FsFile,
     window: &mut Window,
+    epoch: Epoch,
     at: u64,
     limit: u64,
     report: &mut SegmentReport,
@@ -189,7 +190,11 @@ fn tail(
         zeros = bytes.iter().all(|b| *b == 0);
         place += bytes.len().max(1) as u64;
     }
-    if zeros || rest < RECORD_HEADER as u64 {
+    // a length that says more than there is may be damaged itself: then the bytes of the payload are there
+    let bytes = window.get(file, at, RECORD_HEADER, limit)?;
+    let begun = layout::peek_record(bytes, epoch)
+        .is_some_and(|head| rest < head.head_len() && rest < (RECORD_HEADER + head.payload_len) as u64);
+    if zeros || rest < RECORD_HEADER as u64 || begun {
         report.unfinished = rest;
     } else {
         report.damaged.push(at..limit);

@@ -110,7 +110,7 @@ fn kernel_lines_are_found_once_whatever_is_restarted() {
     host.settle();
     let rows = host.server.rows_of(&host.filter(), "source,action,in_if,proto,dport,src").unwrap();
     let row = &rows[0];
-    assert_eq!((&row["source"], &row["proto"], &row["dport"]), (&"kmsg".into(), &17.into(), &PORT.into()));
+    assert_eq!((&row["source"], &row["proto"], &row["dport"]), (&"kmsg".into(), &"udp".into(), &PORT.into()));
     // stopped: read on behind the position
     host.agent.stop().unwrap();
     host.send(300, 5000);
