@@ -26,6 +26,9 @@ const PRODUCT: &[&str] = &["build", "--release", "-p", "bartizan", "-p", "bartiz
 /// The same with what drives it, selected as the tests select it, so that nothing is compiled twice.
 const STAGE: &[&str] = &["build", "--release", "--workspace", "--bins"];
 
+/// Binaries, tests, benches and examples: one resolution of features for all of them.
+const EVERYTHING: &[&str] = &["build", "--release", "--workspace", "--all-targets"];
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -65,9 +68,8 @@ fn test() -> Result<()> {
     Step::cargo(&["fmt", "--all", "--check"]).run()?;
     step("layers");
     layers::check()?;
-    // One resolution of features for everything below: binaries, tests and benches share what they compile.
     step("building everything");
-    Step::cargo(&["build", "--release", "--workspace", "--all-targets"]).run()?;
+    Step::cargo(EVERYTHING).run()?;
     step("tests");
     all_tests("default", false)?;
     Step::cargo(&["test", "--release", "--workspace", "--doc", "--quiet"]).run()?;
@@ -77,7 +79,7 @@ fn test() -> Result<()> {
 
 fn soak() -> Result<()> {
     needs::install(Need::TEST)?;
-    Step::cargo(&["build", "--release", "--workspace", "--all-targets"]).run()?;
+    Step::cargo(EVERYTHING).run()?;
     step("tests with many more rounds; this takes hours");
     all_tests("soak", true)
 }
@@ -100,12 +102,10 @@ fn all_tests(profile: &str, soak: bool) -> Result<()> {
 fn bench(names: &[&str]) -> Result<()> {
     needs::install(Need::TEST)?;
     needs::install(Need::BENCH)?;
-    build(STAGE)?;
+    // selected as the tests select it, so that nothing is compiled twice
+    build(EVERYTHING)?;
     let flood = ["--manifest-path", "bench/flood/Cargo.toml", "--target-dir", "target/flood"];
     Step::cargo(&["build", "--release"]).args(&flood).run()?;
-    let parts =
-        ["-p", "bartizan-bench", "-p", "bartizan-decode", "-p", "bartizan-spool", "-p", "bartizan-lake"];
-    Step::cargo(&["build", "--release", "--bins", "--examples"]).args(&parts).run()?;
     Step::new("target/release/bartizan-bench").args(names).run()
 }
 
