@@ -82,7 +82,7 @@ impl Weights {
     const fn of_kind(self, kind: Kind) -> u64 {
         match kind {
             Kind::Events | Kind::Losses => self.events,
-            Kind::Flows | Kind::Counters | Kind::Rulesets => self.others,
+            Kind::Flows | Kind::Counters | Kind::Rulesets | Kind::Lines => self.others,
         }
     }
 }
@@ -91,7 +91,7 @@ impl Weights {
 const fn pack(kind: Kind, weight: u64) -> u64 {
     match kind {
         Kind::Events | Kind::Losses => weight,
-        Kind::Flows | Kind::Counters | Kind::Rulesets => weight << Weights::BITS,
+        Kind::Flows | Kind::Counters | Kind::Rulesets | Kind::Lines => weight << Weights::BITS,
     }
 }
 

@@ -17,7 +17,7 @@
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
 //! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
 //!
-//! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`; a filter may name what
+//! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`, `lines`; a filter may name what
 //! its table has. What a table counts is summed beside its rows: `packets` of events, `bytes` and `packets` both ways
 //! of flows, `packets` and `bytes` of counters, `count` of losses. A row's name is its `id`, a column like others.
 //!

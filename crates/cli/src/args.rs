@@ -262,8 +262,8 @@ pub(crate) struct ExportArgs {
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
-    /// Of which table: events, flows, counters, losses, rulesets
-    #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets"])]
+    /// Of which table: events, flows, counters, losses, rulesets, lines
+    #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets", "lines"])]
     pub(crate) table: String,
     /// In which format
     #[arg(short, long, value_enum, default_value_t = ExportFormat::Ndjson)]

@@ -42,6 +42,7 @@ pub(crate) const fn shown(kind: Kind) -> &'static [&'static str] {
             "state",
         ],
         Kind::Counters => &["time", "host", "netns", "kind", "object", "packets", "bytes", "rule"],
+        Kind::Lines => &["time", "host", "sender", "severity", "program", "text"],
         Kind::Rulesets => &["time", "host", "netns", "generation", "process", "pid", "form"],
     }
 }

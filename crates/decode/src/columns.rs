@@ -13,6 +13,7 @@
 //! It fills no column that the server fills; `payload` only where it is asked to, `raw` only for lines of text that
 //! were not fully understood.
 
+mod event;
 mod interfaces;
 mod line;
 mod object;
@@ -269,6 +270,7 @@ pub(crate) mod flows;
 columns! {
     time: Times,
     netns: Text,
+    action: Named,
     prefix: Text,
     family: Named,
     hook: Named,

@@ -13,11 +13,14 @@
 
 pub mod columns;
 pub mod conntrack;
+mod event;
 pub mod netlink;
 pub mod nflog;
 pub mod nftables;
 pub mod packet;
 pub mod text;
+
+pub use event::Event;
 
 pub mod flows {
     //! Tracked connections as columns.

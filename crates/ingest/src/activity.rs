@@ -54,7 +54,7 @@ impl Activity {
                 a.events = a.events.saturating_add(weight);
             }
             Kind::Losses => a.lost = a.lost.saturating_add(weight),
-            Kind::Flows | Kind::Counters | Kind::Rulesets => {}
+            Kind::Flows | Kind::Counters | Kind::Rulesets | Kind::Lines => {}
         });
     }
 

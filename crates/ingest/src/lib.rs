@@ -8,7 +8,8 @@
 //! Invariants:
 //! - **IN-1** an acknowledgement for a number is sent only when every batch that the stream brought up to
 //!   that number is committed, whichever table it went to.
-//! - **IN-2** the host of a row comes from the sender's certificate, never from the data.
+//! - **IN-2** the host of an agent's row comes from its certificate, never from the data. Rows that say whose they are
+//!   come by [`Ingest::collect`] alone, which no agent reaches.
 //! - **IN-3** a batch that the lake has already, hot or committed, changes nothing and is not shown to tails
 //!   a second time.
 //!
@@ -23,5 +24,5 @@ mod sink;
 
 pub use activity::{Activity, HostActivity};
 pub use committer::commit_forever;
-pub use complete::{CompleteError, Receipt, complete};
+pub use complete::{CompleteError, Receipt, Whose, complete};
 pub use sink::Ingest;

@@ -1,13 +1,13 @@
 //! The server's end of the wire: what happens to a batch.
 
 use crate::activity::Activity;
-use crate::complete::{Receipt, complete};
+use crate::complete::{Receipt, Whose, complete};
 use crate::pending::Pending;
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use async_trait::async_trait;
 use bartizan_lake::{Append, LakeError, Tables};
-use bartizan_model::{Kind, Micros, Seq, StreamId};
+use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
 use bartizan_schema::{ColumnKind, table_columns};
 use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
 use futures::StreamExt as _;
@@ -52,6 +52,54 @@ impl Ingest {
         while let Some(Some(table)) = tables.next().await {
             tables.push(changed(table));
             self.commits.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// Takes a batch of rows that say themselves whose they are (`bartizan_schema::collected_schema`), and waits
+    /// while there is no room. It is readable then; [`Ingest::settled`] tells when it is committed. `None` for the
+    /// rows moves the mark of the stream in that table only, so that a stream that feeds several tables has one
+    /// position in all of them.
+    ///
+    /// # Errors
+    /// If the rows are not what they should be: for good.
+    pub async fn collect(&self, id: BatchId, kind: Kind, rows: Option<&RecordBatch>) -> Result<(), Refusal> {
+        let received = bartizan_clock::now();
+        let Some(batch) = rows else {
+            self.tables.of(kind).append(id, Vec::new(), 0, received).map_err(|e| refused(&e))?;
+            return Ok(());
+        };
+        let receipt = Receipt { host: Whose::Each, id, received };
+        let rows = complete(kind, batch, receipt).map_err(|e| Refusal::permanent(e.to_string()))?;
+        self.append(id, kind, &rows, memory_of(kind, batch), received).await.map(|_| ())
+    }
+
+    /// Up to where a stream is committed in each of the tables that it feeds.
+    #[must_use]
+    pub fn settled(&self, stream: &StreamId, kinds: &[Kind]) -> Seq {
+        kinds.iter().map(|kind| self.tables.of(*kind).committed(stream)).min().unwrap_or(Seq::ZERO)
+    }
+
+    /// Adds rows to their table, when there is room, and shows them; whether they are new.
+    async fn append(
+        &self,
+        id: BatchId,
+        kind: Kind,
+        rows: &RecordBatch,
+        bytes: u64,
+        received: Micros,
+    ) -> Result<bool, Refusal> {
+        let table = self.tables.of(kind);
+        loop {
+            match table.append(id, vec![rows.clone()], bytes, received).map_err(|e| refused(&e))? {
+                Append::Busy => table.room(bytes).await,
+                Append::Duplicate => return Ok(false),
+                Append::Appended => {
+                    if kind == Kind::Events {
+                        (self.show)(rows.clone());
+                    }
+                    return Ok(true);
+                }
+            }
         }
     }
 
@@ -101,23 +149,11 @@ impl Sink for Ingest {
     async fn accept(&self, peer: &Peer, batch: IncomingBatch) -> Result<(), Refusal> {
         let IncomingBatch { id, kind, batch, weight, .. } = batch;
         let received = bartizan_clock::now();
-        let receipt = Receipt { host: &peer.name, id, received };
+        let receipt = Receipt { host: Whose::Host(&peer.name), id, received };
         let rows = complete(kind, &batch, receipt).map_err(|e| Refusal::permanent(e.to_string()))?;
         let bytes = memory_of(kind, &batch);
-        let table = self.tables.of(kind);
-        loop {
-            let appended = table.append(id, vec![rows.clone()], bytes, received).map_err(|e| refused(&e))?;
-            match appended {
-                Append::Busy => table.room(bytes).await,
-                Append::Duplicate => break,
-                Append::Appended => {
-                    self.activity.batch(peer.host, received, kind, weight);
-                    if kind == Kind::Events {
-                        (self.show)(rows);
-                    }
-                    break;
-                }
-            }
+        if self.append(id, kind, &rows, bytes, received).await? {
+            self.activity.batch(peer.host, received, kind, weight);
         }
         self.pending().entry(id.stream).or_default().received(id.seq, kind);
         // a duplicate may be committed long since: the stream should hear of it

@@ -19,8 +19,15 @@ impl Tables {
         now: Micros,
     ) -> Result<Self, LakeError> {
         let open = |kind| Table::open(Arc::clone(store), kind, share(kind, options), now);
-        let [a, b, c, d, e] = Kind::ALL;
-        Ok(Self([open(a).await?, open(b).await?, open(c).await?, open(d).await?, open(e).await?]))
+        let [a, b, c, d, e, f] = Kind::ALL;
+        Ok(Self([
+            open(a).await?,
+            open(b).await?,
+            open(c).await?,
+            open(d).await?,
+            open(e).await?,
+            open(f).await?,
+        ]))
     }
 
     /// The table of a kind.
@@ -40,8 +47,8 @@ impl Tables {
 fn share(kind: Kind, options: &Options) -> Options {
     let of = |bytes: u64| match kind {
         Kind::Events => bytes / 2,
-        Kind::Flows => bytes / 4,
-        Kind::Losses | Kind::Rulesets => bytes / 16,
+        Kind::Flows => bytes * 3 / 16,
+        Kind::Losses | Kind::Rulesets | Kind::Lines => bytes / 16,
         Kind::Counters => bytes / 8,
     };
     Options {

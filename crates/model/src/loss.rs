@@ -19,11 +19,14 @@ pub enum Kind {
     Counters = 4,
     /// Rulesets as they became active.
     Rulesets = 5,
+    /// Lines of other services than firewalls, kept where that is asked for.
+    Lines = 6,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Events, Self::Losses, Self::Flows, Self::Counters, Self::Rulesets];
+    pub const ALL: [Self; 6] =
+        [Self::Events, Self::Losses, Self::Flows, Self::Counters, Self::Rulesets, Self::Lines];
 
     /// Its place in [`Kind::ALL`].
     #[must_use]
@@ -40,6 +43,7 @@ impl Kind {
             Self::Flows => "flows",
             Self::Counters => "counters",
             Self::Rulesets => "rulesets",
+            Self::Lines => "lines",
         }
     }
 
@@ -52,6 +56,7 @@ impl Kind {
             3 => Some(Self::Flows),
             4 => Some(Self::Counters),
             5 => Some(Self::Rulesets),
+            6 => Some(Self::Lines),
             _ => None,
         }
     }
@@ -136,6 +141,10 @@ words! {
         SpoolDamaged = "spool damaged",
         /// The server refused the batch for good.
         Refused = "refused",
+        /// A sender of syslog or the like sent more than it may.
+        RateLimit = "rate limit",
+        /// A message was longer than is allowed; what was cut off is lost.
+        TooLong = "too long",
     }
 }
 
@@ -167,7 +176,7 @@ mod tests {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!((Kind::from_byte(kind as u8), kind.index()), (Some(kind), at));
         }
-        assert_eq!((Kind::from_byte(0), Kind::from_byte(6)), (None, None));
+        assert_eq!((Kind::from_byte(0), Kind::from_byte(7)), (None, None));
     }
 
     #[test]

@@ -105,6 +105,7 @@ pub const fn table_columns(kind: Kind) -> &'static [Column] {
         Kind::Flows => crate::FLOWS,
         Kind::Counters => crate::COUNTERS,
         Kind::Rulesets => crate::RULESETS,
+        Kind::Lines => crate::LINES,
     }
 }
 
@@ -120,8 +121,26 @@ pub fn table_schema(kind: Kind) -> SchemaRef {
 /// includes the ones that are not nullable; a column that it lacks is null in every row.
 #[must_use]
 pub fn wire_schema(kind: Kind) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; Kind::ALL.len()]> =
-        LazyLock::new(|| Kind::ALL.map(|kind| wire_schema_of(table_columns(kind))));
+    static ALL: LazyLock<[SchemaRef; Kind::ALL.len()]> = LazyLock::new(|| {
+        Kind::ALL.map(|kind| sent_schema(table_columns(kind), |c| c.origin != Origin::Server))
+    });
+    Arc::clone(&ALL[kind.index()])
+}
+
+/// The columns that name whose rows they are. An agent's come from its certificate; what the server collects from
+/// senders that have none, and what is imported, has them in each row.
+const WHOSE: [&str; 2] = ["host", "sender"];
+
+/// The schema of batches that the server itself collects or that are imported: [`wire_schema`], and `host` and
+/// `sender` where the table has them.
+#[must_use]
+pub fn collected_schema(kind: Kind) -> SchemaRef {
+    static ALL: LazyLock<[SchemaRef; Kind::ALL.len()]> = LazyLock::new(|| {
+        Kind::ALL.map(|kind| {
+            let whose = |c: &Column| c.origin != Origin::Server || WHOSE.contains(&c.name);
+            sent_schema(table_columns(kind), whose)
+        })
+    });
     Arc::clone(&ALL[kind.index()])
 }
 
@@ -131,11 +150,11 @@ fn schema_of(columns: &[Column]) -> SchemaRef {
     ))
 }
 
-fn wire_schema_of(columns: &[Column]) -> SchemaRef {
+fn sent_schema(columns: &[Column], sent: impl Fn(&Column) -> bool) -> SchemaRef {
     Arc::new(Schema::new(
         columns
             .iter()
-            .filter(|c| c.origin != Origin::Server)
+            .filter(|c| sent(c))
             .map(|c| ArrowField::new(c.name, c.kind.wire(), c.nullable || c.origin == Origin::Either))
             .collect::<Vec<_>>(),
     ))

@@ -34,4 +34,10 @@ pub const COUNTERS: &[Column] = &[
     must("stream", Text, Server, "the sequence of batches it came in: host id, lane, epoch"),
     must("seq", I64, Server, "number of the batch in its stream"),
     must("row", I32, Server, "position in the batch, from 0; stream, seq and row name the row"),
+    may(
+        "sender",
+        Text,
+        Server,
+        "who delivered it, where that is not the host itself: a relay, a syslog sender's address, an import",
+    ),
 ];

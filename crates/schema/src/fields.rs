@@ -132,6 +132,12 @@ pub const FIELDS: &[Field] = &[
     f("detail", Text, &["detail"], "what a loss concerns"),
     f("count", Number, &["count"], "how many were lost"),
     f("process", Text, &["process"], "the process that changed the rules"),
+    f("zones", Text, &["zones"], "zone, or pair of zones, that the prefix names"),
+    f("sender", Text, &["sender"], "who delivered it, where that is not the host itself"),
+    f("program", Text, &["program"], "the program that wrote a line"),
+    f("facility", Number, &["facility"], "syslog facility of a line"),
+    f("severity", Number, &["severity"], "syslog severity of a line, 0 the most severe"),
+    f("text", Text, &["text"], "the text of a line"),
     f("pid", Number, &["pid"], "its number"),
 ];
 
@@ -143,7 +149,7 @@ pub const fn measures(kind: Kind) -> &'static [&'static str] {
         Kind::Flows => &["bytes", "packets", "reply_bytes", "reply_packets"],
         Kind::Counters => &["packets", "bytes"],
         Kind::Losses => &["count"],
-        Kind::Rulesets => &[],
+        Kind::Rulesets | Kind::Lines => &[],
     }
 }
 

@@ -1,7 +1,7 @@
 //! The shape of the tables, and the field registry.
 //!
 //! Two lists are the only place where a column or a filter field is named:
-//! - [`EVENTS`], [`LOSSES`], [`FLOWS`], [`COUNTERS`], [`RULESETS`]: the columns of the tables, in the order of the files, each with its type,
+//! - [`EVENTS`], [`LOSSES`], [`FLOWS`], [`COUNTERS`], [`RULESETS`], [`LINES`]: the columns of the tables, in the order of the files, each with its type,
 //!   who fills it and what it means. Arrow and Delta schemas are made from them.
 //! - [`FIELDS`]: the fields of the filter language, each with its type and the columns it covers.
 //!
@@ -15,13 +15,15 @@ mod counters;
 mod events;
 mod fields;
 mod flows;
+mod lines;
 mod losses;
 mod rulesets;
 
-pub use column::{Column, ColumnKind, Origin, table_columns, table_schema, wire_schema};
+pub use column::{Column, ColumnKind, Origin, collected_schema, table_columns, table_schema, wire_schema};
 pub use counters::COUNTERS;
 pub use events::EVENTS;
 pub use fields::{FIELDS, Field, FieldKind, field, measures};
 pub use flows::FLOWS;
+pub use lines::LINES;
 pub use losses::LOSSES;
 pub use rulesets::RULESETS;

@@ -10,7 +10,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::{self as ipc, MessageHeader, MetadataVersion, reader::RecordBatchDecoder};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bartizan_model::Kind;
-use bartizan_schema::wire_schema;
+use bartizan_schema::{collected_schema, wire_schema};
 use std::collections::{BTreeSet, HashMap};
 use std::{io::Read, sync::Arc};
 
@@ -84,7 +84,20 @@ use DecodeError::Format;
 /// # Errors
 /// If it is not a batch of this kind, or above a limit. The same bytes give the same error for ever.
 pub fn decode(kind: Kind, messages: &[Message], limits: &Limits) -> Result<RecordBatch, DecodeError> {
-    Plan::of(kind, messages, limits)?.decode()
+    Plan::of(&wire_schema(kind), messages, limits)?.decode()
+}
+
+/// As [`decode`], of rows that say themselves whose they are (`collected_schema(kind)`): the server's own
+/// collector and imports make such batches, no agent may.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_collected(
+    kind: Kind,
+    messages: &[Message],
+    limits: &Limits,
+) -> Result<RecordBatch, DecodeError> {
+    Plan::of(&collected_schema(kind), messages, limits)?.decode()
 }
 
 /// How many bytes the batch says it will take unpacked. Checks all that can be checked without unpacking.
@@ -92,7 +105,7 @@ pub fn decode(kind: Kind, messages: &[Message], limits: &Limits) -> Result<Recor
 /// # Errors
 /// As [`decode`], apart from what only unpacking shows.
 pub fn declared_bytes(kind: Kind, messages: &[Message], limits: &Limits) -> Result<usize, DecodeError> {
-    Plan::of(kind, messages, limits).map(|plan| plan.declared)
+    Plan::of(&wire_schema(kind), messages, limits).map(|plan| plan.declared)
 }
 
 struct Plan<'a> {
@@ -107,11 +120,11 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn of(kind: Kind, messages: &'a [Message], limits: &Limits) -> Result<Self, DecodeError> {
+    fn of(allowed: &Schema, messages: &'a [Message], limits: &Limits) -> Result<Self, DecodeError> {
         let packed = messages.iter().map(|m| m.header.len() + m.body.len()).sum();
         limit("batch size in bytes", packed, limits.batch_bytes)?;
         let [schema, dictionaries @ .., last] = messages else { return Err(Format("messages are missing")) };
-        let (columns, plain) = columns(kind, schema)?;
+        let (columns, plain) = columns(allowed, schema)?;
         let mut declared = 0;
         let mut seen = BTreeSet::new();
         let mut plans = Vec::new();
@@ -284,7 +297,7 @@ fn bound_lz4(packed: &[u8], declared: usize) -> Result<(), DecodeError> {
 }
 
 /// The schema of the batch twice: with the sender's dictionary ids, and as the wire schema has it.
-fn columns(kind: Kind, message: &Message) -> Result<(Schema, SchemaRef), DecodeError> {
+fn columns(allowed: &Schema, message: &Message) -> Result<(Schema, SchemaRef), DecodeError> {
     let (header, _) = read_header(message)?;
     if header.header_type() != MessageHeader::Schema {
         return Err(Format("the first message is no schema"));
@@ -293,7 +306,6 @@ fn columns(kind: Kind, message: &Message) -> Result<(Schema, SchemaRef), DecodeE
     if schema.endianness() != ipc::Endianness::Little {
         return Err(Format("it is big-endian"));
     }
-    let allowed = wire_schema(kind);
     let mut names = BTreeSet::new();
     let (mut with_ids, mut plain) = (Vec::new(), Vec::new());
     for field in schema.fields().ok_or(Format("a schema without fields"))? {

@@ -43,7 +43,7 @@ mod write;
 pub use backoff::Backoff;
 pub use batch::{Message, messages};
 pub use client::{Ack, Client, ClientSettings, Endpoint, PutAcks, PutSender};
-pub use decode::{DecodeError, Limits, declared_bytes, decode};
+pub use decode::{DecodeError, Limits, declared_bytes, decode, decode_collected};
 pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};

@@ -79,7 +79,9 @@ pub(crate) fn times(kind: Kind, rows: usize, first: i64) -> Vec<(&'static str, A
     match kind {
         Kind::Events => vec![("time", times()), ("received", times())],
         Kind::Losses => vec![("time", times()), ("received", times()), ("from", times())],
-        Kind::Flows | Kind::Counters | Kind::Rulesets => vec![("time", times()), ("received", times())],
+        Kind::Flows | Kind::Counters | Kind::Rulesets | Kind::Lines => {
+            vec![("time", times()), ("received", times())]
+        }
     }
 }
 

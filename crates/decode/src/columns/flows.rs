@@ -39,6 +39,7 @@ columns! {
     zone: Values<i32>,
     id: Values<i64>,
     extra: Text,
+    source: Named,
 }
 
 /// Bytes of a helper's name that are kept. The kernel's own limit is 15.
@@ -52,6 +53,7 @@ pub struct FlowColumns {
     rows: PresenceWords,
     used: u64,
     netns: Option<Box<str>>,
+    source: Option<&'static str>,
     columns: Columns,
     /// Room for the text of `extra`.
     extra: String,
@@ -66,6 +68,7 @@ impl FlowColumns {
             rows: PresenceWords::default(),
             used: 0,
             netns: None,
+            source: None,
             columns: Columns::default(),
             extra: String::new(),
         }
@@ -74,6 +77,11 @@ impl FlowColumns {
     /// The network namespace of the rows from here on; `None` and the empty name are the host's own.
     pub fn set_netns(&mut self, name: Option<&str>) {
         self.netns = name.filter(|n| !n.is_empty()).map(Box::from);
+    }
+
+    /// How the rows from here on came, where not from conntrack: a word of the `source` column.
+    pub const fn set_source(&mut self, source: Option<&'static str>) {
+        self.source = source;
     }
 
     /// Rows so far.
@@ -113,6 +121,9 @@ impl FlowColumns {
         let mut row = Row { columns: &mut self.columns, row: self.rows.rows(), present: 0 };
         if let Some(netns) = &self.netns {
             row.netns(netns);
+        }
+        if let Some(source) = self.source {
+            row.source(source);
         }
         row.flow(flow, received);
         row.extra(flow, &mut self.extra);
@@ -168,6 +179,11 @@ fn counted(n: u64) -> i64 {
 impl Row<'_> {
     fn netns(&mut self, name: &str) {
         put!(self, netns, name.as_bytes());
+    }
+
+    /// Where the text lies is its number in the dictionary: one for each source.
+    fn source(&mut self, source: &'static str) {
+        put!(self, source, source.as_ptr() as u64, |text| text.push_str(source));
     }
 
     #[inline(always)]

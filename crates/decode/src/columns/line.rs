@@ -23,12 +23,7 @@ impl EventColumns {
     /// When the builder is full, or its rows come from another source; the line was not added.
     #[inline]
     pub fn push_line(&mut self, line: &Line<'_>, time: Micros, source: &'static str) -> Result<(), Full> {
-        let rows = self.rows.rows();
-        let other = rows > 0 && self.text_source != Some(source);
-        if self.is_full() || other || self.names.texts >= MAX_TEXTS {
-            return Err(Full { rows });
-        }
-        self.text_source = Some(source);
+        let rows = self.start_text_row(source)?;
         let mut row = Row::new(&mut self.columns, rows);
         row.time(time);
         if let Some(netns) = &self.netns {
@@ -39,12 +34,29 @@ impl EventColumns {
         row.headers(&line.headers);
         self.names.texts += row.texts(line, &mut self.names.scratch);
         let present = row.present();
-        if line.packets() != 1 {
-            self.repeated.push((rows, i64::from(line.packets())));
+        self.end_text_row(present, line.packets());
+        Ok(())
+    }
+
+    /// The number of the next row, if it may come from `source`.
+    #[inline]
+    pub(super) fn start_text_row(&mut self, source: &'static str) -> Result<usize, Full> {
+        let rows = self.rows.rows();
+        let other = rows > 0 && self.text_source != Some(source);
+        if self.is_full() || other || self.names.texts >= MAX_TEXTS {
+            return Err(Full { rows });
+        }
+        self.text_source = Some(source);
+        Ok(rows)
+    }
+
+    #[inline]
+    pub(super) fn end_text_row(&mut self, present: u64, packets: u32) {
+        if packets != 1 {
+            self.repeated.push((self.rows.rows(), i64::from(packets)));
         }
         self.used |= present;
         self.rows.push(present);
-        Ok(())
     }
 }
 
@@ -55,18 +67,7 @@ impl Row<'_> {
         if !line.prefix.is_empty() {
             put!(self, prefix, &line.prefix[..line.prefix.len().min(MAX_PREFIX)]);
         }
-        macro_rules! interface {
-            ($column:ident) => {
-                if !line.$column.is_empty() {
-                    let name = &line.$column[..line.$column.len().min(MAX_NAME)];
-                    put!(self, $column, names.number(name), |t| t.push_str(&String::from_utf8_lossy(name)));
-                }
-            };
-        }
-        interface!(in_if);
-        interface!(out_if);
-        interface!(phys_in);
-        interface!(phys_out);
+        self.names([line.in_if, line.out_if, line.phys_in, line.phys_out], names);
         if line.mark != 0 {
             put!(self, mark, i64::from(line.mark));
         }
@@ -78,8 +79,25 @@ impl Row<'_> {
         }
     }
 
+    /// Interfaces: in, out, and the bridge ports of both.
     #[inline]
-    fn headers(&mut self, headers: &Headers) {
+    pub(super) fn names(&mut self, [in_if, out_if, phys_in, phys_out]: [&[u8]; 4], names: &mut Names) {
+        macro_rules! interface {
+            ($column:ident) => {
+                if !$column.is_empty() {
+                    let name = &$column[..$column.len().min(MAX_NAME)];
+                    put!(self, $column, names.number(name), |t| t.push_str(&String::from_utf8_lossy(name)));
+                }
+            };
+        }
+        interface!(in_if);
+        interface!(out_if);
+        interface!(phys_in);
+        interface!(phys_out);
+    }
+
+    #[inline]
+    pub(super) fn headers(&mut self, headers: &Headers) {
         macro_rules! fields {
             ($($field:ident)*) => { $(if let Some(value) = headers.$field { self.$field(value); })* };
         }
@@ -103,7 +121,7 @@ impl Row<'_> {
 
     /// A NUL would end the text in the column.
     #[cold]
-    fn raw(&mut self, text: &[u8]) -> usize {
+    pub(super) fn raw(&mut self, text: &[u8]) -> usize {
         let text = String::from_utf8_lossy(&text[..text.len().min(MAX_TEXT)]).replace('\0', "\u{fffd}");
         put!(self, raw, text.as_bytes());
         text.len()
@@ -118,7 +136,7 @@ pub(super) struct Names {
     slots: [u32; SLOTS],
     map: HashMap<Box<[u8]>, u32>,
     /// Bytes of the texts of this batch.
-    texts: usize,
+    pub(super) texts: usize,
     scratch: String,
 }
 

@@ -1,0 +1,1 @@
+//! Listens to senders that have no agent.

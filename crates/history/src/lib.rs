@@ -1,0 +1,1 @@
+//! Old logs, captures and exports as records.

@@ -1,0 +1,1 @@
+//! Databases in the schemas of ulogd 1 and 2.
