@@ -1,10 +1,15 @@
 //! Records of any sender, whatever its format, to rows of the tables.
 //!
 //! [`Rows`] takes events, flows, counters and lines, each with whose it is, and gives batches of
-//! `bartizan_schema::collected_schema`.
+//! `bartizan_schema::collected_schema`. A [`Source`] is what an import reads: it adds its records to [`Rows`], counts
+//! what became of each in a [`Tally`], and can go on from any of its positions.
 
 mod rows;
+mod source;
+mod tally;
 mod whose;
 
 pub use rows::{Counter, Other, Rows};
+pub use source::{HEAD, Identity, Progress, Read, Source, SourceError, Unit};
+pub use tally::Tally;
 pub use whose::Whose;
