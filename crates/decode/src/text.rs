@@ -22,6 +22,7 @@ pub mod journal;
 pub(crate) mod json;
 pub mod kmsg;
 mod line;
+mod message;
 mod number;
 mod stamp;
 mod token;
@@ -29,4 +30,5 @@ pub mod write;
 
 pub use envelope::Envelope;
 pub use line::{Line, Problem};
+pub use message::Message;
 pub use stamp::{Local, Stamp};
