@@ -145,6 +145,8 @@ pub struct Flow<'a> {
     pub labels: Option<&'a [u8]>,
     /// The helper that follows it, such as `ftp`.
     pub helper: Option<&'a [u8]>,
+    /// What no column holds, as a JSON object, where a record of another format tells it; empty for nothing.
+    pub extra: &'a str,
     /// Where the attributes stopped being attributes.
     pub malformed: Option<Malformed>,
 }
@@ -186,7 +188,9 @@ impl<'a> Flow<'a> {
         flow
     }
 
-    const fn new(event: FlowEvent, family: u8) -> Self {
+    /// A report of nothing yet.
+    #[must_use]
+    pub const fn new(event: FlowEvent, family: u8) -> Self {
         const NOTHING: Tuple = Tuple {
             src: None,
             dst: None,
@@ -216,6 +220,7 @@ impl<'a> Flow<'a> {
             state: None,
             labels: None,
             helper: None,
+            extra: "",
             malformed: None,
         }
     }

@@ -2,12 +2,14 @@
 //!
 //! [`Rows`] takes events, flows, counters and lines, each with whose it is, and gives batches of
 //! `bartizan_schema::collected_schema`. A [`Source`] is what an import reads: it adds its records to [`Rows`], counts
-//! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines.
+//! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines,
+//! [`ulogd`] records of ulogd.
 
 mod rows;
 mod source;
 mod tally;
 pub mod text;
+pub mod ulogd;
 mod whose;
 
 pub use rows::{Counter, Other, Rows};

@@ -272,8 +272,13 @@ impl Row<'_> {
         }
     }
 
-    /// Labels, a helper and zones of one direction are rare; none of them makes no text.
+    /// Labels, a helper and zones of one direction are rare; none of them makes no text. What another format tells
+    /// comes without them.
     fn extra(&mut self, flow: &Flow<'_>, text: &mut String) {
+        if !flow.extra.is_empty() {
+            put!(self, extra, flow.extra.as_bytes());
+            return;
+        }
         let labels = flow.labels();
         if labels.is_none() && flow.helper.is_none() && flow.orig.zone.is_none() && flow.reply.zone.is_none()
         {
