@@ -2,11 +2,13 @@
 //!
 //! [`Rows`] takes events, flows, counters and lines, each with whose it is, and gives batches of
 //! `bartizan_schema::collected_schema`. A [`Source`] is what an import reads: it adds its records to [`Rows`], counts
-//! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines,
-//! [`ulogd`] records of ulogd.
+//! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines, [`ulogd`] records
+//! of ulogd; [`syslog_frames`] and [`relp`] tell the messages of a connection apart.
 
+pub mod relp;
 mod rows;
 mod source;
+pub mod syslog_frames;
 mod tally;
 pub mod text;
 pub mod ulogd;
