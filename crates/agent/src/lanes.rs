@@ -10,11 +10,11 @@
 //! - All lanes together stay within one byte budget; the oldest segments that were surely not sent go first.
 
 use crate::ages::Ages;
-use crate::losses::Losses;
 use crate::memory::MemoryLane;
 use crate::settings::Settings;
+use bartizan_decode::losses::Losses;
 use bartizan_model::{Epoch, Kind, Lane, Micros, Reason, Seq, Stage};
-use bartizan_spool::{AppendError, Cause, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError};
+use bartizan_spool::{AppendError, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError, Weights};
 use bartizan_wire::{Compression, encode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -60,39 +60,6 @@ pub enum WhenFull {
     DropOldest,
     /// New rows are not taken, and counted.
     RefuseNewest,
-}
-
-/// What a number of the spool's weights stands for: events, which losses are told of one by one, and rows of flows,
-/// counters and rulesets. The spool adds weights up without knowing that, so that both are in one number: events
-/// in the low 40 bits, the others above. A hole of more than 10^12 events, or of more than 16 million other rows,
-/// is told wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Weights {
-    events: u64,
-    others: u64,
-}
-
-impl Weights {
-    const BITS: u32 = 40;
-
-    const fn of(weight: u64) -> Self {
-        Self { events: weight & ((1 << Self::BITS) - 1), others: weight >> Self::BITS }
-    }
-
-    const fn of_kind(self, kind: Kind) -> u64 {
-        match kind {
-            Kind::Events | Kind::Losses => self.events,
-            Kind::Flows | Kind::Counters | Kind::Rulesets | Kind::Lines => self.others,
-        }
-    }
-}
-
-/// A record's weight as the spool adds it up.
-const fn pack(kind: Kind, weight: u64) -> u64 {
-    match kind {
-        Kind::Events | Kind::Losses => weight,
-        Kind::Flows | Kind::Counters | Kind::Rulesets | Kind::Lines => weight << Weights::BITS,
-    }
 }
 
 /// A batch on its way to the server.
@@ -185,7 +152,7 @@ impl Lanes {
             if !self.make_room((payload.len() + note.len()) as u64) {
                 return Kept::Nowhere(Reason::SpoolFull);
             }
-            let head = Head { kind, weight: pack(kind, weight), note };
+            let head = Head { kind, weight: Weights::pack(kind, weight), note };
             let full = match self.disks[self.current].1.append(head, payload, now) {
                 Ok(seq) => {
                     if self.failing.take().is_some() {
@@ -442,11 +409,7 @@ fn emptiest(disks: &[(Lane, Spool<RealFs>)]) -> usize {
 
 /// What is sent in the place of records that are gone: the number of events that they held.
 fn parcel_of(hole: Hole, now: Micros) -> Parcel {
-    let (reason, what) = match hole.cause {
-        Cause::Dropped => (Reason::SpoolFull, "dropped to stay within the budget"),
-        Cause::Damaged => (Reason::SpoolDamaged, "damaged"),
-    };
-    let detail = format!("spool records {} to {} {what}", hole.first.0, hole.last.0);
+    let (reason, detail) = (hole.reason(), hole.to_string());
     let Weights { events, others } = Weights::of(hole.weight);
     let losses = [(Kind::Events, events), (Kind::Flows, others)];
     loss_parcel(hole.epoch, hole.last, Stage::Spool, reason, &losses, &detail, now)
@@ -474,25 +437,6 @@ fn loss_parcel(
 mod tests {
     use super::*;
     use std::path::Path;
-
-    #[test]
-    fn weights_of_two_sorts_are_one_sum() {
-        let records = [
-            (Kind::Events, 8192),
-            (Kind::Flows, 70),
-            (Kind::Losses, 5),
-            (Kind::Counters, 3),
-            (Kind::Events, 1),
-        ];
-        let sum = records.iter().fold(0_u64, |sum, (kind, weight)| sum.wrapping_add(pack(*kind, *weight)));
-        assert_eq!(Weights::of(sum), Weights { events: 8198, others: 73 });
-        for (kind, weight) in records {
-            assert_eq!(Weights::of(pack(kind, weight)).of_kind(kind), weight);
-        }
-        // a cumulative weight may wrap: the difference is the same
-        let before = u64::MAX - 10;
-        assert_eq!(Weights::of(before.wrapping_add(sum).wrapping_sub(before)), Weights::of(sum));
-    }
 
     fn lanes(dir: &Path, when_full: WhenFull) -> Lanes {
         let mut epoch = 0;

@@ -41,7 +41,6 @@ mod kernel_log;
 mod lanes;
 mod listing;
 mod local_log;
-mod losses;
 mod memory;
 mod namespaces;
 mod notify;

@@ -14,6 +14,7 @@
 pub mod columns;
 pub mod conntrack;
 mod event;
+pub mod losses;
 pub mod netlink;
 pub mod nflog;
 pub mod nftables;

@@ -145,26 +145,37 @@ mod tests {
         let text = b"1 open 30 relp_version=0\ncommands=syslog\n2 syslog 6 <4>x\ny\n3 syslog 0\n4 close 0\n";
         let found = read(text, 100, 1).unwrap();
         let of = |n: u32, command: &str, data: &str| (n, command.into(), data.into(), false);
-        assert_eq!(found, [
-            of(1, "open", "relp_version=0\ncommands=syslog"),
-            of(2, "syslog", "<4>x\ny"),
-            of(3, "syslog", ""),
-            of(4, "close", "")
-        ]);
+        assert_eq!(
+            found,
+            [
+                of(1, "open", "relp_version=0\ncommands=syslog"),
+                of(2, "syslog", "<4>x\ny"),
+                of(3, "syslog", ""),
+                of(4, "close", "")
+            ]
+        );
     }
 
     #[test]
     fn long_data_are_cut_and_the_next_frame_is_whole() {
         let found = read(b"2 syslog 12 0123456789ab\n3 syslog 2 xy\n", 4, 3).unwrap();
-        assert_eq!(found, [
-            (2, b"syslog".to_vec(), b"0123".to_vec(), true),
-            (3, b"syslog".to_vec(), b"xy".to_vec(), false)
-        ]);
+        assert_eq!(
+            found,
+            [(2, b"syslog".to_vec(), b"0123".to_vec(), true), (3, b"syslog".to_vec(), b"xy".to_vec(), false)]
+        );
     }
 
     #[test]
     fn what_is_no_frame_is_an_error() {
-        for text in ["x", "<4>hello\n", "1234567890 open 0\n", "1  0\n", "1 open 5\nabcde", "1 open x", "1 open 1 abc\n"] {
+        for text in [
+            "x",
+            "<4>hello\n",
+            "1234567890 open 0\n",
+            "1  0\n",
+            "1 open 5\nabcde",
+            "1 open x",
+            "1 open 1 abc\n",
+        ] {
             assert!(read(text.as_bytes(), 100, 1).is_err(), "{text}");
         }
     }

@@ -52,7 +52,10 @@ enum Begin {
     /// There is too little to tell.
     Unknown,
     /// With a count of so many digits.
-    Count { digits: usize, length: usize },
+    Count {
+        digits: usize,
+        length: usize,
+    },
     Line,
 }
 
@@ -212,7 +215,10 @@ mod tests {
 
     #[test]
     fn both_framings_and_a_mixture_of_them() {
-        assert_eq!(texts(b"16 <1>1 - - - - - -17 <2>12 A B C D E -"), ["<1>1 - - - - - -", "<2>12 A B C D E -"]);
+        assert_eq!(
+            texts(b"16 <1>1 - - - - - -17 <2>12 A B C D E -"),
+            ["<1>1 - - - - - -", "<2>12 A B C D E -"]
+        );
         assert_eq!(texts(b"<1>a\n<2>b\r\n<3>c\0\n\n<4>d"), ["<1>a", "<2>b", "<3>c", "<4>d"]);
         assert_eq!(texts(b"5 <1>a\n<2>b\n5 <3>cc6 <4>d\ne"), ["<1>a", "<2>b", "<3>cc", "<4>d\ne"]);
         // behind a counted one, a message needs no priority to be counted
@@ -222,11 +228,10 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_count_is_text() {
-        assert_eq!(texts(b"2026-11-26T03:00:00Z gw x\n7 apples\n12\n"), [
-            "2026-11-26T03:00:00Z gw x",
-            "7 apples",
-            "12"
-        ]);
+        assert_eq!(
+            texts(b"2026-11-26T03:00:00Z gw x\n7 apples\n12\n"),
+            ["2026-11-26T03:00:00Z gw x", "7 apples", "12"]
+        );
         assert_eq!(texts(b"99999999999 <1>x\n<2>y\n"), ["99999999999 <1>x", "<2>y"]);
     }
 
@@ -248,7 +253,10 @@ mod tests {
                 assert_eq!(found, [(long[..10].to_vec(), true), (b"<2>b".to_vec(), false)], "{piece}");
             }
         }
-        assert_eq!(read(b"0123456789\nx\n", 10, 4), [(b"0123456789".to_vec(), false), (b"x".to_vec(), false)]);
+        assert_eq!(
+            read(b"0123456789\nx\n", 10, 4),
+            [(b"0123456789".to_vec(), false), (b"x".to_vec(), false)]
+        );
     }
 
     proptest! {

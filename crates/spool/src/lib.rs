@@ -80,6 +80,7 @@ mod read;
 mod scan;
 mod spool;
 mod trim;
+mod weights;
 
 pub use error::{AppendError, DiskError, Op, SpoolError};
 pub use fs::{Access, Entry, Fs, FsFile, RealFs};
@@ -88,3 +89,4 @@ pub use open::Recovery;
 pub use read::{Cause, Hole, Item, Record};
 pub use spool::{Backlog, Config, Head, Spool};
 pub use trim::Dropped;
+pub use weights::Weights;

@@ -5,7 +5,8 @@ use crate::fs::{Fs, FsFile};
 use crate::layout::{self, SEGMENT_HEADER, SegmentKey};
 use crate::scan::{self, Found, Window};
 use crate::spool::Spool;
-use bartizan_model::{Epoch, Kind, Seq};
+use bartizan_model::{Epoch, Kind, Reason, Seq};
+use std::fmt;
 
 /// Failed reads of one place, one after the other, after which what cannot be read there is given up as damage.
 const PATIENCE: u32 = 3;
@@ -80,6 +81,28 @@ pub struct Hole {
     pub weight: u64,
     /// Why.
     pub cause: Cause,
+}
+
+impl Hole {
+    /// The ledger's word for why.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self.cause {
+            Cause::Dropped => Reason::SpoolFull,
+            Cause::Damaged => Reason::SpoolDamaged,
+        }
+    }
+}
+
+/// For the ledger's `detail`.
+impl fmt::Display for Hole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.cause {
+            Cause::Dropped => "dropped to stay within the budget",
+            Cause::Damaged => "damaged",
+        };
+        write!(f, "spool records {} to {} {what}", self.first.0, self.last.0)
+    }
 }
 
 /// Why there is a hole.

@@ -70,6 +70,8 @@ pub struct Line<'a> {
     pub problem: Option<Problem>,
     /// The whole text that was given.
     pub text: &'a [u8],
+    /// What is known of the line beside its text, for `extra`: names and values. Empty when it was parsed.
+    pub notes: &'a [(&'a [u8], &'a [u8])],
     /// The words behind `OUT=…`.
     tail: &'a [u8],
     has_details: bool,
@@ -97,10 +99,13 @@ impl<'a> Line<'a> {
 
     /// Adds what no column holds to a text, as a JSON object; nothing when there is nothing.
     pub fn details(&self, out: &mut String) {
-        if !self.has_details && self.problem.is_none() {
+        if !self.has_details && self.problem.is_none() && self.notes.is_empty() {
             return;
         }
         let mut object = json::Object::new(out);
+        for (name, value) in self.notes {
+            object.text(name, value);
+        }
         if let Some(problem) = self.problem {
             object.text(b"unparsed", problem.to_string().as_bytes());
         }
@@ -194,6 +199,7 @@ impl<'a> Line<'a> {
             gid: fields.gid,
             problem: fields.problem,
             text,
+            notes: &[],
             tail,
             has_details,
         }
