@@ -46,6 +46,17 @@ impl Zone for Fixed {
 pub trait Naming {
     /// Whose a line is that names this host; empty where it names none.
     fn whose<'a>(&'a self, named: &'a str) -> Whose<'a>;
+
+    /// Whether a name that a line gave, which is not the host's, is to be kept in `extra`.
+    fn keeps(&self, named: &str) -> bool {
+        let _ = named;
+        false
+    }
+
+    /// A stamp after this cannot be true: the row has the time of lines without a stamp, and the stamp in `extra`.
+    fn latest(&self) -> Micros {
+        Micros(i64::MAX)
+    }
 }
 
 /// The host is who the line says, where it says it and is believed.
@@ -152,25 +163,58 @@ impl TextReader {
             let stamp = message.envelope.stamp.or(line.envelope.stamp);
             return push(&line, stamp, from, rows);
         }
+        let named = name(message.envelope.host);
+        let whose = from.naming.whose(&named);
         if from.lines {
             let other = Other {
-                time: time(message.envelope.stamp, from),
+                time: time(message.envelope.stamp, from).0,
                 source: from.source,
                 priority: message.envelope.priority,
                 program: message.program,
                 text: message.text,
             };
-            rows.other(&other, from.naming.whose(&name(message.envelope.host)))?;
+            rows.other(&other, whose)?;
         }
         self.last.clear();
         Ok(What::Other)
     }
 }
 
+#[inline]
 fn push(line: &Line<'_>, stamp: Option<Stamp>, from: &Origin<'_>, rows: &mut Rows) -> Result<What, Full> {
-    let whose = name(line.envelope.host);
-    rows.line(line, time(stamp, from), from.source, from.naming.whose(&whose))?;
+    let named = name(line.envelope.host);
+    let whose = from.naming.whose(&named);
+    let (time, strange) = time(stamp, from);
+    if strange.is_none() && !from.naming.keeps(&named) {
+        rows.line(line, time, from.source, whose)?;
+    } else {
+        noted(line, time, strange, &named, from, whose, rows)?;
+    }
     Ok(if line.problem.is_none() { What::Event } else { What::Unparsed })
+}
+
+/// A row with what was not believed in `extra`.
+#[cold]
+fn noted(
+    line: &Line<'_>,
+    time: Micros,
+    strange: Option<Micros>,
+    named: &str,
+    from: &Origin<'_>,
+    whose: Whose<'_>,
+    rows: &mut Rows,
+) -> Result<(), Full> {
+    let stamp = strange.map(|stamp| stamp.0.to_string());
+    let mut notes: Vec<(&[u8], &[u8])> = Vec::with_capacity(2);
+    if from.naming.keeps(named) {
+        notes.push((b"named", named.as_bytes()));
+    }
+    if let Some(stamp) = &stamp {
+        notes.push((b"stamp", stamp.as_bytes()));
+    }
+    let mut line = line.clone();
+    line.notes = &notes;
+    rows.line(&line, time, from.source, whose)
 }
 
 /// A host's name as a line has it; whatever a terminal or a table could trip over is replaced.
@@ -183,12 +227,15 @@ fn name(host: Option<&[u8]>) -> Cow<'_, str> {
     }
 }
 
-fn time(stamp: Option<Stamp>, from: &Origin<'_>) -> Micros {
-    match stamp {
+/// The time of a row, and the stamp that is not believed, if it is not.
+#[inline]
+fn time(stamp: Option<Stamp>, from: &Origin<'_>) -> (Micros, Option<Micros>) {
+    let stamp = match stamp {
         Some(Stamp::Moment(moment)) => moment,
         Some(Stamp::Local(local)) => moment(&local, from.zone, from.reference),
-        None => from.unstamped,
-    }
+        None => return (from.unstamped, None),
+    };
+    if stamp > from.naming.latest() { (from.unstamped, Some(stamp)) } else { (stamp, None) }
 }
 
 /// The moment of a stamp without zone, and mostly without year.

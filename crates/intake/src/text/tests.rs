@@ -112,3 +112,40 @@ fn years_are_the_nearest_that_are_not_to_come() {
         let _ = moment(&local(2, 29, 0), &Fixed(0), Micros(reference));
     }
 }
+
+/// A sender whose lines are not believed, and whose clock may not be ahead.
+struct Doubted;
+
+impl Naming for Doubted {
+    fn whose<'a>(&'a self, _: &'a str) -> Whose<'a> {
+        Whose { host: "192.0.2.9", sender: "192.0.2.9" }
+    }
+
+    fn keeps(&self, named: &str) -> bool {
+        !named.is_empty()
+    }
+
+    fn latest(&self) -> Micros {
+        Micros(NOW.0 + AHEAD)
+    }
+}
+
+#[test]
+fn what_is_not_believed_is_kept_beside_the_row() {
+    let (mut reader, mut rows) = (TextReader::default(), Rows::new(10));
+    let from = Origin { naming: &Doubted, ..from() };
+    for line in [
+        format!("2036-01-01T00:00:00Z gw kernel: {PACKET}"),
+        format!("2026-03-01T12:00:00Z web kernel: {PACKET}"),
+        format!("kernel: {PACKET}"),
+    ] {
+        reader.read(line.as_bytes(), &from, &mut rows).unwrap();
+    }
+    let events = &rows.finish()[0].1;
+    assert_eq!(
+        texts(events, "extra"),
+        [r#"{"named":"gw","stamp":"2082758400000000"}"#, r#"{"named":"web"}"#, "-"]
+    );
+    assert_eq!(times(events), [NOW.0, NOW.0 + 43_200_000_000, NOW.0]);
+    assert_eq!(texts(events, "host"), ["192.0.2.9"; 3]);
+}
