@@ -11,6 +11,7 @@ use arrow_array::{
 use arrow_cast::cast;
 use arrow_schema::ArrowError;
 use bartizan_model::{Action, BatchId, Kind, Micros};
+use bartizan_prefix::{Dialects, Meaning};
 use bartizan_schema::{Column, Origin, table_columns, table_schema};
 use std::sync::Arc;
 
@@ -62,13 +63,19 @@ pub struct Receipt<'a> {
 /// # Errors
 /// When a column cannot be cast or the result is not a batch of the table; neither can happen to a batch
 /// that `bartizan-wire` let through.
-pub fn complete(kind: Kind, batch: &RecordBatch, receipt: Receipt<'_>) -> Result<RecordBatch, CompleteError> {
+pub fn complete(
+    kind: Kind,
+    batch: &RecordBatch,
+    receipt: Receipt<'_>,
+    dialects: &Dialects,
+) -> Result<RecordBatch, CompleteError> {
+    let told = Told::new(batch, dialects);
     let columns = table_columns(kind)
         .iter()
         .map(|column| match column.origin {
             Origin::Sender => sent(kind, column, batch),
             Origin::Server => filled(kind, column, batch, receipt),
-            Origin::Either => either(kind, column, batch),
+            Origin::Either => either(kind, column, batch, &told),
         })
         .collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(table_schema(kind), columns).map_err(|source| CompleteError::Schema { kind, source })
@@ -85,18 +92,35 @@ fn sent(kind: Kind, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, Co
     }
 }
 
-/// What the sender says, and what the server makes of the rows where it says nothing, or no word that is one.
-fn either(kind: Kind, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, CompleteError> {
+/// What the sender says, and what the prefix says of the rows where it says nothing, or no word that is one.
+fn either(
+    kind: Kind,
+    column: &Column,
+    batch: &RecordBatch,
+    told: &Told<'_>,
+) -> Result<ArrayRef, CompleteError> {
     let theirs = sent(kind, column, batch)?;
-    let ours = match column.name {
-        "action" => actions(batch),
-        // what a prefix says of them is not read yet
+    let rows = theirs.as_string_view().iter().enumerate();
+    let of = |row| told.of(row);
+    let column: StringViewArray = match column.name {
+        "action" => {
+            let word = |text: &&str| Action::ALL.iter().any(|action| action.as_str() == *text);
+            let ours = |row| Some(of(row).map_or(Action::Log, |m| m.action).as_str());
+            rows.map(|(row, theirs)| theirs.filter(word).or_else(|| ours(row))).collect()
+        }
+        "rule" if told.has(|m| m.rule.is_some()) => {
+            rows.map(|(row, theirs)| theirs.or_else(|| of(row)?.rule.as_deref())).collect()
+        }
+        "chain" if told.has(|m| m.chain.is_some()) => {
+            rows.map(|(row, theirs)| theirs.or_else(|| of(row)?.chain.as_deref())).collect()
+        }
+        "zones" if told.has(|m| m.zones.is_some()) => {
+            rows.map(|(row, theirs)| theirs.or_else(|| of(row)?.zones.as_deref())).collect()
+        }
         "rule" | "chain" | "zones" => return Ok(theirs),
         other => unreachable!("column `{other}` has no rule here; the test of all tables covers it"),
     };
-    let word = |text: &&str| Action::ALL.iter().any(|action| action.as_str() == *text);
-    let rows = theirs.as_string_view().iter().zip(ours.iter());
-    Ok(Arc::new(rows.map(|(theirs, ours)| theirs.filter(word).or(ours)).collect::<StringViewArray>()))
+    Ok(Arc::new(column))
 }
 
 fn filled(
@@ -134,19 +158,31 @@ fn repeated(text: &str, rows: usize) -> StringViewArray {
     builder.finish()
 }
 
-/// The action of each row, found once per distinct prefix.
-fn actions(batch: &RecordBatch) -> StringViewArray {
-    let prefixes = batch.column_by_name("prefix").and_then(|a| a.as_dictionary_opt::<Int32Type>());
-    let Some((dictionary, texts)) = prefixes.and_then(|d| Some((d, d.values().as_string_opt::<i32>()?)))
-    else {
-        return repeated(Action::Log.as_str(), batch.num_rows());
-    };
-    let by_key: Vec<Action> = (0..texts.len())
-        .map(|i| if texts.is_null(i) { Action::Log } else { bartizan_ruleset::action_of(texts.value(i)) })
-        .collect();
-    let action =
-        |key: Option<usize>| key.and_then(|k| by_key.get(k)).copied().unwrap_or(Action::Log).as_str();
-    StringViewArray::from_iter_values(dictionary.keys_iter().map(action))
+/// What the prefixes of a batch say, each distinct one read once.
+struct Told<'a> {
+    keys: Option<&'a Int32Array>,
+    meanings: Vec<Option<Meaning>>,
+}
+
+impl<'a> Told<'a> {
+    fn new(batch: &'a RecordBatch, dialects: &Dialects) -> Self {
+        let prefixes = batch.column_by_name("prefix").and_then(|a| a.as_dictionary_opt::<Int32Type>());
+        let Some((dictionary, texts)) = prefixes.and_then(|d| Some((d, d.values().as_string_opt::<i32>()?)))
+        else {
+            return Self { keys: None, meanings: Vec::new() };
+        };
+        let meanings = texts.iter().map(|text| text.map(|prefix| dialects.read(prefix))).collect();
+        Self { keys: Some(dictionary.keys()), meanings }
+    }
+
+    fn of(&self, row: usize) -> Option<&Meaning> {
+        let keys = self.keys.filter(|keys| keys.is_valid(row))?;
+        self.meanings.get(usize::try_from(keys.value(row)).ok()?)?.as_ref()
+    }
+
+    fn has(&self, what: impl Fn(&Meaning) -> bool) -> bool {
+        self.meanings.iter().flatten().any(what)
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +220,13 @@ mod tests {
             seq: Seq(9),
         };
         let receipt = Receipt { host: Whose::Host("web-01"), id, received: Micros(7) };
-        let rows = complete(Kind::Events, &wire_batch(&["IN drop: ", "x", "ssh ACCEPT "]), receipt).unwrap();
+        let rows = complete(
+            Kind::Events,
+            &wire_batch(&["IN drop: ", "x", "ssh ACCEPT "]),
+            receipt,
+            &Dialects::built_in(),
+        )
+        .unwrap();
         assert_eq!(rows.schema(), table_schema(Kind::Events));
         let texts = |name: &str| -> Vec<String> {
             rows.column_by_name(name)
@@ -211,7 +253,8 @@ mod tests {
         columns.push(Arc::new(said));
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
         let column = table_columns(Kind::Events).iter().find(|c| c.name == "action").unwrap();
-        let action = either(Kind::Events, column, &batch).unwrap();
+        let dialects = Dialects::built_in();
+        let action = either(Kind::Events, column, &batch, &Told::new(&batch, &dialects)).unwrap();
         let action: Vec<_> = action.as_string_view().iter().flatten().collect();
         assert_eq!(action, ["accept", "drop", "drop"]);
     }
@@ -225,8 +268,8 @@ mod tests {
             };
             let schema = wire_schema(kind);
             let empty = RecordBatch::new_empty(schema);
-            let rows =
-                complete(kind, &empty, Receipt { host: Whose::Host("h"), id, received: Micros(7) }).unwrap();
+            let receipt = Receipt { host: Whose::Host("h"), id, received: Micros(7) };
+            let rows = complete(kind, &empty, receipt, &Dialects::built_in()).unwrap();
             assert_eq!(rows.schema(), table_schema(kind));
         }
     }
@@ -236,6 +279,26 @@ mod tests {
         let batch = wire_batch(&["drop"]);
         let keep: Vec<usize> =
             (0..batch.num_columns()).filter(|i| batch.schema().field(*i).name() != "prefix").collect();
-        assert_eq!(actions(&batch.project(&keep).unwrap()).value(0), "log");
+        let batch = batch.project(&keep).unwrap();
+        let told = Told::new(&batch, &Dialects::built_in());
+        let column = table_columns(Kind::Events).iter().find(|c| c.name == "action").unwrap();
+        let action = either(Kind::Events, column, &batch, &told).unwrap();
+        assert_eq!(action.as_string_view().value(0), "log");
+    }
+
+    #[test]
+    fn what_a_manager_writes_into_the_prefix_is_told_apart() {
+        let batch = wire_batch(&["Shorewall:net2fw:3:DROP:", "drop", "filter_IN_public_REJECT: "]);
+        let dialects = Dialects::built_in();
+        let told = Told::new(&batch, &dialects);
+        let texts = |name: &str| -> Vec<String> {
+            let column = table_columns(Kind::Events).iter().find(|c| c.name == name).unwrap();
+            let array = either(Kind::Events, column, &batch, &told).unwrap();
+            array.as_string_view().iter().map(|v| v.unwrap_or("-").into()).collect()
+        };
+        assert_eq!(texts("action"), ["drop", "drop", "reject"]);
+        assert_eq!(texts("zones"), ["net-fw", "-", "public"]);
+        assert_eq!(texts("chain"), ["net2fw", "-", "IN_public"]);
+        assert_eq!(texts("rule"), ["3", "-", "-"]);
     }
 }

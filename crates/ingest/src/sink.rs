@@ -8,6 +8,7 @@ use arrow_schema::DataType;
 use async_trait::async_trait;
 use bartizan_lake::{Append, LakeError, Tables};
 use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
+use bartizan_prefix::Dialects;
 use bartizan_schema::{ColumnKind, table_columns};
 use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
 use futures::StreamExt as _;
@@ -24,6 +25,7 @@ pub struct Ingest {
     tables: Tables,
     pending: Mutex<HashMap<StreamId, Pending>>,
     activity: Activity,
+    dialects: Dialects,
     show: Show,
     commits: watch::Sender<u64>,
 }
@@ -36,9 +38,17 @@ impl Ingest {
             tables,
             pending: Mutex::default(),
             activity: Activity::default(),
+            dialects: Dialects::built_in(),
             show: Box::new(show),
             commits: watch::Sender::new(0),
         }
+    }
+
+    /// Reads prefixes by this table instead of the built-in one.
+    #[must_use]
+    pub fn with_dialects(mut self, dialects: Dialects) -> Self {
+        self.dialects = dialects;
+        self
     }
 
     /// What hosts did since the server started.
@@ -69,7 +79,8 @@ impl Ingest {
             return Ok(());
         };
         let receipt = Receipt { host: Whose::Each, id, received };
-        let rows = complete(kind, batch, receipt).map_err(|e| Refusal::permanent(e.to_string()))?;
+        let rows =
+            complete(kind, batch, receipt, &self.dialects).map_err(|e| Refusal::permanent(e.to_string()))?;
         self.append(id, kind, &rows, memory_of(kind, batch), received).await.map(|_| ())
     }
 
@@ -150,7 +161,8 @@ impl Sink for Ingest {
         let IncomingBatch { id, kind, batch, weight, .. } = batch;
         let received = bartizan_clock::now();
         let receipt = Receipt { host: Whose::Host(&peer.name), id, received };
-        let rows = complete(kind, &batch, receipt).map_err(|e| Refusal::permanent(e.to_string()))?;
+        let rows =
+            complete(kind, &batch, receipt, &self.dialects).map_err(|e| Refusal::permanent(e.to_string()))?;
         let bytes = memory_of(kind, &batch);
         if self.append(id, kind, &rows, bytes, received).await? {
             self.activity.batch(peer.host, received, kind, weight);

@@ -257,7 +257,7 @@ pub fn moment(local: &Local, zone: &dyn Zone, reference: Micros) -> Micros {
 }
 
 fn exists(local: &Local, year: u16) -> bool {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     leap || (local.month, local.day) != (2, 29)
 }
 

@@ -6,7 +6,6 @@
 //!   it all, its generation.
 //! - [`attribute`]: a batch of events and the ruleset that was active -> the rule and the action of each event.
 //! - [`log_rules`]: one rule as nf_tables dumps it -> the [`LogRule`]s in it.
-//! - [`action_of`]: a log prefix -> what became of the packet, as far as the prefix tells.
 //! - [`Sequence`]: the numbers of a group's packets -> how many are missing between them.
 //! - [`Account`]: what the rules of a group counted against what was recorded -> how many packets were counted
 //!   and never delivered.
@@ -18,7 +17,6 @@
 //! - No rule is guessed: an event has one exactly when no other log statement of the ruleset can have made it.
 
 mod account;
-mod action;
 mod attribute;
 mod attribution;
 mod classes;
@@ -35,7 +33,6 @@ mod symbols;
 mod walk;
 
 pub use account::{Account, Balance, Incarnation};
-pub use action::action_of;
 pub use attribute::attribute;
 pub use attribution::Attribution;
 pub use listing::{Form, Listing};

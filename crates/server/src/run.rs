@@ -10,6 +10,7 @@ use bartizan_config::{Setting, load_program};
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{DurableLocal, Options, Tables};
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
+use bartizan_prefix::Dialects;
 use bartizan_query::{Engine, Limits};
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
 use object_store::ObjectStore;
@@ -75,6 +76,7 @@ impl Server {
     async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let dir = &settings.dir;
         let now = bartizan_clock::now();
+        let dialects = dialects(settings.prefixes.as_deref())?;
         let authority = Arc::new(files::load_or_create_authority(dir, now)?);
         let issued = files::load_or_issue_server(dir, &authority, &settings.names, now)?;
         let certificate = ServerCertificate::new(&issued.chain_pem, &issued.key_pem)?;
@@ -86,7 +88,8 @@ impl Server {
         let tables = open_lake(settings).await?;
         let feed = Arc::new(Feed::new(TAIL_BATCHES));
         let show = Arc::clone(&feed);
-        let ingest = Arc::new(Ingest::new(tables.clone(), move |rows| show.publish(rows)));
+        let ingest = Ingest::new(tables.clone(), move |rows| show.publish(rows)).with_dialects(dialects);
+        let ingest = Arc::new(ingest);
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &Limits::default())?);
         let fleet = Arc::new(Fleet::new(
             catalog,
@@ -140,6 +143,13 @@ impl Server {
             drop(tokio::time::timeout(Duration::from_secs(30), committer).await);
         }
     }
+}
+
+/// What log prefixes say, by the user's file and the built-in table.
+fn dialects(file: Option<&Path>) -> anyhow::Result<Dialects> {
+    let Some(path) = file else { return Ok(Dialects::built_in()) };
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Dialects::with(&path.display().to_string(), &text)?)
 }
 
 async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {

@@ -17,6 +17,8 @@ pub struct Written {
     pub agents_listen: String,
     /// Names and addresses by which hosts reach this server, for its certificate.
     pub names: Vec<String>,
+    /// A file of forms of log prefixes that are tried before the built-in ones.
+    pub prefixes: Option<PathBuf>,
     /// When rows become files.
     pub commit: Commit,
 }
@@ -28,6 +30,7 @@ impl Default for Written {
             listen: "127.0.0.1:8443".into(),
             agents_listen: "127.0.0.1:8444".into(),
             names: Vec::new(),
+            prefixes: None,
             commit: Commit::default(),
         }
     }
@@ -76,6 +79,8 @@ pub struct Settings {
     pub agents_listen: SocketAddr,
     /// Names for the server's certificate, `localhost` and the loopback addresses always among them.
     pub names: Vec<String>,
+    /// A file of forms of log prefixes.
+    pub prefixes: Option<PathBuf>,
     /// How long a row may wait in memory.
     pub commit_age: Duration,
     /// Bytes of rows in memory that are written before their time.
@@ -109,6 +114,7 @@ impl Settings {
         Ok(Self {
             dir: written.dir,
             names: names(written.names, [listen, agents_listen]),
+            prefixes: written.prefixes,
             listen,
             agents_listen,
             commit_age: Duration::from_millis(age_ms),

@@ -24,8 +24,9 @@ pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failu
         .build()
         .context("cannot start the asynchronous runtime")?;
     runtime.block_on(bartizan_server::run(args.config, dir)).map_err(|error| {
-        let wrong_settings =
-            error.is::<bartizan_config::ConfigError>() || error.is::<bartizan_server::SettingsError>();
+        let wrong_settings = error.is::<bartizan_config::ConfigError>()
+            || error.is::<bartizan_server::SettingsError>()
+            || error.is::<bartizan_prefix::FileError>();
         if wrong_settings { Failure::Usage(format!("{error:#}")) } else { Failure::Error(error) }
     })
 }

@@ -1,7 +1,6 @@
-//! The action that a log prefix names.
+//! The action that a prefix names by a word.
 //!
-//! A log rule does not know the verdict, but whoever wrote it usually says so in the prefix: psad and logwatch
-//! made a convention of the words, and the firewall managers follow it. The prefix is cut into words and the
+//! psad and logwatch made a convention of the words, and the firewall managers follow it. The prefix is cut into words and the
 //! last word of the table decides, because managers write names of zones, policies and chains first and what
 //! became of the packet last (`filter_IN_policy_allow-host-ipv6_REJECT: `).
 //!
@@ -39,18 +38,12 @@ const WORDS: &[(&str, Action)] = &[
 /// The action that a log prefix names, or [`Action::Log`].
 ///
 /// Words end at every character that is no letter (so at blanks, digits and `_-:[]`) and where the case
-/// changes (`inDrop`, `INDrop`); only whole words count (`backdrop`, `passwd` say nothing). Ubiquiti's
-/// `[ruleset-number-D]` decides by its last letter. What kube-router writes behind `by policy` is the policy's
-/// name and does not count, and `not allowed` is no permission.
-#[must_use]
-pub fn action_of(prefix: &str) -> Action {
-    if let Some(action) = ubiquiti(prefix) {
-        return action;
-    }
-    let said = prefix.find(" by policy ").map_or(prefix, |at| &prefix[..at]);
+/// changes (`inDrop`, `INDrop`); only whole words count (`backdrop`, `passwd` say nothing), and `not allowed` is no
+/// permission.
+pub(crate) fn action_of(prefix: &str) -> Action {
     let mut action = Action::Log;
     let mut negated = false;
-    for word in Words(said) {
+    for word in Words(prefix) {
         match WORDS.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
             Some((_, named)) if !negated => action = *named,
             _ => {}
@@ -58,17 +51,6 @@ pub fn action_of(prefix: &str) -> Action {
         negated = word.eq_ignore_ascii_case("not");
     }
     action
-}
-
-/// EdgeOS and UniFi: `[WAN_LOCAL-default-D]`.
-fn ubiquiti(prefix: &str) -> Option<Action> {
-    let inside = prefix.trim().strip_prefix('[')?.strip_suffix(']')?;
-    match inside.rsplit_once('-')?.1 {
-        "D" => Some(Action::Drop),
-        "R" => Some(Action::Reject),
-        "A" => Some(Action::Accept),
-        _ => None,
-    }
 }
 
 /// Runs of letters, cut once more where the case changes. Letters outside ASCII are letters without case.
@@ -115,51 +97,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn dialects() {
+    fn words_by_hand() {
         use Action::{Accept, Drop, Log, Reject};
         for (prefix, action) in [
-            // UFW
-            ("[UFW BLOCK] ", Drop),
-            ("[UFW ALLOW] ", Accept),
-            ("[UFW LIMIT BLOCK] ", Drop),
-            ("[UFW AUDIT] ", Log),
-            ("[UFW AUDIT INVALID] ", Log),
-            ("[UFW LIMIT] ", Log),
-            ("[UFW DOCKER BLOCK] ", Drop),
-            // firewalld
-            ("filter_IN_public_REJECT: ", Reject),
-            ("filter_FWD_public_DROP: ", Drop),
-            ("STATE_INVALID_DROP: ", Drop),
-            ("FINAL_REJECT: ", Reject),
-            ("filter_IN_public_ICMP_BLOCK: ", Drop),
-            ("rpfilter_DROP: ", Drop),
-            ("RFC3964_IPv4_REJECT: ", Reject),
-            ("public_REJECT: ", Reject),
-            ("filter_IN_policy_allow-host-ipv6_REJECT: ", Reject),
-            // Shorewall
-            ("net-fw DROP ", Drop),
-            ("net-fw REJECT 3 ", Reject),
-            ("loc-net ACCEPT ", Accept),
-            ("Shorewall:net2fw:DROP:", Drop),
-            ("Shorewall:logdrop:ACCEPT:", Accept),
-            // fwbuilder, FirewallFabrik
-            ("RULE 4 -- DENY ", Drop),
-            ("RULE 12 -- ACCEPT ", Accept),
-            ("RULE 12 -- REJECT ", Reject),
-            ("INVALID state -- DENY ", Drop),
-            // Foomuuri
-            ("public-localhost DROP ", Drop),
-            ("internal-public REJECT ", Reject),
-            // Ubiquiti
-            ("[WAN_LOCAL-default-D]", Drop),
-            ("[WAN_IN-3001-A]", Accept),
-            ("[LAN_IN-20-R]", Reject),
-            ("[WAN_ALLOW-20-D]", Drop),
-            ("[WAN-LOCAL-X]", Log),
-            // Kubernetes
-            ("calico-packet: ", Log),
-            ("DROP by policy default/allow-dns", Drop),
-            // by hand
             ("IN-SSH drop: ", Drop),
             ("inDrop ", Drop),
             ("INDrop", Drop),
