@@ -5,6 +5,7 @@
 //! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines, [`ulogd`] records
 //! of ulogd; [`syslog_frames`] and [`relp`] tell the messages of a connection apart.
 
+pub mod json;
 pub mod relp;
 mod rows;
 mod source;
@@ -12,6 +13,7 @@ pub mod syslog_frames;
 mod tally;
 pub mod text;
 pub mod ulogd;
+mod unread;
 mod whose;
 
 pub use rows::{Counter, Other, Rows};

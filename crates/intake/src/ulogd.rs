@@ -18,13 +18,14 @@
 //! - The addresses of ARP are those of ulogd's memory, not of the packet.
 //! - Flows have no counters without `nf_conntrack_acct`, which is written as 0 packets.
 
-mod extra;
 mod flow;
+mod json;
 mod key;
 mod packet;
 mod sum;
 mod take;
 
+pub use json::{JsonReader, Piece, What};
 pub use key::Key;
 pub use sum::Sums;
 

@@ -1,7 +1,7 @@
-use super::extra::Extra;
 use super::take::Taker;
 use super::{Key, Record, Told, Value};
 use crate::Rows;
+use crate::json::Extra;
 use bartizan_decode::columns::Full;
 use bartizan_decode::conntrack::{Flow, FlowEvent, Traffic, Tuple};
 use bartizan_decode::nflog::{NFPROTO_IPV4, NFPROTO_IPV6};
@@ -63,7 +63,7 @@ pub(super) fn push(record: &Record<'_>, rows: &mut Rows, told: &Told<'_>) -> Res
         ..Flow::new(event, family)
     };
     let mut extra = Extra::default();
-    extra.rest(take);
+    take.rest(&mut extra);
     flow.extra = extra.finish();
     rows.flow(&flow, time, told.source, told.whose)
 }

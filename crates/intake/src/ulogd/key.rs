@@ -159,12 +159,18 @@ impl Key {
     /// The key of a name: as in JSON, as ulogd's own, or as a column of its tables, where `_` stands for `.`.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        static ALL: LazyLock<HashMap<Box<str>, Key>> = LazyLock::new(|| {
-            let both =
-                |(name, key): &(&str, Key)| [(Box::from(*name), *key), (name.replace('.', "_").into(), *key)];
+        Self::known(name.as_bytes()).map(|(_, key)| key)
+    }
+
+    /// The key of a name, and the name as it is kept for good.
+    pub(super) fn known(name: &[u8]) -> Option<(&'static [u8], Self)> {
+        static ALL: LazyLock<HashMap<Box<[u8]>, Key>> = LazyLock::new(|| {
+            let both = |(name, key): &(&str, Key)| {
+                [(name.as_bytes().into(), *key), (name.replace('.', "_").into_bytes().into(), *key)]
+            };
             NAMES.iter().flat_map(both).collect()
         });
-        ALL.get(name).copied()
+        ALL.get_key_value(name).map(|(name, key)| (&**name, *key))
     }
 
     pub(super) const fn bit(self) -> u128 {

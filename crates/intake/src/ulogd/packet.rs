@@ -1,7 +1,7 @@
-use super::extra::Extra;
 use super::take::Taker;
 use super::{Key, Record, Told, Value};
 use crate::Rows;
+use crate::json::Extra;
 use bartizan_decode::Event;
 use bartizan_decode::columns::Full;
 use bartizan_decode::nflog::{Link, NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV};
@@ -54,7 +54,7 @@ pub(super) fn push(record: &Record<'_>, rows: &mut Rows, told: &Told<'_>) -> Res
         packets: take.number(Key::PacketCount).unwrap_or(0),
         ..Event::default()
     };
-    extra.rest(take);
+    take.rest(&mut extra);
     event.extra = extra.finish();
     rows.event(&event, told.source, told.whose)
 }

@@ -1,5 +1,5 @@
-use super::extra::unescape;
-use super::{Key, Record, Value};
+use super::{Key, Record, Value, usual};
+use crate::json::{Extra, unescape};
 use bartizan_decode::packet::Mac;
 use bartizan_model::{addr_from_ip, addr_from_v4};
 use std::borrow::Cow;
@@ -37,6 +37,22 @@ impl<'r, 'a> Taker<'r, 'a> {
     /// Takes back that a value was taken.
     pub(super) const fn leave(&mut self, key: Key) {
         self.taken &= !key.bit();
+    }
+
+    /// Puts what was not taken into `extra`.
+    pub(super) fn rest(&self, extra: &mut Extra) {
+        let mut left = self.record.present & !self.taken;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let (key, value) = (Key::ALL[at], &self.record.values[at]);
+            if !usual(key, value) {
+                extra.put(key.name().as_bytes(), value);
+            }
+        }
+        for (name, value) in &self.record.unknown {
+            extra.put(name, value);
+        }
     }
 
     #[inline]

@@ -1,5 +1,4 @@
-use super::{Value, usual};
-use crate::ulogd::take::Taker;
+use crate::ulogd::Value;
 use bartizan_model::addr_to_ip;
 use std::fmt::Write as _;
 
@@ -7,8 +6,8 @@ use std::fmt::Write as _;
 const MAX: usize = 64 << 10;
 
 /// A JSON object that is being written; nothing until something is put into it.
-#[derive(Default)]
-pub(crate) struct Extra(String);
+#[derive(Debug, Default)]
+pub struct Extra(String);
 
 impl Extra {
     fn key(&mut self, name: &[u8]) {
@@ -18,7 +17,7 @@ impl Extra {
     }
 
     /// A value under a name.
-    pub(crate) fn put(&mut self, name: &[u8], value: &Value<'_>) {
+    pub fn put(&mut self, name: &[u8], value: &Value<'_>) {
         let start = self.0.len();
         self.key(name);
         match value {
@@ -36,25 +35,9 @@ impl Extra {
         }
     }
 
-    /// What was not taken of a record.
-    pub(super) fn rest(&mut self, take: &Taker<'_, '_>) {
-        let record = take.record;
-        let mut left = record.present & !take.taken;
-        while left != 0 {
-            let at = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let (key, value) = (super::Key::ALL[at], &record.values[at]);
-            if !usual(key, value) {
-                self.put(key.name().as_bytes(), value);
-            }
-        }
-        for (name, value) in &record.unknown {
-            self.put(name, value);
-        }
-    }
-
     /// The object; empty when nothing was put into it.
-    pub(crate) fn finish(&mut self) -> &str {
+    #[must_use]
+    pub fn finish(&mut self) -> &str {
         if !self.0.is_empty() {
             self.0.push('}');
         }
@@ -80,7 +63,8 @@ fn string(out: &mut String, bytes: &[u8]) {
 }
 
 /// The bytes of a JSON string without its escapes; one that is none stays as it is.
-pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {
