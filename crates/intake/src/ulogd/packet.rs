@@ -134,7 +134,9 @@ fn headers(take: &mut Taker<'_, '_>, extra: &mut Extra) -> Headers {
     if headers.length.is_some() && take.number(Key::PacketLength) != headers.length {
         take.leave(Key::PacketLength);
     }
-    if headers.frag & FRAGMENT_OFFSET == 0 {
+    // a header of under 5 words is none, whatever was taken for what is behind it
+    let whole = !matches!(take.record.get(Key::HeaderLength), Value::Int(0..5));
+    if whole && headers.frag & FRAGMENT_OFFSET == 0 {
         headers.upper = upper(take, &headers, extra);
     }
     renamed(take, extra);
