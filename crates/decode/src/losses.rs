@@ -63,6 +63,19 @@ impl Losses {
         self.add("", Loss { from: now, to: now, stage, reason, kind, count, detail: detail.to_owned() });
     }
 
+    /// How many entries there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes over what others are.
+    pub fn append(&mut self, others: Self) {
+        for (place, loss) in others.0 {
+            self.count(&place.host, &place.netns, loss);
+        }
+    }
+
     /// Whether there is nothing to record.
     #[must_use]
     pub fn is_empty(&self) -> bool {

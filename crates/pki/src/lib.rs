@@ -34,7 +34,9 @@ pub use authority::{Authority, HostCertificate, Issued};
 pub use error::{PkiError, TokenError};
 pub use fault::TlsFault;
 pub use host::{HostKey, check_name};
-pub use tls::{ServerCertificate, agent_client, agent_server, enrol_client, front_server, pinned_client};
+pub use tls::{
+    ServerCertificate, agent_client, agent_server, enrol_client, front_server, pinned_client, sender_server,
+};
 pub use token::{CaPin, JoinToken, Secret, SecretHash};
 pub use verify::OtherFleet;
-pub use x509::{CertInfo, cert_info, host_id_of_cert};
+pub use x509::{CertInfo, cert_info, host_id_of_cert, peer_name};

@@ -84,6 +84,35 @@ pub fn agent_server(own: Arc<ServerCertificate>, authority: &Authority) -> Resul
     Ok(config)
 }
 
+/// A port for senders that have no agent. `clients` is who signs their certificates (PEM, one or several), and whether
+/// they have to show one; without it they are not asked.
+///
+/// # Errors
+/// If the PEM holds no certificate, or the TLS library refuses its own settings.
+pub fn sender_server(
+    own: Arc<ServerCertificate>,
+    clients: Option<(&str, bool)>,
+) -> Result<ServerConfig, PkiError> {
+    const WHAT: &str = "a port for senders";
+    let tls = |source| PkiError::Tls { what: WHAT, source };
+    let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(BOTH).map_err(tls)?;
+    let Some((ca_pem, required)) = clients else {
+        return Ok(config.with_no_client_auth().with_cert_resolver(own));
+    };
+    let mut roots = RootCertStore::empty();
+    for ca in pem::certs(ca_pem, "the authority of senders' certificates")? {
+        roots.add(ca).map_err(tls)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+    let verifier = verifier.build().map_err(|e| tls(rustls::Error::General(e.to_string())))?;
+    let mut config = config.with_client_cert_verifier(verifier).with_cert_resolver(own);
+    // a resumed session would not show its certificate again
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
 /// The server's certificate in use. It can be replaced while connections are open.
 pub struct ServerCertificate(RwLock<Arc<CertifiedKey>>);
 

@@ -38,6 +38,26 @@ pub fn cert_info(der: &[u8]) -> Result<CertInfo, PkiError> {
     })
 }
 
+/// The name of whom a certificate (DER) is for, whoever signed it: its first DNS name, or its common name.
+///
+/// # Errors
+/// If it is not a certificate, or has no name that can be one of a host.
+pub fn peer_name(der: &[u8]) -> Result<String, PkiError> {
+    let unreadable = |why: String| PkiError::Unreadable { what: "certificate", why };
+    let (_, cert) = X509Certificate::from_der(der).map_err(|e| unreadable(e.to_string()))?;
+    let names = cert.subject_alternative_name().ok().flatten().map(|e| &e.value.general_names);
+    let dns = names.into_iter().flatten().find_map(|name| match name {
+        x509_parser::extensions::GeneralName::DNSName(name) => Some(*name),
+        _ => None,
+    });
+    let common = || cert.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok());
+    let name = dns.or_else(common).unwrap_or_default();
+    if name.is_empty() || name.len() > 255 || name.contains(char::is_control) {
+        return Err(unreadable("it has no name".into()));
+    }
+    Ok(name.to_owned())
+}
+
 /// The identity of a certificate (DER): the first 16 bytes of the SHA-256 of its public key.
 ///
 /// # Errors

@@ -7,12 +7,15 @@
 //! DIR/admin.token             the token that may ask everything; made at the first start, readable by its owner
 //! DIR/catalog.db              hosts and join tokens
 //! DIR/lake/                   the tables
-//! DIR/address, agents_address where it listens, written when it does
+//! DIR/collector.id            who collects for others, in the names of their batches
+//! DIR/spool/collected/        what senders without an agent delivered, until it is in the lake
+//! DIR/address, agents_address, collect_addresses   where it listens, written when it does
 //! ```
 //! Two listeners: the front port (HTTP API and enrolment, server certificate only) and the agents' port (mutual
-//! TLS 1.3). One committer a table. On SIGTERM or SIGINT it stops listening, commits what it has, and ends.
+//! TLS 1.3); and those of `[[collect]]`, for senders that have no agent. One committer a table. On SIGTERM or SIGINT it stops listening, commits what it has, and ends.
 //!
-//! What it does not do: keep a log of its own. What was not committed is sent again by the agents.
+//! What it does not do: keep a log of its own. What was not committed is sent again by the agents, or
+//! by the collector from its spool.
 
 mod claims;
 mod fleet;
@@ -21,4 +24,4 @@ mod settings;
 mod space;
 
 pub use run::run;
-pub use settings::{Commit, Settings, SettingsError, Written};
+pub use settings::{Commit, Settings, SettingsError, Spool, Written};

@@ -6,6 +6,7 @@ use crate::space::DiskSpace;
 use anyhow::{Context as _, bail};
 use bartizan_api::{Access, ApiState, Feed};
 use bartizan_catalog::Catalog;
+use bartizan_collect::{Collector, Surroundings};
 use bartizan_config::{Setting, load_program};
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{DurableLocal, Options, Tables};
@@ -68,6 +69,7 @@ fn lock(dir: &Path) -> anyhow::Result<fs::File> {
 struct Server {
     stop: watch::Sender<bool>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
+    collector: Option<Collector>,
     committers: Vec<tokio::task::JoinHandle<()>>,
     stop_commits: watch::Sender<bool>,
 }
@@ -116,6 +118,7 @@ impl Server {
         let relay = Arc::clone(&ingest);
         tokio::spawn(async move { relay.relay_commits().await });
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
+        let collector = collect(settings, &ingest, &certificate, &authority)?;
         let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router().reset_fallback());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
         let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
@@ -127,8 +130,12 @@ impl Server {
         ];
         announce(dir, "address", &format!("https://{front_address}"))?;
         announce(dir, "agents_address", &agents_address.to_string())?;
+        if let Some(collector) = &collector {
+            let lines = collector.addresses().iter().map(|(kind, address)| format!("{kind} {address}"));
+            announce(dir, "collect_addresses", &lines.collect::<Vec<_>>().join("\n"))?;
+        }
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
-        Ok(Self { stop, listeners, committers, stop_commits })
+        Ok(Self { stop, listeners, collector, committers, stop_commits })
     }
 
     /// Stops taking batches, then commits what was taken.
@@ -137,6 +144,9 @@ impl Server {
         self.stop.send_replace(true);
         for listener in self.listeners {
             drop(tokio::time::timeout(Duration::from_secs(5), listener).await);
+        }
+        if let Some(collector) = self.collector {
+            collector.stop().await;
         }
         self.stop_commits.send_replace(true);
         for committer in self.committers {
@@ -150,6 +160,26 @@ fn dialects(file: Option<&Path>) -> anyhow::Result<Dialects> {
     let Some(path) = file else { return Ok(Dialects::built_in()) };
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Dialects::with(&path.display().to_string(), &text)?)
+}
+
+/// Listens to senders without an agent, if that is asked for, or if something of an earlier life still waits.
+fn collect(
+    settings: &Settings,
+    ingest: &Arc<Ingest>,
+    certificate: &Arc<ServerCertificate>,
+    authority: &Authority,
+) -> anyhow::Result<Option<Collector>> {
+    if settings.listeners.is_empty() && !settings.dir.join("spool").exists() {
+        return Ok(None);
+    }
+    let surroundings = Surroundings {
+        dir: &settings.dir,
+        ingest: Arc::clone(ingest),
+        certificate: Arc::clone(certificate),
+        authority,
+        spool_bytes: settings.spool_bytes,
+    };
+    Collector::start(settings.listeners.clone(), surroundings).map(Some)
 }
 
 async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {

@@ -1,5 +1,6 @@
 //! Settings in two stages: what was written in `server.toml`, and what was meant by it.
 
+use bartizan_collect::{Listener, ListenerError, WrittenListener};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,10 @@ pub struct Written {
     pub prefixes: Option<PathBuf>,
     /// When rows become files.
     pub commit: Commit,
+    /// What is listened to beside agents.
+    pub collect: Vec<WrittenListener>,
+    /// Where what comes from others than agents waits for the lake.
+    pub spool: Spool,
 }
 
 impl Default for Written {
@@ -32,7 +37,23 @@ impl Default for Written {
             names: Vec::new(),
             prefixes: None,
             commit: Commit::default(),
+            collect: Vec::new(),
+            spool: Spool::default(),
         }
+    }
+}
+
+/// `[spool]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Megabytes of it.
+    pub megabytes: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { megabytes: 1024 }
     }
 }
 
@@ -58,14 +79,22 @@ impl Default for Commit {
 
 /// A setting that cannot be meant.
 #[derive(Debug, thiserror::Error)]
-#[error("{key}: {problem}")]
-pub struct SettingsError {
-    key: &'static str,
-    problem: String,
+pub enum SettingsError {
+    /// One of the server's own.
+    #[error("{key}: {problem}")]
+    Own {
+        /// Which.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// One of a listener.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
 }
 
 fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
-    Err(SettingsError { key, problem })
+    Err(SettingsError::Own { key, problem })
 }
 
 /// What was meant.
@@ -89,6 +118,10 @@ pub struct Settings {
     pub hot_limit: usize,
     /// Bytes of disk that are never used.
     pub reserve: u64,
+    /// What is listened to beside agents.
+    pub listeners: Vec<Listener>,
+    /// Bytes of the spool of what comes there.
+    pub spool_bytes: u64,
 }
 
 impl Settings {
@@ -108,6 +141,10 @@ impl Settings {
         if megabytes == 0 || megabytes > limit_megabytes || limit_megabytes > 1 << 20 {
             return wrong("commit.megabytes", format!("{megabytes} is not in 1..=commit.limit_megabytes"));
         }
+        let spool = written.spool.megabytes;
+        if !(16..=1 << 24).contains(&spool) {
+            return wrong("spool.megabytes", format!("{spool} is not in 16..=16777216"));
+        }
         let bytes = |mb: u64| usize::try_from(mb << 20).unwrap_or(usize::MAX);
         let (listen, agents_listen) =
             (address("listen", &written.listen)?, address("agents_listen", &written.agents_listen)?);
@@ -121,6 +158,8 @@ impl Settings {
             commit_bytes: bytes(megabytes),
             hot_limit: bytes(limit_megabytes),
             reserve: reserve_megabytes.saturating_mul(1 << 20),
+            listeners: written.collect.into_iter().map(Listener::new).collect::<Result<_, _>>()?,
+            spool_bytes: spool << 20,
         })
     }
 }

@@ -1,0 +1,35 @@
+//! TLS of a listener: which certificate the server shows, and whose it asks for.
+
+use crate::settings::{Certificates, Listener};
+use anyhow::Context as _;
+use bartizan_pki::{Authority, ServerCertificate, sender_server};
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+
+/// What accepts a listener's TLS connections. `own` is shown, and `fleet` has signed its clients, where the listener
+/// does not say otherwise.
+pub(crate) fn acceptor(
+    listener: &Listener,
+    own: &Arc<ServerCertificate>,
+    fleet: &Authority,
+) -> anyhow::Result<TlsAcceptor> {
+    let read = |path: &std::path::Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let own = match &listener.own {
+        Some(files) => ServerCertificate::new(&read(&files.chain)?, &read(&files.key)?)?,
+        None => Arc::clone(own),
+    };
+    let clients = match listener.certificate {
+        Certificates::None => None,
+        asked => {
+            let ca = match &listener.ca {
+                Some(path) => read(path)?,
+                None => fleet.cert_pem(),
+            };
+            Some((ca, asked == Certificates::Required))
+        }
+    };
+    let clients = clients.as_ref().map(|(ca, required)| (ca.as_str(), *required));
+    Ok(TlsAcceptor::from(Arc::new(sender_server(own, clients)?)))
+}
