@@ -17,6 +17,8 @@ Examples:
   bartizan rules web-01 --hits --since 30d
   bartizan show 07070707070707070707070707070707/0/000000000000feed/42/7
   bartizan export 'host:web-01' --since 1d -o parquet --to web-01.parquet
+  bartizan parse /var/log/kern.log* > packets.ndjson
+  bartizan prefix test '[WAN_LOCAL-default-D]'
   bartizan token create --uses 10 --ttl 1h
 
 Exit codes:
@@ -86,6 +88,11 @@ pub(crate) enum Command {
     /// Make tokens with which hosts join
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Read logs without a server: one JSON object per logged packet
+    Parse(ParseArgs),
+    /// See what log prefixes say
+    #[command(subcommand)]
+    Prefix(PrefixCommand),
     /// Work on filters
     #[command(subcommand)]
     Filter(FilterCommand),
@@ -291,6 +298,79 @@ pub(crate) enum TokenCommand {
         comment: String,
         /// How to write it
         #[arg(short, long, value_enum, default_value_t = Format::Table, hide_default_value = true)]
+        output: Format,
+    },
+}
+
+/// What is read by `parse`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ParseFormat {
+    /// What the content looks like
+    Auto,
+    /// Lines of text: log files, dmesg, what journalctl prints
+    Syslog,
+    /// The journal's export format
+    Journal,
+    /// ulogd's JSON, an object per line
+    UlogdJson,
+    /// Elastic's documents of firewall events, an object per line
+    Ecs,
+    /// A capture: pcap or pcapng
+    Pcap,
+}
+
+/// How `parse` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ParseOutput {
+    /// One JSON object per line
+    Ndjson,
+    /// Comma-separated values (RFC 4180)
+    Csv,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ParseArgs {
+    /// What to read, packed or not; - or nothing is stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What is in it
+    #[arg(long, value_enum, default_value_t = ParseFormat::Auto, value_name = "FORMAT")]
+    pub(crate) format: ParseFormat,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = ParseOutput::Ndjson)]
+    pub(crate) output: ParseOutput,
+    /// The zone of stamps that do not say it: Europe/Berlin, UTC, +01:00 [default: this machine's]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) zone: Option<String>,
+    /// A file of forms of log prefixes that are tried before the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prefixes: Option<PathBuf>,
+    /// No summary on stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PrefixCommand {
+    /// Show what is made of prefixes or of whole lines
+    Test {
+        /// A prefix, or a line of a log
+        #[arg(required = true, value_name = "PREFIX_OR_LINE")]
+        texts: Vec<String>,
+        /// A file of forms that are tried before the built-in ones
+        #[arg(long, value_name = "FILE")]
+        prefixes: Option<PathBuf>,
+        /// How to write it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// List the forms that are known, in the order in which they are tried
+    List {
+        /// A file of forms that are tried before the built-in ones
+        #[arg(long, value_name = "FILE")]
+        prefixes: Option<PathBuf>,
+        /// How to write them
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
 }

@@ -46,6 +46,20 @@ pub(crate) fn json_for_terminal(line: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// As [`json_for_terminal`], of several lines with their ends.
+pub(crate) fn json_lines_for_terminal(lines: &str) -> Cow<'_, str> {
+    // of ASCII, JSON leaves only DEL as it is
+    if lines.is_ascii() && !lines.contains('\u{7f}') {
+        return lines.into();
+    }
+    let mut out = String::with_capacity(lines.len() + 8);
+    for line in lines.lines() {
+        out.push_str(&json_for_terminal(line));
+        out.push('\n');
+    }
+    out.into()
+}
+
 /// Text for a cell of a spreadsheet: what would be run as a formula begins with an apostrophe.
 pub(crate) fn for_spreadsheet(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
@@ -80,6 +94,16 @@ mod tests {
         let safe = json_for_terminal(&line);
         assert!(!safe.contains(dangerous), "{safe}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        let lines = "{\"a\":\"b\"}\n{\"a\":\"\u{202e}\"}\n";
+        assert_eq!(json_lines_for_terminal(lines), "{\"a\":\"b\"}\n{\"a\":\"\\u202e\"}\n");
+        for plain in ["{}\n{}\n", "\u{7f}\n"] {
+            assert_eq!(json_lines_for_terminal(plain).lines().count(), plain.lines().count());
+        }
+        assert!(!json_lines_for_terminal("\u{7f}\n").contains('\u{7f}'));
     }
 
     #[test]

@@ -16,10 +16,12 @@ mod connection;
 mod diff;
 mod escape;
 mod failure;
+mod lines;
 mod pcap;
 mod render;
 mod stream;
 mod syntax;
+mod told;
 mod when;
 
 use args::{Args, Command};
@@ -45,6 +47,8 @@ fn run(args: Args) -> Result<(), Failure> {
     let connection = args.connection;
     match args.command {
         Command::Server(server) => command::server(server, connection.dir),
+        Command::Parse(parse) => command::parse(parse, style),
+        Command::Prefix(prefix) => command::prefix(prefix, style),
         Command::Filter(filter) => command::filter(&filter),
         Command::Completion { shell } => command::completion(shell),
         Command::Man { to } => command::man(to.as_deref()),

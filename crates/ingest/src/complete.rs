@@ -9,7 +9,7 @@ use arrow_array::{
     new_null_array,
 };
 use arrow_cast::cast;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, Field, Schema};
 use bartizan_model::{Action, BatchId, Kind, Micros};
 use bartizan_prefix::{Dialects, Meaning};
 use bartizan_schema::{Column, Origin, table_columns, table_schema};
@@ -79,6 +79,29 @@ pub fn complete(
         })
         .collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(table_schema(kind), columns).map_err(|source| CompleteError::Schema { kind, source })
+}
+
+/// What the rows say and what their prefixes say, in the table's types: [`complete`] without what only a server knows.
+/// Columns of which nothing is known are left out.
+///
+/// # Errors
+/// When a column cannot be cast.
+pub fn told(kind: Kind, batch: &RecordBatch, dialects: &Dialects) -> Result<RecordBatch, CompleteError> {
+    let told = Told::new(batch, dialects);
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for column in table_columns(kind) {
+        let array = match column.origin {
+            Origin::Either => either(kind, column, batch, &told)?,
+            Origin::Sender | Origin::Server if batch.column_by_name(column.name).is_some() => {
+                sent(kind, column, batch)?
+            }
+            Origin::Sender | Origin::Server => continue,
+        };
+        fields.push(Field::new(column.name, column.kind.arrow(), true));
+        columns.push(array);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(|source| CompleteError::Schema { kind, source })
 }
 
 fn sent(kind: Kind, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, CompleteError> {
@@ -189,7 +212,6 @@ impl<'a> Told<'a> {
 mod tests {
     use super::*;
     use arrow_array::DictionaryArray;
-    use arrow_schema::Schema;
     use bartizan_model::{Epoch, HostId, Lane, Seq, StreamId};
     use bartizan_schema::wire_schema;
 

@@ -24,5 +24,5 @@ mod sink;
 
 pub use activity::{Activity, HostActivity};
 pub use committer::commit_forever;
-pub use complete::{CompleteError, Receipt, Whose, complete};
+pub use complete::{CompleteError, Receipt, Whose, complete, told};
 pub use sink::Ingest;

@@ -135,11 +135,16 @@ impl Dialects {
         &self.entries
     }
 
+    /// The entry that reads a prefix, if there is one.
+    #[must_use]
+    pub fn entry(&self, prefix: &str) -> Option<&Entry> {
+        self.entries.get(self.set.matches(prefix).iter().next()?)
+    }
+
     /// What a prefix says.
     #[must_use]
     pub fn read(&self, prefix: &str) -> Meaning {
-        let first = self.set.matches(prefix).iter().next();
-        if let Some(meaning) = first.and_then(|first| self.entries.get(first)?.read(prefix)) {
+        if let Some(meaning) = self.entry(prefix).and_then(|entry| entry.read(prefix)) {
             return meaning;
         }
         let action = words::action_of(prefix);

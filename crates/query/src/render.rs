@@ -70,6 +70,14 @@ impl<'a> Rows<'a> {
         Self { columns, rows: batch.num_rows() }
     }
 
+    /// As [`Rows::new`], only the columns of the first of these names, under the second, in this order.
+    #[must_use]
+    pub fn named(batch: &'a RecordBatch, names: &[(&str, &str)]) -> Self {
+        let values = |name: &str| batch.column_by_name(name).map(|array| Values::new(name, array));
+        let columns = names.iter().filter_map(|(name, key)| Some((json_key(key), values(name)?))).collect();
+        Self { columns, rows: batch.num_rows() }
+    }
+
     /// How many rows there are.
     #[must_use]
     pub const fn len(&self) -> usize {

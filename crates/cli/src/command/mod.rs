@@ -3,6 +3,8 @@
 mod ask;
 mod export;
 mod local;
+mod parse;
+mod prefix;
 mod rules;
 mod show;
 mod tail;
@@ -10,6 +12,8 @@ mod tail;
 pub(crate) use ask::{hosts, losses, rows, search, token};
 pub(crate) use export::export;
 pub(crate) use local::{completion, filter, man, server, version};
+pub(crate) use parse::parse;
+pub(crate) use prefix::prefix;
 pub(crate) use rules::rules;
 pub(crate) use show::show;
 pub(crate) use tail::tail;
