@@ -5,6 +5,7 @@
 //! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines, [`ulogd`] records
 //! of ulogd; [`syslog_frames`] and [`relp`] tell the messages of a connection apart.
 
+pub mod ecs;
 pub mod json;
 pub mod relp;
 mod rows;

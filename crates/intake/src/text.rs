@@ -218,7 +218,7 @@ fn noted(
 }
 
 /// A host's name as a line has it; whatever a terminal or a table could trip over is replaced.
-fn name(host: Option<&[u8]>) -> Cow<'_, str> {
+pub(crate) fn name(host: Option<&[u8]>) -> Cow<'_, str> {
     let Some(host) = host else { return Cow::Borrowed("") };
     let host = &host[..host.len().min(MAX_HOST)];
     match std::str::from_utf8(host) {
