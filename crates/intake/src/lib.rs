@@ -6,6 +6,7 @@
 //! of ulogd; [`syslog_frames`] and [`relp`] tell the messages of a connection apart.
 
 pub mod ecs;
+pub mod ipfix;
 pub mod json;
 pub mod relp;
 mod rows;

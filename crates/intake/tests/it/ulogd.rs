@@ -13,8 +13,11 @@ use std::path::Path;
 
 const WHOSE: Whose<'static> = Whose { host: "vm", sender: "" };
 
+/// Rows of each kind.
+type Tables = Vec<(Kind, Vec<Row>)>;
+
 /// All records of a text: their rows, and how many pieces were what.
-fn read(text: &[u8]) -> (Vec<(Kind, Vec<Row>)>, BTreeMap<String, usize>) {
+fn read(text: &[u8]) -> (Tables, BTreeMap<String, usize>) {
     let told = Told { source: "ulogd", whose: WHOSE, received: Micros(7), zone: &Fixed(0) };
     let (mut reader, mut rows) = (JsonReader::default(), Rows::new(100_000));
     let (mut rest, mut counts) = (text, BTreeMap::new());
