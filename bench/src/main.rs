@@ -9,6 +9,7 @@
 mod capture;
 mod delivery;
 mod figure;
+mod history;
 mod latency;
 mod machine;
 mod parts;
@@ -17,7 +18,7 @@ mod ulogd;
 use anyhow::{Result, bail};
 use figure::{Figure, table};
 
-const NAMES: &[&str] = &["decode", "text", "spool", "lake", "capture", "delivery", "latency"];
+const NAMES: &[&str] = &["decode", "text", "spool", "lake", "capture", "delivery", "latency", "import"];
 /// Parts of `capture`, for those who ask for them.
 const PARTS: &[&str] = &["forward", "flows"];
 
@@ -57,6 +58,7 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
         "forward" => capture::forward(figure),
         "flows" => capture::flows(figure),
         "delivery" => delivery::run(figure),
+        "import" => history::run(figure),
         _ => latency::run(figure),
     }
 }

@@ -2,4 +2,5 @@
 //! corpus through the same code: `corpus/<target>/*` belongs to the function of that name.
 
 pub mod decode;
+pub mod history;
 pub mod ruleset;

@@ -61,15 +61,15 @@ pub struct HostInfo {
 }
 
 /// As it is written everywhere else, not as serde writes it.
-fn shown<S: Serializer>(id: &HostId, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn shown<S: Serializer>(id: &HostId, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(id)
 }
 
-fn time<S: Serializer>(time: &Micros, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn time<S: Serializer>(time: &Micros, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&time_text(*time))
 }
 
-fn maybe_time<S: Serializer>(time: &Option<Micros>, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn maybe_time<S: Serializer>(time: &Option<Micros>, s: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => s.serialize_str(&time_text(*time)),
         None => s.serialize_none(),

@@ -15,6 +15,10 @@
 //! | `POST filter/check` | `filter` | `{"filter":canonical}` |
 //! | `GET hosts` | | a list |
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
+//! | `POST imports` | `format name kinds head? named? variant?` | `{"import","session","committed","marks","checks"}` |
+//! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
+//! | `POST imports/ID/finish` | `session position totals partial?` | `{"committed":n,"done":bool}`; again until done |
+//! | `GET imports` | | a list, the latest first |
 //! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
 //!
 //! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`, `lines`; a filter may name what
@@ -42,6 +46,7 @@ mod body;
 mod exact;
 mod export;
 mod fleet;
+mod imports;
 mod live;
 mod ndjson;
 mod problem;
@@ -50,6 +55,9 @@ mod tail;
 
 pub use auth::Access;
 pub use fleet::{HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable};
+pub use imports::{
+    ContentCheck, Finish, ImportError, ImportInfo, Imports, Mark, NewImport, OpenImport, Piece,
+};
 pub use live::{Feed, Live, LiveItem, Subscription};
 pub use problem::{PROBLEM_JSON, Problem, Span};
 
@@ -63,6 +71,9 @@ use std::sync::Arc;
 
 /// Bytes of a question.
 pub const BODY_LIMIT: usize = 64 << 10;
+
+/// Bytes of rows that are imported at once, packed.
+pub const ROWS_LIMIT: usize = 16 << 20;
 
 /// Knows what filters may name.
 pub trait Names: Send + Sync {
@@ -86,6 +97,8 @@ pub struct ApiState {
     pub hosts: Arc<dyn Hosts>,
     /// Makes join tokens.
     pub tokens: Arc<dyn Tokens>,
+    /// Takes imports.
+    pub imports: Arc<dyn Imports>,
     /// Rows as they arrive.
     pub live: Arc<dyn Live>,
     /// What a filter may name: sets, the fleet's addresses, services.
@@ -113,9 +126,13 @@ pub fn router(state: ApiState) -> Router {
         .route("/filter/check", post(ask::check))
         .route("/hosts", get(fleet::hosts))
         .route("/tokens", post(fleet::create_token))
+        .route("/imports", post(imports::open).get(imports::list))
+        .route("/imports/{id}/finish", post(imports::finish))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        // the one question that holds rows
+        .route("/imports/{id}/rows", post(imports::rows).layer(DefaultBodyLimit::max(ROWS_LIMIT)))
         .layer(middleware::from_fn_with_state(Arc::clone(&state.access), auth::require));
     Router::new()
         .route("/api/v1/health", get(health).fallback(wrong_method))

@@ -65,6 +65,11 @@ impl Problem {
         Self::new("urn:bartizan:not-found", "no such thing", StatusCode::NOT_FOUND, detail)
     }
 
+    /// What is asked for does not go together with what is there.
+    pub(crate) fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(kind, "not as things are", StatusCode::CONFLICT, detail)
+    }
+
     pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
         Self::new(
             "urn:bartizan:wrong-method",

@@ -1,4 +1,4 @@
-//! Hosts and join tokens in SQLite. The one crate with SQL.
+//! Hosts, join tokens and imports in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
@@ -15,11 +15,13 @@
 
 mod error;
 mod hosts;
+mod imports;
 mod schema;
 mod tokens;
 
 pub use error::CatalogError;
 pub use hosts::{Certificate, Enrolment, Host};
+pub use imports::{Check, Import};
 pub use tokens::{Redeemed, Token};
 
 use bartizan_model::HostId;

@@ -4,7 +4,8 @@ use crate::{CatalogError, error::doing};
 use sqlx::{Row, sqlite::SqlitePool};
 
 /// One step from each version to the next. Steps are only ever added. Times are microseconds since 1970.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE hosts (
         id TEXT PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -24,7 +25,31 @@ const STEPS: &[&str] = &["
         comment TEXT NOT NULL
     ) STRICT;
     PRAGMA user_version = 1;
-"];
+",
+    "
+    CREATE TABLE imports (
+        id TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        format TEXT NOT NULL,
+        head INTEGER,
+        kinds TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        totals TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        touched INTEGER NOT NULL,
+        finished INTEGER,
+        partial INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX imports_touched ON imports (touched);
+    CREATE TABLE import_checks (
+        import TEXT NOT NULL REFERENCES imports (id),
+        position INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (import, position)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 2;
+",
+];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {
     const WHAT: &str = "be brought up to date";

@@ -19,11 +19,12 @@ Examples:
   bartizan export 'host:web-01' --since 1d -o parquet --to web-01.parquet
   bartizan parse /var/log/kern.log* > packets.ndjson
   bartizan prefix test '[WAN_LOCAL-default-D]'
+  bartizan import '/var/log/kern.log*' --dry-run
   bartizan token create --uses 10 --ttl 1h
 
 Exit codes:
-  0 ok, 1 error, 2 usage or filter syntax, 4 not permitted, 5 not found,
-  7 server unreachable, 8 partial result";
+  0 ok, 1 error, 2 usage or filter syntax, 4 not permitted, 5 not found, 6 conflict,
+  7 server unreachable, 8 partial result, 130 stopped by Ctrl-C";
 
 /// Watches the firewalls of a fleet from one place.
 #[derive(Debug, Parser)]
@@ -90,6 +91,10 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Read logs without a server: one JSON object per logged packet
     Parse(ParseArgs),
+    /// Take old logs, captures, exports and databases into the lake
+    Import(Box<ImportArgs>),
+    /// Show what was imported
+    Imports(HostsArgs),
     /// See what log prefixes say
     #[command(subcommand)]
     Prefix(PrefixCommand),
@@ -317,6 +322,67 @@ pub(crate) enum ParseFormat {
     Ecs,
     /// A capture: pcap or pcapng
     Pcap,
+}
+
+/// How `import` tells what it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportOutput {
+    /// In words, on stderr
+    Text,
+    /// One JSON object, on stdout
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImportArgs {
+    /// Files, packed or not, patterns (*.gz), - for stdin, or databases: postgres://, mysql://, sqlite:
+    #[arg(required = true, value_name = "FILE|URL")]
+    pub(crate) sources: Vec<String>,
+    /// Whose records are that name no host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Where the host stands: file or folder, whose name it is; a column of a database
+    #[arg(long, value_name = "file|folder|COLUMN")]
+    pub(crate) host_from: Option<String>,
+    /// Who delivered the records, for the column sender
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub(crate) sender: String,
+    /// What is in the files: auto, syslog, journal, ulogd-json, ecs, pcap
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(crate) format: String,
+    /// The zone of stamps that do not say it: Europe/Berlin, UTC, +01:00 [default: this machine's]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) zone: Option<String>,
+    /// The year of the first stamp of each file or rotated set, where stamps have none
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(u16).range(1970..=9000))]
+    pub(crate) year: Option<u16>,
+    /// Keep the lines of other services as well, in the table lines
+    #[arg(long)]
+    pub(crate) keep_other: bool,
+    /// Only read, and show what would be imported
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How often bigger a file may get by unpacking, if it gets over 256 MB
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) max_ratio: u64,
+    /// How big a file may get by unpacking, in GB
+    #[arg(long, value_name = "GB", default_value_t = 1024)]
+    pub(crate) max_size: u64,
+    /// Only these tables of a database
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// Another name for a database: what was imported under one is not known under the other
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The file with the password of a database
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// How to tell what was done
+    #[arg(short, long, value_enum, default_value_t = ImportOutput::Text)]
+    pub(crate) output: ImportOutput,
+    /// No progress on stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// How `parse` writes.

@@ -36,6 +36,15 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     Ok(runtime.block_on(work))
 }
 
+/// What a request holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Body<'a> {
+    /// A question.
+    Json(&'a Value),
+    /// Packed rows.
+    Rows(Bytes),
+}
+
 /// Asks one server.
 pub(crate) struct Client {
     connection: Connection,
@@ -70,14 +79,19 @@ impl Client {
         path: &str,
         question: &Value,
     ) -> Result<Response<Incoming>, Failure> {
-        self.send(Method::POST, path, Some(question)).await
+        self.send(Method::POST, path, Some(Body::Json(question))).await
+    }
+
+    /// Delivers rows, or asks for what has to do with them.
+    pub(crate) async fn deliver(&self, path: &str, body: Body<'_>) -> Result<Value, Failure> {
+        document(self.send(Method::POST, path, Some(body)).await?).await
     }
 
     async fn send(
         &self,
         method: Method,
         path: &str,
-        question: Option<&Value>,
+        body: Option<Body<'_>>,
     ) -> Result<Response<Incoming>, Failure> {
         let authority = self.connection.address.authority();
         let unreachable =
@@ -90,10 +104,14 @@ impl Client {
         if let Some(token) = &self.connection.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        if question.is_some() {
+        if matches!(body, Some(Body::Json(_))) {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let body = question.map(|q| Bytes::from(q.to_string())).unwrap_or_default();
+        let body = match body {
+            None => Bytes::new(),
+            Some(Body::Json(question)) => Bytes::from(question.to_string()),
+            Some(Body::Rows(bytes)) => bytes,
+        };
         let request = request.body(Full::new(body)).map_err(|e| {
             Failure::Usage(format!("the request cannot be made (is the token one line?): {e}"))
         })?;
@@ -163,6 +181,7 @@ async fn problem(response: Response<Incoming>) -> Failure {
         return Failure::Filter { text: String::new(), error };
     }
     match status {
+        StatusCode::CONFLICT => Failure::Conflict { kind: text("type").unwrap_or_default(), text: detail },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::NotPermitted(detail),
         StatusCode::NOT_FOUND => Failure::NotFound(detail),
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Failure::Usage(detail),

@@ -24,6 +24,15 @@ pub(crate) enum Failure {
     NotPermitted(String),
     /// 5: no such thing.
     NotFound(String),
+    /// 6: things are not as they were thought to be.
+    Conflict {
+        /// What kind of conflict, as the server's problem documents have it.
+        kind: String,
+        /// In words.
+        text: String,
+    },
+    /// 130: stopped by Ctrl-C.
+    Stopped(String),
     /// 7: no server there, or none that answers.
     Unreachable(String),
     /// 8: some of the result is missing.
@@ -38,6 +47,8 @@ impl Failure {
             Self::Usage(_) | Self::Filter { .. } => 2,
             Self::NotPermitted(_) => 4,
             Self::NotFound(_) => 5,
+            Self::Conflict { .. } => 6,
+            Self::Stopped(_) => 130,
             Self::Unreachable(_) => 7,
             Self::Partial(_) => 8,
         }
@@ -51,6 +62,8 @@ impl Failure {
             Self::Usage(text)
             | Self::NotPermitted(text)
             | Self::NotFound(text)
+            | Self::Conflict { text, .. }
+            | Self::Stopped(text)
             | Self::Unreachable(text)
             | Self::Partial(text) => text.clone(),
             Self::Filter { text, error } => return talk(error.render(text, colour).trim_end()),

@@ -2,8 +2,8 @@
 //!
 //! Conventions, held by `tests/cli.rs`:
 //! - data on stdout, talk on stderr; a closed pipe ends quietly with 0;
-//! - exit codes 0 ok, 1 error, 2 usage or filter syntax, 4 not permitted, 5 not found, 7 server unreachable,
-//!   8 partial result ([`failure::Failure`]);
+//! - exit codes 0 ok, 1 error, 2 usage or filter syntax, 4 not permitted, 5 not found, 6 conflict, 7 server unreachable,
+//!   8 partial result, 130 Ctrl-C ([`failure::Failure`]);
 //! - a filter is checked here before anything is sent;
 //! - every byte of an event is written by an attacker: nothing reaches a terminal unescaped ([`escape`]).
 
@@ -16,6 +16,7 @@ mod connection;
 mod diff;
 mod escape;
 mod failure;
+mod importing;
 mod lines;
 mod pcap;
 mod render;
@@ -47,6 +48,8 @@ fn run(args: Args) -> Result<(), Failure> {
     let connection = args.connection;
     match args.command {
         Command::Server(server) => command::server(server, connection.dir),
+        Command::Import(import) => importing::import(&connection, *import, style),
+        Command::Imports(imports) => client::block_on(command::imports(&connection, &imports, style))?,
         Command::Parse(parse) => command::parse(parse, style),
         Command::Prefix(prefix) => command::prefix(prefix, style),
         Command::Filter(filter) => command::filter(&filter),

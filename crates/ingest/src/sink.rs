@@ -75,7 +75,10 @@ impl Ingest {
     pub async fn collect(&self, id: BatchId, kind: Kind, rows: Option<&RecordBatch>) -> Result<(), Refusal> {
         let received = bartizan_clock::now();
         let Some(batch) = rows else {
-            self.tables.of(kind).append(id, Vec::new(), 0, received).map_err(|e| refused(&e))?;
+            let table = self.tables.of(kind);
+            while table.append(id, Vec::new(), 0, received).map_err(|e| refused(&e))? == Append::Busy {
+                table.room(0).await;
+            }
             return Ok(());
         };
         let receipt = Receipt { host: Whose::Each, id, received };
@@ -88,6 +91,12 @@ impl Ingest {
     #[must_use]
     pub fn settled(&self, stream: &StreamId, kinds: &[Kind]) -> Seq {
         kinds.iter().map(|kind| self.tables.of(*kind).committed(stream)).min().unwrap_or(Seq::ZERO)
+    }
+
+    /// Up to where a table has a stream, committed or not.
+    #[must_use]
+    pub fn received(&self, stream: &StreamId, kind: Kind) -> Seq {
+        self.tables.of(kind).received(stream)
     }
 
     /// Adds rows to their table, when there is room, and shows them; whether they are new.

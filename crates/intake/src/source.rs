@@ -106,6 +106,12 @@ pub trait Source {
     /// The kinds of rows that it can give, in every run the same ones.
     fn kinds(&self) -> &[Kind];
 
+    /// The hash of the content just before the position, by which another source with the same beginning is told
+    /// apart; `None` where a name identifies it.
+    fn trail(&self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// How far it has come.
     fn progress(&self) -> Progress;
 

@@ -19,6 +19,7 @@
 
 mod claims;
 mod fleet;
+mod imports;
 mod run;
 mod settings;
 mod space;

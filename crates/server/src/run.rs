@@ -1,6 +1,7 @@
 //! Start, run, stop.
 
 use crate::fleet::Fleet;
+use crate::imports::Importer;
 use crate::settings::{Settings, Written};
 use crate::space::DiskSpace;
 use anyhow::{Context as _, bail};
@@ -93,6 +94,7 @@ impl Server {
         let ingest = Ingest::new(tables.clone(), move |rows| show.publish(rows)).with_dialects(dialects);
         let ingest = Arc::new(ingest);
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &Limits::default())?);
+        let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
         let fleet = Arc::new(Fleet::new(
             catalog,
             Arc::clone(&authority),
@@ -105,6 +107,7 @@ impl Server {
             engine,
             hosts: Arc::clone(&fleet) as _,
             tokens: Arc::clone(&fleet) as _,
+            imports: importer,
             live: feed,
             names: Arc::new(Arc::new(bartizan_filter::Context::default())),
             access: Arc::new(access),

@@ -14,6 +14,7 @@ mod exact;
 mod flows;
 mod frame;
 mod generations;
+mod import;
 mod joined;
 mod kernel_counters;
 mod kernel_flows;

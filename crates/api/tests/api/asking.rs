@@ -21,6 +21,10 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/filter/check"),
     ("GET", "/api/v1/hosts"),
     ("POST", "/api/v1/tokens"),
+    ("POST", "/api/v1/imports"),
+    ("GET", "/api/v1/imports"),
+    ("POST", "/api/v1/imports/07070707070707070707070707070707/rows?session=1&kind=events&from=0&seq=1"),
+    ("POST", "/api/v1/imports/07070707070707070707070707070707/finish"),
 ];
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod asking;
 mod firewall;
+mod imports;
 mod rulesets;
 mod support;
 mod tail;

@@ -8,9 +8,11 @@ use arrow_array::{
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
-    Access, ApiState, Feed, HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable, router,
+    Access, ApiState, ContentCheck, Feed, Finish, HostInfo, HostState, Hosts, ImportError, ImportInfo,
+    Imports, Mark, NewImport, NewToken, OpenImport, Piece, Tokens, Unavailable, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -59,6 +61,51 @@ impl Tokens for Fleet {
         }
         self.made.lock().unwrap().push(new);
         Ok("bzj_new".to_owned())
+    }
+}
+
+/// Knows one import, up to 70, that the first session delivers.
+#[async_trait]
+impl Imports for Fleet {
+    async fn open(&self, new: NewImport) -> Result<OpenImport, ImportError> {
+        if new.name == "broken" {
+            return Err(ImportError::Unavailable(Unavailable("the secret reason".into())));
+        }
+        let marks = new.kinds.iter().map(|kind| Mark { kind: *kind, position: Seq(70) }).collect();
+        let import = HostId::from_bytes([7; 16]);
+        let checks = vec![ContentCheck { position: 70, digest: "ab".repeat(32) }];
+        Ok(OpenImport { import, session: 1, committed: Seq(60), marks, checks })
+    }
+
+    async fn rows(&self, import: HostId, piece: Piece, batch: Bytes) -> Result<Seq, ImportError> {
+        if import != HostId::from_bytes([7; 16]) {
+            return Err(ImportError::Closed);
+        }
+        match (piece.session, piece.from) {
+            (1, Seq(70)) if batch == "no arrow" => Err(ImportError::Wrong("not an arrow batch".to_owned())),
+            (1, Seq(70)) => Ok(Seq(batch.len() as u64)),
+            (1, _) => Err(ImportError::Position(Seq(70))),
+            _ => Err(ImportError::Taken),
+        }
+    }
+
+    async fn finish(&self, _: HostId, _: Finish) -> Result<Seq, ImportError> {
+        Ok(Seq(70))
+    }
+
+    async fn list(&self) -> Result<Vec<ImportInfo>, Unavailable> {
+        Ok(vec![ImportInfo {
+            import: HostId::from_bytes([7; 16]),
+            name: "kern.log".to_owned(),
+            format: "syslog".to_owned(),
+            state: "done",
+            position: 70,
+            committed: Seq(70),
+            totals: serde_json::json!({ "records": 1 }),
+            started: Micros(NOW),
+            touched: Micros(NOW),
+            finished: Some(Micros(NOW)),
+        }])
     }
 }
 
@@ -213,6 +260,7 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         engine: Arc::new(Engine::new(Arc::new(tables), &Limits::default()).unwrap()),
         hosts: Arc::clone(&fleet) as _,
         tokens: Arc::clone(&fleet) as _,
+        imports: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
         names: Arc::new(Arc::new(Context::default())),
         access: Arc::new(Access::new(vec![Access::digest("another"), Access::digest(TOKEN)])),

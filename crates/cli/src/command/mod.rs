@@ -2,6 +2,7 @@
 
 mod ask;
 mod export;
+mod imports;
 mod local;
 mod parse;
 mod prefix;
@@ -11,6 +12,7 @@ mod tail;
 
 pub(crate) use ask::{hosts, losses, rows, search, token};
 pub(crate) use export::export;
+pub(crate) use imports::imports;
 pub(crate) use local::{completion, filter, man, server, version};
 pub(crate) use parse::parse;
 pub(crate) use prefix::prefix;

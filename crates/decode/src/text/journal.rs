@@ -175,6 +175,21 @@ fn field(bytes: &[u8]) -> Field<'_> {
     }
 }
 
+/// The entry at the beginning of bytes and how many it takes with the empty lines around it; `None` if it is not
+/// whole. For whoever holds the bytes and wants to know where entries end.
+#[must_use]
+pub fn first(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
+    let start = bytes.iter().take_while(|b| **b == b'\n').count();
+    let mut at = start;
+    loop {
+        match field(&bytes[at..]) {
+            Field::Whole(_, _, len) => at += len,
+            Field::End => return Some((Entry { bytes: &bytes[start..at] }, at + 1)),
+            Field::Cut => return None,
+        }
+    }
+}
+
 impl<'a> Entry<'a> {
     /// The values of the fields that are asked for, in one walk; the last one of a name that is there twice.
     #[must_use]
@@ -216,6 +231,15 @@ mod tests {
 
     fn binary(name: &str, value: &[u8]) -> Vec<u8> {
         [name.as_bytes(), b"\n", &(value.len() as u64).to_le_bytes(), value, b"\n"].concat()
+    }
+
+    #[test]
+    fn the_first_entry_and_its_length() {
+        let stream = b"\n\n__CURSOR=s=1\nMESSAGE=one\n\n__CURSOR=s=2\n";
+        let (entry, len) = first(stream).unwrap();
+        assert_eq!((entry.field("MESSAGE"), len), (Some(&b"one"[..]), 29));
+        assert_eq!(first(&stream[len..]), None);
+        assert_eq!(first(b"\n\n"), None);
     }
 
     #[test]
