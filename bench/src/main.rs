@@ -51,7 +51,10 @@ fn main() -> Result<()> {
 fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
     match name {
         "decode" => parts::run("decode_ns", figure),
-        "text" => parts::run("text_ns", figure),
+        "text" => {
+            parts::run("text_ns", figure)?;
+            parts::run("text_rows", figure)
+        }
         "spool" => parts::run("spool_mbps", figure),
         "lake" => parts::run("commit_cost", figure),
         "capture" => capture::run(figure),

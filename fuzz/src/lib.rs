@@ -4,3 +4,4 @@
 pub mod decode;
 pub mod history;
 pub mod ruleset;
+pub mod text;

@@ -1,6 +1,13 @@
 //! The binary against a server that says what a test wants: exit codes, streams, and what goes where.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails; one that is skipped says so"
+)]
+
+#[path = "cli/parse.rs"]
+mod parse;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

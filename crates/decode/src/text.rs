@@ -20,6 +20,7 @@ mod envelope;
 mod fields;
 pub mod journal;
 pub(crate) mod json;
+mod judge;
 pub mod kmsg;
 mod line;
 mod message;

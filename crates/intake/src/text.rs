@@ -10,6 +10,8 @@
 //!   ([`Zone`]), and the year is the one that puts the stamp nearest to the reference moment, but not more than
 //!   [`AHEAD`] behind it. A line without a stamp has the time that is given for such lines.
 
+mod wrapped;
+
 use crate::rows::{Other, Rows};
 use crate::whose::Whose;
 use bartizan_decode::columns::Full;
@@ -133,8 +135,18 @@ impl TextReader {
     pub fn read(&mut self, text: &[u8], from: &Origin<'_>, rows: &mut Rows) -> Result<Read, Full> {
         let cut = text.len() > MAX_TEXT;
         let text = &text[..text.len().min(MAX_TEXT)];
+        if wrapped::begins(text)
+            && let Some(what) = self.wrapped(text, from, rows)?
+        {
+            return Ok(Read { what, cut });
+        }
         let what = match Line::parse(text) {
             Some(line) => {
+                if line.problem.is_some()
+                    && let Some(what) = self.wrapped(text, from, rows)?
+                {
+                    return Ok(Read { what, cut });
+                }
                 let what = push(&line, line.envelope.stamp, from, rows)?;
                 self.last.clear();
                 if text.len() <= MAX_REMEMBERED {
@@ -145,6 +157,16 @@ impl TextReader {
             None => self.other(text, from, rows)?,
         };
         Ok(Read { what, cut })
+    }
+
+    /// A firewall's line inside of a JSON object.
+    #[cold]
+    fn wrapped(&mut self, text: &[u8], from: &Origin<'_>, rows: &mut Rows) -> Result<Option<What>, Full> {
+        let Some(wrapped) = wrapped::unwrap(text) else { return Ok(None) };
+        let Some(line) = wrapped.line(text) else { return self.other(text, from, rows).map(Some) };
+        let what = push(&line, line.envelope.stamp, from, rows)?;
+        self.last.clear();
+        Ok(Some(what))
     }
 
     /// A line that is no firewall's, unless it stands for one.

@@ -68,6 +68,9 @@ impl Row<'_> {
             put!(self, prefix, &line.prefix[..line.prefix.len().min(MAX_PREFIX)]);
         }
         self.names([line.in_if, line.out_if, line.phys_in, line.phys_out], names);
+        if let Some(action) = line.action {
+            put!(self, action, action as u64, |text| text.push_str(action.as_str()));
+        }
         if line.mark != 0 {
             put!(self, mark, i64::from(line.mark));
         }

@@ -38,6 +38,12 @@ pub struct Envelope<'a> {
     pub host: Option<&'a [u8]>,
     /// The program, as `kernel`.
     pub program: Option<&'a [u8]>,
+    /// Whether the program's number stands there too.
+    pub numbered: bool,
+    /// The guest of a Proxmox host whose packet it was, as the line has it.
+    pub guest: Option<&'a [u8]>,
+    /// The chain, where it stands before the message.
+    pub chain: Option<&'a [u8]>,
     /// The kernel's clock, in microseconds since it started.
     pub uptime: Option<u64>,
     /// From `message repeated 3 times`: how many messages the line stands for. 0 when it does not say.
@@ -64,6 +70,9 @@ impl<'a> Envelope<'a> {
                 break;
             }
         }
+        if scan.rest().first().is_some_and(u8::is_ascii_digit) {
+            scan.guest(&mut envelope);
+        }
         (envelope, scan.at)
     }
 }
@@ -88,14 +97,15 @@ impl<'a> Scan<'a> {
 
     /// The next word, without its blank.
     fn word(&self) -> &'a [u8] {
-        let rest = self.rest();
-        &rest[..memchr::memchr(b' ', rest).unwrap_or(rest.len())]
+        first_word(self.rest())
     }
 
     /// Steps over a word and one blank behind it.
     fn step(&mut self, word: usize) {
         self.at += word;
-        self.skip(b" ");
+        if let Some(b' ' | b'\t') = self.text.get(self.at) {
+            self.at += 1;
+        }
     }
 
     /// `<PRI>`, stamp and host; false when there is none of them.
@@ -107,6 +117,7 @@ impl<'a> Scan<'a> {
         {
             out.priority = Some(priority);
             self.at += end + 2;
+            self.skip(b" ");
             if self.rest().starts_with(b"1 ") && self.rfc5424(out) {
                 return true;
             }
@@ -114,15 +125,24 @@ impl<'a> Scan<'a> {
         let Some((stamp, len)) = Stamp::parse(self.rest()) else {
             self.uptime(out);
             let word = self.word();
-            let kernel = self.rest()[word.len()..].starts_with(b" kernel: ");
+            let after = &self.rest()[word.len()..];
+            let kernel = after.starts_with(b" kernel: ") || after.starts_with(b"\tkernel:");
             if kernel && out.host.is_none() && is_host(word) {
                 self.host(out);
             }
             return false;
         };
         out.stamp = Some(stamp);
-        self.step(len);
+        self.at += len;
+        // as Cisco's devices have it
+        self.skip(b":");
+        self.step(0);
+        while self.skip(b" ") {}
         if self.text[start..].starts_with(b"[") {
+            return true;
+        }
+        // as container runtimes have it: whole lines and pieces
+        if [&b"stdout F "[..], b"stderr F ", b"stdout P ", b"stderr P "].iter().any(|s| self.skip(s)) {
             return true;
         }
         self.host(out);
@@ -163,6 +183,7 @@ impl<'a> Scan<'a> {
         }
         let given = |word: &'a [u8]| (word != b"-").then_some(word);
         (out.host, out.program) = (given(words[1]), given(words[2]));
+        out.numbered = words[3].first().is_some_and(u8::is_ascii_digit);
         self.skip(b" ");
         self.skip(b"\xef\xbb\xbf");
         true
@@ -174,7 +195,8 @@ impl<'a> Scan<'a> {
             return true;
         }
         let mut elements = 0;
-        while self.skip(b"[") {
+        while self.rest().starts_with(b"[") && (elements > 0 || is_element(self.rest())) {
+            self.at += 1;
             let (mut quoted, mut end) = (false, None);
             let mut bytes = self.rest().iter().enumerate();
             while let Some((i, byte)) = bytes.next() {
@@ -192,26 +214,38 @@ impl<'a> Scan<'a> {
             self.at += end;
             elements += 1;
         }
-        elements > 0
+        // some leave it out, and their message may begin with a bracket
+        elements > 0 || self.rest().starts_with(b"[")
     }
 
     /// `kernel: `, also with facility and severity before it.
     fn program(&mut self, out: &mut Envelope<'a>) {
         if starts_with_facility(self.rest()) {
             self.step(self.word().len());
+        } else if let Some(len) = decoded(self.rest()) {
+            self.step(len);
         }
-        if starts_with_program(self.rest()) {
+        // some write `kernel: kernel: `
+        for _ in 0..2 {
+            if !starts_with_program(self.rest()) || out.program.is_some_and(|p| p != b"kernel") {
+                break;
+            }
             let word = self.word();
+            if out.program.is_some() && word != b"kernel:" {
+                break;
+            }
             out.program = Some(program(word));
+            out.numbered = word.contains(&b'[');
             self.step(word.len());
         }
     }
 
-    /// `[ 1269.733882] `.
+    /// `[ 1269.733882] `, also with the caller behind it, as in `[   12.345678][    T1] `.
     fn uptime(&mut self, out: &mut Envelope<'a>) {
         let Some(inside) = self.rest().strip_prefix(b"[") else { return };
         let Some(end) = inside.iter().take(24).position(|b| *b == b']') else { return };
         let number = inside[..end].trim_ascii_start();
+        let number = number.strip_prefix(b"+").unwrap_or(number);
         let Some(dot) = number.iter().position(|b| *b == b'.') else { return };
         let (Some(seconds), Some(fraction)) = (dec::<u32>(&number[..dot]), dec::<u64>(&number[dot + 1..]))
         else {
@@ -220,7 +254,34 @@ impl<'a> Scan<'a> {
         let digits = number.len() - dot - 1;
         if let Some(unit) = 6_usize.checked_sub(digits).and_then(|n| u32::try_from(n).ok()) {
             out.uptime = Some(u64::from(seconds) * 1_000_000 + fraction * 10_u64.pow(unit));
-            self.step(end + 2);
+            self.at += end + 2;
+            if let Some(caller) = self.rest().strip_prefix(b"[")
+                && let Some(close) = caller.iter().take(12).position(|b| *b == b']')
+                && let [b'T' | b'C', number @ ..] = caller[..close].trim_ascii_start()
+                && dec::<u32>(number).is_some()
+            {
+                self.at += close + 2;
+            }
+            self.step(0);
+        }
+    }
+
+    /// `101 6 tap101i0-IN 02/Mar/2021:19:40:07 +0100 `: guest, level, chain and time of Proxmox's logger.
+    #[cold]
+    fn guest(&mut self, out: &mut Envelope<'a>) {
+        let start = self.at;
+        let mut words = [&[][..]; 3];
+        for word in &mut words {
+            *word = self.word();
+            self.step(word.len());
+        }
+        let numbers = dec::<u32>(words[0]).is_some() && dec::<u8>(words[1]).is_some();
+        match Stamp::of_proxmox(self.rest()) {
+            Some((stamp, len)) if numbers => {
+                (out.guest, out.chain, out.stamp) = (Some(words[0]), Some(words[2]), Some(stamp));
+                self.step(len);
+            }
+            _ => self.at = start,
         }
     }
 
@@ -235,6 +296,37 @@ impl<'a> Scan<'a> {
         self.step(17 + end + 9);
         true
     }
+}
+
+fn first_word(text: &[u8]) -> &[u8] {
+    &text[..memchr::memchr2(b' ', b'\t', text).unwrap_or(text.len())]
+}
+
+/// Whether a bracket opens an element of structured data: a name, then `]` or ` name=\"`.
+fn is_element(text: &[u8]) -> bool {
+    let rest = &text[1..];
+    let Some(end) = rest.iter().position(|b| b" =]\"".contains(b)).filter(|end| *end > 0) else {
+        return false;
+    };
+    match rest[end] {
+        b']' => true,
+        b' ' => {
+            let rest = &rest[end + 1..];
+            let equals = rest.iter().position(|b| b" =]\"".contains(b)).unwrap_or(0);
+            rest[equals..].starts_with(b"=\"")
+        }
+        _ => false,
+    }
+}
+
+/// `kern  :warn  : `, as `dmesg -x` writes it; its length without the last blank.
+fn decoded(text: &[u8]) -> Option<usize> {
+    let colon = text.iter().take(10).position(|b| *b == b':')?;
+    let rest = &text[colon + 1..];
+    let second = rest.iter().take(10).position(|b| *b == b':')?;
+    let known = FACILITIES.contains(&text[..colon].trim_ascii_end())
+        && SEVERITIES.contains(&rest[..second].trim_ascii_end());
+    (known && rest[second + 1..].starts_with(b" ")).then_some(colon + second + 2)
 }
 
 /// What a host's name or address may look like.
@@ -252,7 +344,7 @@ fn program(word: &[u8]) -> &[u8] {
 
 /// Whether a text begins with a program's name that cannot be part of a prefix.
 fn starts_with_program(text: &[u8]) -> bool {
-    let word = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    let word = first_word(text);
     let Some(name) = word.strip_suffix(b":") else { return false };
     let with_pid = || match (memchr::memchr(b'[', name), name.strip_suffix(b"]")) {
         (Some(open), Some(inside)) if open > 0 => dec::<u32>(&inside[open + 1..]).is_some(),
@@ -262,7 +354,7 @@ fn starts_with_program(text: &[u8]) -> bool {
 }
 
 fn starts_with_facility(text: &[u8]) -> bool {
-    is_facility(&text[..memchr::memchr(b' ', text).unwrap_or(text.len())])
+    is_facility(first_word(text))
 }
 
 /// `kern.warn`.
@@ -311,6 +403,29 @@ mod tests {
             ("Jan  8 03:37:09 <redacted> kernel: x", Some("<redacted>"), Some("kernel"), "x"),
             ("[Thu Jan 18 03:37:09 2024] x y ", None, None, "x y "),
             ("[UFW BLOCK] ", None, None, "[UFW BLOCK] "),
+            (
+                "<4>1 2024-01-08T03:37:09Z gw kernel - - [UFW BLOCK] ",
+                Some("gw"),
+                Some("kernel"),
+                "[UFW BLOCK] ",
+            ),
+            ("<4>1 2024-01-08T03:37:09Z gw kernel - - - [ 12.5] x ", Some("gw"), Some("kernel"), "x "),
+            ("*Jan  8 2024 03:37:09.123: gw kernel: x ", Some("gw"), Some("kernel"), "x "),
+            ("Jan  8 03:37:09 UTC gw kernel: x ", Some("gw"), Some("kernel"), "x "),
+            ("2024-01-08 03:37:09.123 +0100 gw kernel: x ", Some("gw"), Some("kernel"), "x "),
+            ("1704685029 gw kernel: x ", Some("gw"), Some("kernel"), "x "),
+            ("kern  :warn  : [ 1269.733882] x ", None, None, "x "),
+            ("[   12.345678][    T1] x ", None, None, "x "),
+            ("[  +0.000123] x ", None, None, "x "),
+            ("Jan  8 03:37:09 gw kernel: kernel: x ", Some("gw"), Some("kernel"), "x "),
+            (
+                "2024-01-08T03:37:09.123456789Z stdout F <4>Jan  8 03:37:09 gw kernel: x ",
+                Some("gw"),
+                Some("kernel"),
+                "x ",
+            ),
+            ("0 5 PVEFW-HOST-IN 02/Mar/2021:19:40:22 +0100 policy DROP: ", None, None, "policy DROP: "),
+            ("5 packets: ", None, None, "5 packets: "),
             ("", None, None, ""),
         ] {
             assert_eq!(read(text), (host, program, prefix), "{text}");

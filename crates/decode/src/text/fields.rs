@@ -4,6 +4,11 @@
 //! behind ICMP is the echo's, `ACK=` is a number and `ACK` a flag, and between `[` and `]` stands the packet that
 //! an ICMP error quotes. Values without a column go to [`Details`].
 
+mod audit;
+mod ebtables;
+
+pub(super) use ebtables::BEGIN as EBTABLES;
+
 use super::line::Problem;
 use super::number::{MAX_HEADER, address, colon_bytes, dec, hex, mac};
 use super::token::{Token, Tokens, key};
@@ -12,6 +17,7 @@ use crate::packet::{
     ETHER_ARP, ETHER_RARP, FRAGMENT_OFFSET, Headers, Icmp, MORE_FRAGMENTS, Mac, Ports, Quoted, Tcp, Upper,
     is_vlan,
 };
+use bartizan_model::Action;
 
 const CONGESTION: u16 = 0x8000;
 const DONT_FRAGMENT: u16 = 0x4000;
@@ -70,6 +76,8 @@ pub(super) struct Fields<'a> {
     pub(super) mark: u32,
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
+    /// What became of the packet, where the line itself says so.
+    pub(super) action: Option<Action>,
     pub(super) problem: Option<Problem>,
     /// Words that were understood.
     pub(super) known: u32,
@@ -549,6 +557,18 @@ impl<'a> Fields<'a> {
         if !whole && (self.headers != Headers::default() || self.known == 0) {
             self.fail(Problem::Cut);
         }
+    }
+}
+
+/// Whether a text begins with a word that the kernel writes behind `OUT=…`.
+pub(super) fn begins_a_packet(text: &[u8]) -> bool {
+    let Some(token) = Tokens::new(text).next() else { return false };
+    match token.value() {
+        Some(_) => {
+            matches!(token.key, keys::MAC | keys::SRC | keys::DST | keys::LEN | keys::PHYSIN | keys::PHYSOUT)
+                || token.name() == b"MACSRC"
+        }
+        None => token.word == b"ARP" || text.starts_with(EBTABLES),
     }
 }
 

@@ -1,11 +1,13 @@
 //! One line: where the prefix ends and the packet begins.
 
 use super::envelope::Envelope;
-use super::fields::{Details, Fields};
+use super::fields::{Details, EBTABLES, Fields, begins_a_packet};
 use super::json;
+use super::judge;
 use super::token::Tokens;
 use crate::nflog::Link;
 use crate::packet::Headers;
+use bartizan_model::Action;
 use memchr::memmem;
 use std::fmt;
 
@@ -66,6 +68,8 @@ pub struct Line<'a> {
     pub uid: Option<u32>,
     /// Group of the local socket.
     pub gid: Option<u32>,
+    /// What became of the packet, where the line itself says so; a prefix is not looked at.
+    pub action: Option<Action>,
     /// Why the line was not fully understood.
     pub problem: Option<Problem>,
     /// The whole text that was given.
@@ -74,7 +78,30 @@ pub struct Line<'a> {
     pub notes: &'a [(&'a [u8], &'a [u8])],
     /// The words behind `OUT=…`.
     tail: &'a [u8],
+    form: Form,
     has_details: bool,
+}
+
+/// Whose words stand behind `OUT=…`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Those of nf_log_syslog and of ulogd.
+    Kernel,
+    /// Those of ebtables.
+    Ebtables,
+    /// Those of the kernel's audit.
+    Audit,
+}
+
+impl Form {
+    #[inline]
+    fn read<'a>(self, fields: &mut Fields<'a>, tail: &'a [u8], details: &mut impl Details) {
+        match self {
+            Self::Kernel => fields.read(tail, details),
+            Self::Ebtables => fields.read_ebtables(tail, details),
+            Self::Audit => fields.read_audit(tail, details),
+        }
+    }
 }
 
 impl<'a> Line<'a> {
@@ -99,27 +126,30 @@ impl<'a> Line<'a> {
 
     /// Adds what no column holds to a text, as a JSON object; nothing when there is nothing.
     pub fn details(&self, out: &mut String) {
-        if !self.has_details && self.problem.is_none() && self.notes.is_empty() {
+        let Envelope { guest, chain, .. } = self.envelope;
+        if !self.has_details && self.problem.is_none() && self.notes.is_empty() && guest.is_none() {
             return;
         }
         let mut object = json::Object::new(out);
         for (name, value) in self.notes {
             object.text(name, value);
         }
+        for (name, value) in [(&b"guest"[..], guest), (b"chain", chain)] {
+            value.into_iter().for_each(|value| object.text(name, value));
+        }
         if let Some(problem) = self.problem {
             object.text(b"unparsed", problem.to_string().as_bytes());
         }
         if self.has_details {
-            Fields::default().read(self.tail, &mut object);
+            self.form.read(&mut Fields::default(), self.tail, &mut object);
         }
         object.end();
     }
 
     #[inline]
     fn read(text: &'a [u8], envelope: impl Fn(&'a [u8]) -> (Envelope<'a>, usize)) -> Option<Self> {
-        let end = text.iter().rposition(|b| !matches!(b, b' ' | b'\r' | b'\n' | 0)).map_or(0, |at| at + 1);
-        let mut body = &text[..end];
-        let Some(start) = Start::find(body) else { return Self::headless(text, body, envelope) };
+        let mut body = trimmed(text);
+        let Some(start) = Start::find(body) else { return Self::without_devices(text, body, envelope) };
         let (envelope, prefix_at) = envelope(&body[..start.prefix_end]);
         if envelope.repeated > 0 {
             body = body.strip_suffix(b"]").unwrap_or(body);
@@ -128,10 +158,42 @@ impl<'a> Line<'a> {
         (fields.in_if, fields.out_if, fields.phys_in) = (start.in_if, start.out_if, start.phys_in);
         let mut has_details = false;
         let tail = &body[start.tail..];
-        fields.read(tail, &mut has_details);
+        let form = if tail.starts_with(EBTABLES) { Form::Ebtables } else { Form::Kernel };
+        form.read(&mut fields, tail, &mut has_details);
         let nothing = fields.known == 0 && (!tail.is_empty() || start.in_if.len() + start.out_if.len() == 0);
         let prefix = &body[prefix_at..start.prefix_end];
-        (!nothing).then(|| Self::of(text, envelope, prefix, tail, &fields, has_details))
+        if nothing || !judge::may_log(&envelope, prefix, [start.in_if, start.out_if], tail) {
+            return None;
+        }
+        Some(Self::of(text, envelope, prefix, tail, form, &fields, has_details))
+    }
+
+    /// A line without `IN=… OUT=…`: a record of the kernel's audit, or a line whose beginning is missing.
+    #[cold]
+    fn without_devices(
+        text: &'a [u8],
+        body: &'a [u8],
+        envelope: impl Fn(&'a [u8]) -> (Envelope<'a>, usize),
+    ) -> Option<Self> {
+        match judge::audit_record(body) {
+            Some((head, stamp, tail)) => {
+                let (mut envelope, at) = envelope(&body[..head]);
+                let before = body[at..head].trim_ascii();
+                let foreign = envelope.program.is_some_and(|program| !judge::is_audit(program));
+                match before.strip_prefix(b"node=") {
+                    Some(node) if !foreign => envelope.host = Some(node),
+                    None if !foreign && matches!(before, b"" | b"audit:") => {}
+                    _ => return None,
+                }
+                envelope.stamp = stamp.or(envelope.stamp);
+                let mut fields = Fields::default();
+                let mut has_details = false;
+                Form::Audit.read(&mut fields, tail, &mut has_details);
+                (fields.known > 0)
+                    .then(|| Self::of(text, envelope, &[], tail, Form::Audit, &fields, has_details))
+            }
+            None => Self::headless(text, body, envelope),
+        }
     }
 
     /// A line whose beginning is missing: enough of the kernel's keys with the right values make it one.
@@ -170,7 +232,9 @@ impl<'a> Line<'a> {
         }
         fields.problem = Some(Problem::Headless);
         let head = &body[..body.len() - tail.len()];
-        Some(Self::of(text, envelope(head).0, &[], tail, &fields, has_details))
+        let (envelope, prefix_at) = envelope(head);
+        judge::may_be_headless(&envelope, &head[prefix_at..])
+            .then(|| Self::of(text, envelope, &[], tail, Form::Kernel, &fields, has_details))
     }
 
     #[inline]
@@ -179,6 +243,7 @@ impl<'a> Line<'a> {
         envelope: Envelope<'a>,
         prefix: &'a [u8],
         tail: &'a [u8],
+        form: Form,
         fields: &Fields<'a>,
         has_details: bool,
     ) -> Self {
@@ -197,10 +262,12 @@ impl<'a> Line<'a> {
             mark: fields.mark,
             uid: fields.uid,
             gid: fields.gid,
+            action: fields.action,
             problem: fields.problem,
             text,
             notes: &[],
             tail,
+            form,
             has_details,
         }
     }
@@ -232,7 +299,40 @@ impl<'a> Start<'a> {
     fn find(text: &'a [u8]) -> Option<Self> {
         const OUT: &[u8] = b" OUT=";
         let finder = memmem::Finder::new(OUT);
-        finder.find_iter(text).filter_map(|at| Self::at(text, at, at + OUT.len())).last()
+        let last = finder.find_iter(text).filter_map(|at| Self::at(text, at, at + OUT.len())).last();
+        last.or_else(|| Self::odd(text))
+    }
+
+    /// One with a tab before `OUT=`, or with only one of both, and what the kernel writes behind it: the loggers of
+    /// some distributions leave out what is empty.
+    #[cold]
+    fn odd(text: &'a [u8]) -> Option<Self> {
+        let after = |name: usize| {
+            let rest = &text[name..];
+            &rest[..memchr::memchr2(b' ', b'\t', rest).unwrap_or(rest.len())]
+        };
+        let finder = memmem::Finder::new(b"\tOUT=");
+        if let Some(start) = finder.find_iter(text).filter_map(|at| Self::at(text, at, at + 5)).last() {
+            return Some(start);
+        }
+        let one = |at: usize, key: &[u8]| {
+            let name = at + key.len();
+            let device = after(name);
+            let tail = name + device.len();
+            let is_port = text[..at].ends_with(b"PHYS");
+            let empty = &text[at..at];
+            let (in_if, out_if) = if key == b"IN=" { (device, empty) } else { (empty, device) };
+            (!is_port && !device.is_empty() && begins_a_packet(&text[tail..])).then_some(Self {
+                prefix_end: at,
+                in_if,
+                out_if,
+                phys_in: empty,
+                tail,
+            })
+        };
+        let find =
+            |key: &'static [u8]| memmem::find_iter(text, key).filter_map(move |at| one(at, key)).last();
+        find(b"IN=").into_iter().chain(find(b"OUT=")).max_by_key(|start| start.prefix_end)
     }
 
     /// The one whose ` OUT=` stands at a place.
@@ -251,7 +351,7 @@ impl<'a> Start<'a> {
         }
         let key = last_key(word)?;
         let out_if = &text[name..];
-        let out_if = &out_if[..memchr::memchr(b' ', out_if).unwrap_or(out_if.len())];
+        let out_if = &out_if[..memchr::memchr2(b' ', b'\t', out_if).unwrap_or(out_if.len())];
         Some(Self {
             prefix_end: word_at + key,
             in_if: &word[key + 3..],
@@ -262,10 +362,23 @@ impl<'a> Start<'a> {
     }
 }
 
+/// A line without its end, also where a logger has written it as `#015`.
+#[inline]
+fn trimmed(text: &[u8]) -> &[u8] {
+    let end = |text: &[u8]| {
+        text.iter().rposition(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0)).map_or(0, |at| at + 1)
+    };
+    let mut body = &text[..end(text)];
+    while let Some(rest) = [&b"#015"[..], b"#012", b"#000"].iter().find_map(|e| body.strip_suffix(*e)) {
+        body = &rest[..end(rest)];
+    }
+    body
+}
+
 /// The word at the end of a text, and where it begins.
 #[inline]
 fn last_word(text: &[u8]) -> (&[u8], usize) {
-    let at = memchr::memrchr(b' ', text).map_or(0, |at| at + 1);
+    let at = memchr::memrchr2(b' ', b'\t', text).map_or(0, |at| at + 1);
     (&text[at..], at)
 }
 

@@ -52,6 +52,11 @@ impl Stamp {
                 scan.byte(b']')?;
                 stamp
             }
+            // as Cisco's devices mark a clock that is not set
+            b'*' | b'.' => {
+                scan.at = 1;
+                scan.month_first()?
+            }
             b'0'..=b'9' => match seconds(text) {
                 Some((moment, len)) => {
                     scan.at = len;
@@ -63,7 +68,23 @@ impl Stamp {
             _ => return None,
         };
         // a stamp is a word of its own
-        (scan.at == text.len() || text[scan.at] == b' ').then_some((stamp, scan.at))
+        let ends = matches!(&text[scan.at..], [] | [b' ' | b'\t', ..] | [b':'] | [b':', b' ' | b'\t', ..]);
+        ends.then_some((stamp, scan.at))
+    }
+
+    /// `02/Mar/2021:19:40:07 +0100` at the beginning of a text.
+    pub(super) fn of_proxmox(text: &[u8]) -> Option<(Self, usize)> {
+        let mut scan = Scan { text, at: 0 };
+        let day = scan.number(2, 2)?;
+        scan.byte(b'/')?;
+        let month = u32::try_from(scan.word_of(&MONTHS)? + 1).ok()?;
+        scan.byte(b'/')?;
+        let year = u16::try_from(scan.number(4, 4)?).ok()?;
+        scan.byte(b':')?;
+        let local = local(Some(year), month, day, scan.clock()?)?;
+        scan.byte(b' ')?;
+        let offset = scan.offset()?;
+        Some((Self::Moment(local.at(year, offset)), scan.at))
     }
 }
 
@@ -76,14 +97,23 @@ fn days(year: i64, month: u8, day: u8) -> i64 {
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
 }
 
-/// `1737652941.537693`: seconds since 1970.
+/// `1737652941.537693`: seconds since 1970, with or without a fraction.
 fn seconds(text: &[u8]) -> Option<(Stamp, usize)> {
-    let word = text.get(..17)?;
-    let number = |digits: &[u8]| super::number::dec::<i64>(digits);
-    match (number(&word[..10]), word[10], number(&word[11..])) {
-        (Some(seconds), b'.', Some(micros)) => Some((Stamp::Moment(Micros::from_parts(seconds, micros)), 17)),
-        _ => None,
+    let digits = text.iter().take(20).take_while(|b| b.is_ascii_digit()).count();
+    if digits != 10 {
+        return None;
     }
+    let seconds = super::number::dec::<i64>(&text[..10])?;
+    let fraction = match text.get(10) {
+        Some(b'.') => text[11..].iter().take(10).take_while(|b| b.is_ascii_digit()).count(),
+        _ => return Some((Stamp::Moment(Micros::from_parts(seconds, 0)), 10)),
+    };
+    if !(1..=9).contains(&fraction) {
+        return None;
+    }
+    let micros = text[11..11 + fraction].iter().take(6).fold(0, |n, b| n * 10 + i64::from(b - b'0'));
+    let micros = micros * 10_i64.pow(6 - u32::try_from(fraction.min(6)).ok()?);
+    Some((Stamp::Moment(Micros::from_parts(seconds, micros)), 11 + fraction))
 }
 
 struct Scan<'a> {
@@ -125,12 +155,19 @@ impl Scan<'_> {
                 _ => None,
             };
         }
-        self.byte(b'-')?;
+        let between = if self.byte(b'/').is_some() { b'/' } else { b'-' };
+        if between == b'-' {
+            self.byte(b'-')?;
+        }
         let month = self.number(2, 2)?;
-        self.byte(b'-')?;
+        self.byte(between)?;
         let day = self.number(2, 2)?;
         self.byte(b'T').or_else(|| self.byte(b' ')).or_else(|| self.byte(b't'))?;
         let local = local(Some(year), month, day, self.clock()?)?;
+        let after = self.at;
+        if matches!(self.text.get(after..after + 4), Some([b' ', b'+' | b'-', b'0'..=b'9', b'0'..=b'9'])) {
+            self.at += 1;
+        }
         Some(match self.offset() {
             Some(offset) => Stamp::Moment(local.at(year, offset)),
             None => Stamp::Local(local),
@@ -169,7 +206,20 @@ impl Scan<'_> {
                 self.at = after;
             }
         }
-        local(year, month, day, micros).map(Stamp::Local)
+        let local = local(year, month, day, micros)?;
+        // a zone that says nothing new where there is a year, and all but it otherwise
+        let utc = [&b" UTC"[..], b" GMT", b" UTC:", b" GMT:"];
+        let rest = &self.text[self.at..];
+        let zone = utc.iter().find(|zone| {
+            rest.strip_prefix(**zone).is_some_and(|after| matches!(after, [] | [b' ' | b'\t' | b']', ..]))
+        });
+        if let Some(zone) = zone {
+            self.at += zone.len();
+            if let Some(year) = local.year {
+                return Some(Stamp::Moment(local.at(year, 0)));
+            }
+        }
+        Some(Stamp::Local(local))
     }
 
     /// `2025-01-23 12:22:21 UTC`.

@@ -80,13 +80,13 @@ impl<'a> Iterator for Tokens<'a> {
     #[inline]
     fn next(&mut self) -> Option<Token<'a>> {
         let mut rest = self.rest;
-        while let [b' ', tail @ ..] = rest {
+        while let [b' ' | b'\t', tail @ ..] = rest {
             rest = tail;
         }
         let (mut packed, mut end, mut value) = (SEED, rest.len(), 0);
         for (i, byte) in rest.iter().enumerate() {
             match *byte {
-                b' ' => {
+                b' ' | b'\t' => {
                     end = i;
                     break;
                 }
@@ -98,7 +98,10 @@ impl<'a> Iterator for Tokens<'a> {
             }
         }
         if value > 0 {
-            end = rest[value..].iter().position(|b| *b == b' ').map_or(rest.len(), |n| value + n);
+            end = rest[value..]
+                .iter()
+                .position(|b| matches!(b, b' ' | b'\t'))
+                .map_or(rest.len(), |n| value + n);
         }
         let name = if value > 0 { value - 1 } else { end };
         let (word, tail) = rest.split_at(end);

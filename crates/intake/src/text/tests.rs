@@ -149,3 +149,22 @@ fn what_is_not_believed_is_kept_beside_the_row() {
     assert_eq!(times(events), [NOW.0, NOW.0 + 43_200_000_000, NOW.0]);
     assert_eq!(texts(events, "host"), ["192.0.2.9"; 3]);
 }
+
+#[test]
+fn lines_inside_of_objects() {
+    let journal = format!(
+        r#"{{"__REALTIME_TIMESTAMP":"1772323200000000","_HOSTNAME":"gw","SYSLOG_IDENTIFIER":"kernel","PRIORITY":"4","MESSAGE":"{PACKET}"}}"#
+    );
+    let docker = format!(
+        r#"{{"log":"<4>Feb 28 01:00:00 web kernel: \"x\" {PACKET}\n","stream":"stdout","time":"2026-03-01T00:00:01Z"}}"#
+    );
+    let cee = format!(r#"<4>Feb 28 01:00:00 db app: @cee: {{"a":{{"b":[1]}},"msg":"{PACKET}"}}"#);
+    let service = format!(r#"{{"MESSAGE":"{PACKET}","SYSLOG_IDENTIFIER":"sshd"}}"#);
+    let (what, batches) = read(&[&journal, &docker, &cee, &service, r#"{"a":1}"#, "{\"msg\":\"x"]);
+    let [e, o] = [What::Event, What::Other];
+    assert_eq!(what, [e, e, e, o, o, o]);
+    let events = &batches[0].1;
+    assert_eq!(texts(events, "host"), ["gw", "web", "db"]);
+    assert_eq!(texts(events, "prefix"), ["DROP ", "\"x\" DROP ", "DROP "]);
+    assert_eq!(times(events)[0], NOW.0);
+}
