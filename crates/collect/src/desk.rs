@@ -169,6 +169,16 @@ impl Open {
         &self.settings
     }
 
+    /// The same, to be held beside the desk.
+    pub(crate) const fn shared_settings(&self) -> &Arc<Listener> {
+        &self.settings
+    }
+
+    /// Notes that something of a host is lost.
+    pub(crate) fn lost(&self, host: &str, reason: Reason, kind: Kind, count: u64, detail: &str, now: Micros) {
+        self.ledger.add(host, reason, kind, count, detail, now);
+    }
+
     /// The ticket of what was added last: when it is durable, so is that.
     pub(crate) fn ticket(&self) -> u64 {
         if self.rows.is_empty() { self.ticket - 1 } else { self.ticket }

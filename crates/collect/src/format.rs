@@ -1,15 +1,19 @@
 //! What is spoken on a listener: bytes taken apart, onto its desk.
 //!
-//! A format of connections is a [`Talk`] each, one of datagrams is a function of [`Speech::datagram`]. Both get the
+//! A format of connections is a [`Talk`] each, those of datagrams are [`Datagrams`]. Both get the
 //! open desk, so that many messages cost one lock, and add to it by [`Open::text`], or [`Open::put`] and
 //! [`Open::count`].
 
+mod netflow;
 mod relp;
 mod syslog;
+mod ulogd;
 
 use crate::desk::Open;
 use crate::sender::Sender;
 use crate::settings::{Listener, Speech};
+use bartizan_intake::ipfix::Exports;
+use bartizan_intake::ulogd::JsonReader;
 use bartizan_model::Micros;
 use std::fmt;
 
@@ -63,6 +67,8 @@ impl Speech {
     pub(crate) const fn source(self) -> &'static str {
         match self {
             Self::SyslogUdp | Self::SyslogTcp | Self::SyslogTls | Self::Relp => "syslog",
+            Self::UlogdTcp | Self::UlogdTls | Self::UlogdUdp | Self::UlogdUnix => "ulogd",
+            Self::Netflow => "netflow",
         }
     }
 
@@ -75,13 +81,37 @@ impl Speech {
     pub(crate) fn talk(self, settings: &Listener) -> Box<dyn Talk> {
         match self {
             Self::Relp => Box::new(relp::Relp::new(settings.max_message)),
+            Self::UlogdTcp | Self::UlogdTls | Self::UlogdUnix => Box::new(ulogd::Records::new(settings)),
             _ => Box::new(syslog::Messages::new(settings.max_message)),
+        }
+    }
+}
+
+/// The datagrams of a listener, with what one of them needs of those before.
+pub(crate) enum Datagrams {
+    Syslog,
+    Ulogd(Box<JsonReader>),
+    Netflow(Exports),
+}
+
+impl Datagrams {
+    pub(crate) fn new(settings: &Listener) -> Self {
+        match settings.speech {
+            Speech::UlogdUdp => Self::Ulogd(Box::new(ulogd::reader(settings))),
+            Speech::Netflow => Self::Netflow(Exports::default()),
+            _ => Self::Syslog,
         }
     }
 
     /// Takes one datagram.
-    pub(crate) fn datagram(self, bytes: &[u8], desk: &mut Open, sender: &mut Sender, now: Micros) {
+    pub(crate) fn take(&mut self, bytes: &[u8], desk: &mut Open, sender: &mut Sender, now: Micros) {
         let max = desk.settings().max_message;
-        desk.text(&bytes[..bytes.len().min(max)], bytes.len() > max, sender, now);
+        let (text, cut) = (&bytes[..bytes.len().min(max)], bytes.len() > max);
+        match self {
+            Self::Syslog => desk.text(text, cut, sender, now),
+            Self::Ulogd(reader) => ulogd::records(reader, text, cut, desk, sender, now),
+            // half a message would be taken for a damaged one
+            Self::Netflow(exports) => netflow::datagram(exports, bytes, desk, sender, now),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Listens to senders that have no agent: syslog and RELP.
+//! Listens to senders that have no agent: syslog, RELP, ulogd2's JSON, and exporters of flows.
 //!
 //! The collector is to the server what an agent is on a host, for others:
 //! ```text
@@ -41,4 +41,6 @@ mod zone;
 pub use agents::Agents;
 pub use counts::{Count, Counts, Delivery};
 pub use run::{Collector, Surroundings};
-pub use settings::{Certificates, Listener, ListenerError, Others, Speech, WrittenListener, WrittenTrust};
+pub use settings::{
+    Accounting, Certificates, Listener, ListenerError, Others, Speech, WrittenListener, WrittenTrust,
+};

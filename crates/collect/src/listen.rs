@@ -3,11 +3,13 @@
 mod connections;
 mod datagrams;
 mod drops;
+mod local;
 mod talk;
 mod tls;
 
 pub(crate) use connections::{Connections, bind as bind_tcp};
 pub(crate) use datagrams::{Datagrams, bind as bind_udp};
+pub(crate) use local::Local;
 pub(crate) use tls::acceptor;
 
 use crate::agents::Agents;

@@ -5,9 +5,9 @@ use crate::counts::Counts;
 use crate::deliver::Deliverer;
 use crate::desk::Desk;
 use crate::ledger::Ledger;
-use crate::listen::{Connections, Datagrams, Place, acceptor, bind_tcp, bind_udp};
+use crate::listen::{Connections, Datagrams, Local, Place, acceptor, bind_tcp, bind_udp};
 use crate::rate::Rates;
-use crate::settings::{Listener, Way};
+use crate::settings::{Listener, Way, Where};
 use crate::spooler::Spooler;
 use crate::store::Store;
 use anyhow::Context as _;
@@ -18,7 +18,6 @@ use bartizan_wire::Encoder;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -105,10 +104,10 @@ impl Collector {
         };
         for listener in listeners {
             let what =
-                format!("collect: cannot listen for {} on {}", listener.speech.as_str(), listener.address);
+                format!("collect: cannot listen for {} on {}", listener.speech.as_str(), listener.place);
             let tls = match listener.speech.way() {
                 Way::Tls => Some(acceptor(&listener, &of.certificate, of.authority)?),
-                Way::Tcp | Way::Udp => None,
+                Way::Tcp | Way::Udp | Way::Unix => None,
             };
             all.listen(listener, tls, &ledger, &stuck, stopped.clone()).context(what)?;
         }
@@ -124,7 +123,7 @@ impl Collector {
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let settings = Arc::new(listener);
-        let (speech, address) = (settings.speech, settings.address);
+        let (speech, place_of) = (settings.speech, settings.place.clone());
         let desk = Arc::new(Desk::new(
             Arc::clone(&settings),
             speech.source(),
@@ -140,18 +139,23 @@ impl Collector {
             ledger: Arc::clone(ledger),
             stuck: Arc::clone(stuck),
         });
-        let (bound, task): (SocketAddr, _) = match speech.way() {
-            Way::Udp => {
-                let socket = bind_udp(address)?;
-                (socket.local_addr()?, tokio::spawn(Datagrams { socket, place, stop }.run()))
+        let (bound, task): (String, _) = match (place_of, speech.way()) {
+            (Where::Path(path), _) => {
+                let socket = Local::bind(&path)?;
+                (path.display().to_string(), tokio::spawn(Local { socket, path, place, stop }.run()))
             }
-            Way::Tcp | Way::Tls => {
+            (Where::Address(address), Way::Udp) => {
+                let socket = bind_udp(address)?;
+                (socket.local_addr()?.to_string(), tokio::spawn(Datagrams { socket, place, stop }.run()))
+            }
+            (Where::Address(address), _) => {
                 let socket = bind_tcp(address)?;
-                (socket.local_addr()?, tokio::spawn(Connections { socket, tls, place, stop }.run()))
+                let bound = socket.local_addr()?.to_string();
+                (bound, tokio::spawn(Connections { socket, tls, place, stop }.run()))
             }
         };
         tracing::info!(kind = speech.as_str(), address = %bound, "listening");
-        self.addresses.push((speech.as_str(), bound.to_string()));
+        self.addresses.push((speech.as_str(), bound));
         self.listeners.push(task);
         let clear = Arc::clone(&desk);
         self.desks.push((desk, tokio::spawn(async move { clear.keep_clear(speech.answers()).await })));

@@ -34,6 +34,7 @@ enum Belief {
 /// Who delivers: one connection, or one address that sends datagrams.
 #[derive(Debug)]
 pub(crate) struct Sender {
+    pub(crate) address: IpAddr,
     pub(crate) reader: TextReader,
     pub(crate) allowance: Option<Arc<Allowance>>,
     /// Where the desk counts what is over it.
@@ -91,7 +92,7 @@ impl Sender {
             latest: Micros(i64::MAX),
             memo: RefCell::default(),
         };
-        Self { reader: TextReader::default(), allowance, over: None, who }
+        Self { address, reader: TextReader::default(), allowance, over: None, who }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::networks::Network;
 use crate::zone::Place;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,16 @@ pub enum Speech {
     SyslogTls,
     /// The acknowledged protocol of rsyslog.
     Relp,
+    /// ulogd2's JSON, one record a line.
+    UlogdTcp,
+    /// The same over TLS, by way of a tunnel such as stunnel.
+    UlogdTls,
+    /// The same, one record a datagram.
+    UlogdUdp,
+    /// The same on a Unix socket of this machine.
+    UlogdUnix,
+    /// IPFIX and NetFlow v9 and v5.
+    Netflow,
 }
 
 impl Speech {
@@ -31,15 +42,21 @@ impl Speech {
             Self::SyslogTcp => "syslog-tcp",
             Self::SyslogTls => "syslog-tls",
             Self::Relp => "relp",
+            Self::UlogdTcp => "ulogd-tcp",
+            Self::UlogdTls => "ulogd-tls",
+            Self::UlogdUdp => "ulogd-udp",
+            Self::UlogdUnix => "ulogd-unix",
+            Self::Netflow => "netflow",
         }
     }
 
     /// What its bytes travel on.
     pub(crate) const fn way(self) -> Way {
         match self {
-            Self::SyslogUdp => Way::Udp,
-            Self::SyslogTcp | Self::Relp => Way::Tcp,
-            Self::SyslogTls => Way::Tls,
+            Self::SyslogUdp | Self::UlogdUdp | Self::Netflow => Way::Udp,
+            Self::SyslogTcp | Self::Relp | Self::UlogdTcp => Way::Tcp,
+            Self::SyslogTls | Self::UlogdTls => Way::Tls,
+            Self::UlogdUnix => Way::Unix,
         }
     }
 }
@@ -50,6 +67,23 @@ pub(crate) enum Way {
     Udp,
     Tcp,
     Tls,
+    Unix,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    Address(SocketAddr),
+    Path(PathBuf),
+}
+
+impl fmt::Display for Where {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Whether clients of TLS show a certificate.
@@ -76,6 +110,17 @@ pub enum Others {
     Keep,
 }
 
+/// What the accounting records of a sender say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accounting {
+    /// What a counter grew by: ulogd zeroes it (`zerocounter=1`, its default).
+    #[default]
+    Growth,
+    /// What it shows (`zerocounter=0`).
+    Totals,
+}
+
 /// `trust` as written: a word, or networks.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -94,6 +139,8 @@ pub struct WrittenListener {
     pub kind: Speech,
     /// Where: ADDRESS:PORT.
     pub address: Option<String>,
+    /// Where, for a Unix socket.
+    pub path: Option<PathBuf>,
     /// The host of all that comes in, whatever it says.
     pub host: Option<String>,
     /// The host of all that an address delivers.
@@ -115,6 +162,9 @@ pub struct WrittenListener {
     /// What becomes of lines that are no firewall's.
     #[serde(default)]
     pub other: Others,
+    /// What accounting records say.
+    #[serde(default)]
+    pub counters: Accounting,
     /// Bytes of a message; longer ones are cut.
     #[serde(default = "max_message")]
     pub max_message: usize,
@@ -173,7 +223,7 @@ pub(crate) struct OwnCertificate {
 #[derive(Clone, Debug)]
 pub struct Listener {
     pub(crate) speech: Speech,
-    pub(crate) address: SocketAddr,
+    pub(crate) place: Where,
     pub(crate) host: Option<String>,
     pub(crate) hosts: BTreeMap<IpAddr, String>,
     pub(crate) trust: Trust,
@@ -182,6 +232,7 @@ pub struct Listener {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) own: Option<OwnCertificate>,
     pub(crate) keep_others: bool,
+    pub(crate) totals: bool,
     pub(crate) max_message: usize,
     pub(crate) rate: Option<u32>,
     pub(crate) connections: usize,
@@ -194,12 +245,7 @@ impl Listener {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn new(written: WrittenListener) -> Result<Self, ListenerError> {
-        let Some(address) = written.address else {
-            return wrong("address", "it is missing: ADDRESS:PORT, such as `0.0.0.0:514`");
-        };
-        let Ok(address) = address.parse() else {
-            return wrong("address", format!("`{address}` is not ADDRESS:PORT, such as `0.0.0.0:514`"));
-        };
+        let place = place(&written)?;
         let tls = written.kind.way() == Way::Tls;
         let of_tls = written.certificate != Certificates::None
             || written.ca.is_some()
@@ -234,7 +280,7 @@ impl Listener {
         }
         Ok(Self {
             speech: written.kind,
-            address,
+            place,
             host: written.host.map(|host| name("host", host)).transpose()?,
             hosts,
             trust: trust(written.trust)?,
@@ -249,11 +295,41 @@ impl Listener {
             ca: written.ca,
             own,
             keep_others: written.other == Others::Keep,
+            totals: written.counters == Accounting::Totals,
             max_message: written.max_message,
             rate: (written.rate > 0).then_some(written.rate),
             connections: written.connections,
             idle: Duration::from_secs(written.idle),
         })
+    }
+}
+
+fn place(written: &WrittenListener) -> Result<Where, ListenerError> {
+    let kind = written.kind.as_str();
+    if written.kind.way() == Way::Unix {
+        if written.address.is_some() {
+            return wrong("address", format!("`{kind}` has a `path`"));
+        }
+        // nothing that comes there says whose it is
+        if written.host.is_none() {
+            return wrong("host", format!("it is missing: whose records come by `{kind}`"));
+        }
+        return match &written.path {
+            Some(path) if path.is_absolute() => Ok(Where::Path(path.clone())),
+            _ => {
+                wrong("path", "it is missing, or does not begin with `/`: such as `/run/bartizan/ulogd.sock`")
+            }
+        };
+    }
+    if written.path.is_some() {
+        return wrong("path", format!("`{kind}` has an `address`"));
+    }
+    let Some(address) = &written.address else {
+        return wrong("address", "it is missing: ADDRESS:PORT, such as `0.0.0.0:514`");
+    };
+    match address.parse() {
+        Ok(address) => Ok(Where::Address(address)),
+        Err(_) => wrong("address", format!("`{address}` is not ADDRESS:PORT, such as `0.0.0.0:514`")),
     }
 }
 
@@ -289,6 +365,7 @@ mod tests {
         WrittenListener {
             kind,
             address: Some("127.0.0.1:514".into()),
+            path: None,
             host: None,
             hosts: BTreeMap::new(),
             trust: None,
@@ -298,6 +375,7 @@ mod tests {
             certificate_file: None,
             key_file: None,
             other: Others::Count,
+            counters: Accounting::Growth,
             max_message: max_message(),
             rate: 0,
             connections: connections(),
@@ -326,6 +404,26 @@ mod tests {
         }
         let half = WrittenListener { key_file: Some("k".into()), ..written(Speech::SyslogTls) };
         assert!(Listener::new(half).is_err());
+    }
+
+    #[test]
+    fn a_unix_socket_has_a_path_and_a_host() {
+        let (path, host) = (Some(PathBuf::from("/run/x.sock")), Some("gw".to_owned()));
+        let unix = |address: Option<&str>, path: &Option<PathBuf>, host: &Option<String>| {
+            let address = address.map(str::to_owned);
+            let (path, host) = (path.clone(), host.clone());
+            Listener::new(WrittenListener { address, path, host, ..written(Speech::UlogdUnix) })
+        };
+        assert_eq!(unix(None, &path, &host).unwrap().place, Where::Path("/run/x.sock".into()));
+        for (listener, key) in [
+            (unix(Some("127.0.0.1:1"), &path, &host), "collect.address"),
+            (unix(None, &None, &host), "collect.path"),
+            (unix(None, &Some("x.sock".into()), &host), "collect.path"),
+            (unix(None, &path, &None), "collect.host"),
+            (Listener::new(WrittenListener { path, ..written(Speech::UlogdUdp) }), "collect.path"),
+        ] {
+            assert!(listener.unwrap_err().to_string().starts_with(key), "{key}");
+        }
     }
 
     #[test]

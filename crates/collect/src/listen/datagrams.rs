@@ -52,6 +52,7 @@ impl Datagrams {
     /// Until `stop`.
     pub(crate) async fn run(mut self) {
         let mut senders: HashMap<IpAddr, Sender> = HashMap::new();
+        let mut formats = crate::format::Datagrams::new(&self.place.settings);
         let mut buffer = vec![0; DATAGRAM];
         let mut drops = Drops::of(&self.socket);
         let mut look = tokio::time::interval(LOOK);
@@ -68,12 +69,12 @@ impl Datagrams {
                 }
                 () = stopped(&mut self.stop) => break,
             }
-            self.read(&mut senders, &mut buffer);
+            self.read(&mut senders, &mut formats, &mut buffer);
             self.place.desk.hand_over().await;
         }
         // what has arrived is taken yet
         for _ in 0..LAST {
-            if !self.read(&mut senders, &mut buffer) {
+            if !self.read(&mut senders, &mut formats, &mut buffer) {
                 break;
             }
             self.place.desk.hand_over().await;
@@ -82,8 +83,12 @@ impl Datagrams {
     }
 
     /// Takes what is there, but not for too long; whether there was anything.
-    fn read(&self, senders: &mut HashMap<IpAddr, Sender>, buffer: &mut [u8]) -> bool {
-        let speech = self.place.settings.speech;
+    fn read(
+        &self,
+        senders: &mut HashMap<IpAddr, Sender>,
+        formats: &mut crate::format::Datagrams,
+        buffer: &mut [u8],
+    ) -> bool {
         let now = bartizan_clock::now();
         self.place.desk.work(|desk| {
             for n in 0..TOGETHER {
@@ -98,7 +103,7 @@ impl Datagrams {
                     senders.clear();
                 }
                 let sender = senders.entry(ip).or_insert_with(|| self.place.sender(ip, None));
-                speech.datagram(&buffer[..length], desk, sender, now);
+                formats.take(&buffer[..length], desk, sender, now);
             }
             true
         })
@@ -113,7 +118,7 @@ impl Datagrams {
         let stuck = self.place.stuck.load(Ordering::Relaxed);
         let reason = if stuck { Reason::SpoolFull } else { Reason::Overrun };
         let settings = &self.place.settings;
-        let detail = format!("datagrams to {} on {}", settings.speech.as_str(), settings.address);
+        let detail = format!("datagrams to {} on {}", settings.speech.as_str(), settings.place);
         let host = settings.host.as_deref().unwrap_or(NOBODY);
         self.place.ledger.add(host, reason, Kind::Events, count, &detail, bartizan_clock::now());
         tracing::warn!(count, detail, "the kernel dropped datagrams");

@@ -8,10 +8,10 @@ use bartizan_model::Micros;
 use std::collections::HashMap;
 
 /// Observation domains that are remembered.
-pub const MAX_DOMAINS: usize = 4096;
+pub const MAX_DOMAINS: usize = 1024;
 /// Templates of one observation domain.
 pub const MAX_TEMPLATES: usize = 256;
-/// Fields of one template.
+/// Fields of one template, and 16 times that of all templates of a domain.
 pub const MAX_FIELDS: usize = 256;
 
 /// The length of a field that says its length itself.
@@ -232,14 +232,16 @@ impl Domain {
             };
             let least =
                 fields.iter().map(|f| if f.length == VARIABLE { 1 } else { usize::from(f.length) }).sum();
+            self.templates.remove(&id);
+            let known: usize = self.templates.values().map(|t| t.fields.len()).sum();
             let taken = !fields.is_empty()
+                && known + fields.len() <= 16 * MAX_FIELDS
                 && fields.len() <= MAX_FIELDS
                 && fields.iter().all(|f| f.length > 0)
-                && (self.templates.len() < MAX_TEMPLATES || self.templates.contains_key(&id));
+                && self.templates.len() < MAX_TEMPLATES;
             if taken {
                 self.templates.insert(id, Template { fields: fields.into(), least, options });
             } else {
-                self.templates.remove(&id);
                 datagram.refused += 1;
             }
         }

@@ -34,13 +34,18 @@ impl Piece {
 #[derive(Debug, Default)]
 pub struct JsonReader {
     follows: Follows,
-    /// What counters showed last.
-    pub sums: Sums,
+    sums: Sums,
     /// In the middle of something that was too long.
     skipping: bool,
 }
 
 impl JsonReader {
+    /// One that knows what counters showed last, or that they are totals.
+    #[must_use]
+    pub fn of_sums(sums: Sums) -> Self {
+        Self { sums, ..Self::default() }
+    }
+
     /// Adds the record at the beginning of a text. Behind the text of a stream may come more of it, unless it is the
     /// `last`.
     ///
