@@ -25,6 +25,9 @@ pub enum HostState {
     Offline,
     /// Its certificate is not accepted any more.
     Revoked,
+    /// It has no agent that could be connected: others deliver what it writes.
+    #[serde(rename = "no agent")]
+    NoAgent,
 }
 
 /// One host of the fleet.
@@ -32,10 +35,12 @@ pub enum HostState {
 pub struct HostInfo {
     /// Its label.
     pub name: String,
-    /// Its identity.
-    #[serde(serialize_with = "shown")]
-    pub id: HostId,
-    /// When it enrolled.
+    /// Its identity, if it has an agent.
+    #[serde(serialize_with = "maybe_shown")]
+    pub id: Option<HostId>,
+    /// How it reports: `agent`, `syslog`, ...
+    pub reports: String,
+    /// When it enrolled, or the first of its messages came.
     #[serde(serialize_with = "time")]
     pub first_seen: Micros,
     /// When it last sent anything.
@@ -60,9 +65,47 @@ pub struct HostInfo {
     pub state: HostState,
 }
 
+/// What somebody without an agent delivered, of one host.
+#[derive(Clone, Debug, Serialize)]
+pub struct SenderInfo {
+    /// The host that wrote it; `*` for those that there was no room to tell apart.
+    pub host: String,
+    /// Who delivered it: an address, or the name in a certificate.
+    pub sender: String,
+    /// How it came: `syslog`, `ulogd`, ...
+    pub source: String,
+    /// Messages that came.
+    pub messages: u64,
+    /// Of them, events, flows and counters that were understood.
+    pub rows: u64,
+    /// Events that were not fully understood.
+    pub unparsed: u64,
+    /// Messages of other services.
+    pub other: u64,
+    /// Of those, kept in the table `lines`.
+    pub kept: u64,
+    /// Messages that were cut because they were too long.
+    pub cut: u64,
+    /// Messages that were dropped because there were more than the rate allows.
+    pub over: u64,
+    /// When the first came.
+    #[serde(serialize_with = "time")]
+    pub first_seen: Micros,
+    /// When the last came.
+    #[serde(serialize_with = "time")]
+    pub last_seen: Micros,
+}
+
 /// As it is written everywhere else, not as serde writes it.
 pub(crate) fn shown<S: Serializer>(id: &HostId, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(id)
+}
+
+fn maybe_shown<S: Serializer>(id: &Option<HostId>, s: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => shown(id, s),
+        None => s.serialize_none(),
+    }
 }
 
 pub(crate) fn time<S: Serializer>(time: &Micros, s: S) -> Result<S::Ok, S::Error> {
@@ -81,6 +124,9 @@ pub(crate) fn maybe_time<S: Serializer>(time: &Option<Micros>, s: S) -> Result<S
 pub trait Hosts: Send + Sync {
     /// Every host, by name.
     async fn hosts(&self) -> Result<Vec<HostInfo>, Unavailable>;
+
+    /// What senders without an agent delivered, by host.
+    async fn senders(&self) -> Result<Vec<SenderInfo>, Unavailable>;
 }
 
 /// A join token to be made.
@@ -115,6 +161,10 @@ pub trait Tokens: Send + Sync {
 
 pub(crate) async fn hosts(State(state): State<ApiState>) -> Result<Json<Vec<HostInfo>>, Problem> {
     state.hosts.hosts().await.map(Json).map_err(unavailable)
+}
+
+pub(crate) async fn senders(State(state): State<ApiState>) -> Result<Json<Vec<SenderInfo>>, Problem> {
+    state.hosts.senders().await.map(Json).map_err(unavailable)
 }
 
 #[derive(Serialize)]

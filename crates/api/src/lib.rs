@@ -13,7 +13,9 @@
 //! | `POST rules/history` | `host netns? since? until? limit?` | `{"generations":[…]}`, newest first |
 //! | `POST tail` | `filter` | server-sent events `row` and, each second, `stats` |
 //! | `POST filter/check` | `filter` | `{"filter":canonical}` |
+//! | `POST unparsed` | `filter since? until? limit?` | events that were not fully understood, by host, sender and shape |
 //! | `GET hosts` | | a list |
+//! | `GET senders` | | a list: what senders without an agent delivered |
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
 //! | `POST imports` | `format name kinds head? named? variant?` | `{"import","session","committed","marks","checks"}` |
 //! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
@@ -52,9 +54,10 @@ mod ndjson;
 mod problem;
 mod rulesets;
 mod tail;
+mod unparsed;
 
 pub use auth::Access;
-pub use fleet::{HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable};
+pub use fleet::{HostInfo, HostState, Hosts, NewToken, SenderInfo, Tokens, Unavailable};
 pub use imports::{
     ContentCheck, Finish, ImportError, ImportInfo, Imports, Mark, NewImport, OpenImport, Piece,
 };
@@ -125,6 +128,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/tail", post(tail::tail))
         .route("/filter/check", post(ask::check))
         .route("/hosts", get(fleet::hosts))
+        .route("/senders", get(fleet::senders))
+        .route("/unparsed", post(unparsed::unparsed))
         .route("/tokens", post(fleet::create_token))
         .route("/imports", post(imports::open).get(imports::list))
         .route("/imports/{id}/finish", post(imports::finish))

@@ -1,4 +1,4 @@
-//! Hosts, join tokens and imports in SQLite.
+//! Hosts, join tokens, imports and senders without an agent, in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
@@ -17,11 +17,13 @@ mod error;
 mod hosts;
 mod imports;
 mod schema;
+mod senders;
 mod tokens;
 
 pub use error::CatalogError;
 pub use hosts::{Certificate, Enrolment, Host};
 pub use imports::{Check, Import};
+pub use senders::Sender;
 pub use tokens::{Redeemed, Token};
 
 use bartizan_model::HostId;

@@ -49,6 +49,24 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 2;
 ",
+    "
+    CREATE TABLE senders (
+        host TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        source TEXT NOT NULL,
+        messages INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        unparsed INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        kept INTEGER NOT NULL,
+        cut INTEGER NOT NULL,
+        over INTEGER NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        PRIMARY KEY (host, sender, source)
+    ) STRICT;
+    PRAGMA user_version = 3;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

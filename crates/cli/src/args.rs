@@ -20,6 +20,7 @@ Examples:
   bartizan parse /var/log/kern.log* > packets.ndjson
   bartizan prefix test '[WAN_LOCAL-default-D]'
   bartizan import '/var/log/kern.log*' --dry-run
+  bartizan unparsed host:gw --since 1d
   bartizan token create --uses 10 --ttl 1h
 
 Exit codes:
@@ -84,6 +85,12 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Show the hosts that report
     Hosts(HostsArgs),
+    /// Show who delivers what without an agent
+    Senders(HostsArgs),
+    /// Show what was not fully understood, by what it looks like
+    Unparsed(UnparsedArgs),
+    /// Find lines of other services, where they are kept
+    Lines(AskArgs),
     /// Show what was lost, where and why
     Losses(LossesArgs),
     /// Make tokens with which hosts join
@@ -184,6 +191,21 @@ pub(crate) struct TailArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct HostsArgs {
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UnparsedArgs {
+    /// Of which events; nothing shows all
+    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// At most so many shapes, those of most events
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "ROWS")]
+    pub(crate) limit: u64,
     /// How to write the rows
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,

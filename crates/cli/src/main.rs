@@ -64,6 +64,9 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Export(export) => client::block_on(command::export(&connection, export, style))?,
         Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
         Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,
+        Command::Senders(senders) => client::block_on(command::senders(&connection, &senders, style))?,
+        Command::Unparsed(unparsed) => client::block_on(command::unparsed(&connection, unparsed, style))?,
+        Command::Lines(ask) => client::block_on(command::rows(&connection, Kind::Lines, ask, style))?,
         Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,
         Command::Token(token) => client::block_on(command::token(&connection, token, style))?,
     }

@@ -43,6 +43,10 @@ pub struct Surroundings<'a> {
     pub authority: &'a Authority,
     /// Bytes of the spool.
     pub spool_bytes: u64,
+    /// Where it is counted what each sender delivers.
+    pub counts: Arc<Counts>,
+    /// The agents' names.
+    pub agents: Arc<Agents>,
 }
 
 /// All listeners, and what carries on from them.
@@ -70,8 +74,7 @@ impl Collector {
         let dir = of.dir.join("spool/collected");
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let store = Arc::new(Store::open(dir, of.spool_bytes, Epoch(random()?), Instant::now())?);
-        let (ledger, counts, agents) =
-            (Arc::<Ledger>::default(), Arc::<Counts>::default(), Arc::<Agents>::default());
+        let ledger = Arc::<Ledger>::default();
         let (stop_listening, stopped) = watch::channel(false);
         let (stop_writing, writing_stopped) = watch::channel(false);
         let (end, ended) = watch::channel(false);
@@ -90,8 +93,8 @@ impl Collector {
         let deliverer =
             Deliverer { store, ingest: of.ingest, collector, stop: ended, waiting: VecDeque::new() };
         let mut all = Self {
-            counts,
-            agents,
+            counts: of.counts,
+            agents: of.agents,
             addresses: Vec::new(),
             stop_listening,
             listeners: Vec::new(),
@@ -166,18 +169,6 @@ impl Collector {
     #[must_use]
     pub fn addresses(&self) -> &[(&'static str, String)] {
         &self.addresses
-    }
-
-    /// What each sender delivered.
-    #[must_use]
-    pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.counts)
-    }
-
-    /// To be told the agents' names.
-    #[must_use]
-    pub fn agents(&self) -> Arc<Agents> {
-        Arc::clone(&self.agents)
     }
 
     /// Stops listening, and makes durable what has come.

@@ -10,6 +10,7 @@ pub mod ipfix;
 pub mod json;
 pub mod relp;
 mod rows;
+pub mod shape;
 mod source;
 pub mod syslog_frames;
 mod tally;

@@ -139,6 +139,7 @@ pub const FIELDS: &[Field] = &[
     f("severity", Number, &["severity"], "syslog severity of a line, 0 the most severe"),
     f("text", Text, &["text"], "the text of a line"),
     f("pid", Number, &["pid"], "its number"),
+    f("raw", Text, &["raw"], "the text that was not fully understood: raw:* finds all of it"),
 ];
 
 /// What a table counts, apart from its rows: the columns that are summed, the most telling first.

@@ -1,10 +1,11 @@
 //! The fleet: who is let in, who gets a certificate, and how everyone is doing.
 
 use crate::claims::Claims;
+use crate::others::Others;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use async_trait::async_trait;
-use bartizan_api::{HostInfo, HostState, Hosts, NewToken, Tokens, Unavailable};
+use bartizan_api::{HostInfo, HostState, Hosts, NewToken, SenderInfo, Tokens, Unavailable};
 use bartizan_catalog::{
     Catalog, CatalogError, Certificate, Enrolment as CatalogEnrolment, Host, Redeemed, Token,
 };
@@ -34,17 +35,19 @@ pub(crate) struct Fleet {
     engine: Arc<Engine>,
     agent_port: u16,
     claims: Claims,
+    others: Others,
 }
 
 impl Fleet {
     pub(crate) fn new(
         catalog: Catalog,
+        others: Others,
         authority: Arc<Authority>,
         ingest: Arc<Ingest>,
         engine: Arc<Engine>,
         agent_port: u16,
     ) -> Self {
-        Self { catalog, authority, ingest, engine, agent_port, claims: Claims::default() }
+        Self { catalog, authority, ingest, engine, agent_port, claims: Claims::default(), others }
     }
 
     /// Packets of the events, and losses of events, of each host since a moment.
@@ -84,7 +87,8 @@ impl Fleet {
         let (events, lost) = counts.copied().unwrap_or_default();
         HostInfo {
             name: host.name,
-            id: host.id,
+            id: Some(host.id),
+            reports: "agent".into(),
             first_seen: host.first_seen,
             last_contact,
             last_event: activity.and_then(|a| a.last_event),
@@ -197,11 +201,17 @@ impl Hosts for Fleet {
         let now = bartizan_clock::now();
         let hosts = self.catalog.hosts().await.map_err(unavailable)?;
         let counts = self.counts(Micros(now.0.saturating_sub(Micros::DAY))).await.map_err(unavailable)?;
-        Ok(hosts
+        let mut hosts: Vec<_> = hosts
             .into_iter()
             .map(|host| (counts.get(&host.name), host))
             .map(|(c, h)| self.info(h, c, now))
-            .collect())
+            .collect();
+        self.others.add_to(&mut hosts, &counts);
+        Ok(hosts)
+    }
+
+    async fn senders(&self) -> Result<Vec<SenderInfo>, Unavailable> {
+        Ok(self.others.told())
     }
 }
 

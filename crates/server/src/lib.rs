@@ -20,6 +20,7 @@
 mod claims;
 mod fleet;
 mod imports;
+mod others;
 mod run;
 mod settings;
 mod space;

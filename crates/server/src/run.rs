@@ -2,12 +2,13 @@
 
 use crate::fleet::Fleet;
 use crate::imports::Importer;
+use crate::others::Others;
 use crate::settings::{Settings, Written};
 use crate::space::DiskSpace;
 use anyhow::{Context as _, bail};
 use bartizan_api::{Access, ApiState, Feed};
 use bartizan_catalog::Catalog;
-use bartizan_collect::{Collector, Surroundings};
+use bartizan_collect::Collector;
 use bartizan_config::{Setting, load_program};
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{DurableLocal, Options, Tables};
@@ -73,6 +74,7 @@ struct Server {
     collector: Option<Collector>,
     committers: Vec<tokio::task::JoinHandle<()>>,
     stop_commits: watch::Sender<bool>,
+    keeper: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -95,8 +97,10 @@ impl Server {
         let ingest = Arc::new(ingest);
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &Limits::default())?);
         let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
+        let others = Others::load(&catalog).await?;
         let fleet = Arc::new(Fleet::new(
-            catalog,
+            catalog.clone(),
+            others.clone(),
             Arc::clone(&authority),
             Arc::clone(&ingest),
             Arc::clone(&engine),
@@ -121,7 +125,8 @@ impl Server {
         let relay = Arc::clone(&ingest);
         tokio::spawn(async move { relay.relay_commits().await });
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
-        let collector = collect(settings, &ingest, &certificate, &authority)?;
+        let collector = others.collect(settings, &ingest, &certificate, &authority)?;
+        let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
         let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router().reset_fallback());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
         let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
@@ -138,7 +143,7 @@ impl Server {
             announce(dir, "collect_addresses", &lines.collect::<Vec<_>>().join("\n"))?;
         }
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
-        Ok(Self { stop, listeners, collector, committers, stop_commits })
+        Ok(Self { stop, listeners, collector, committers, stop_commits, keeper })
     }
 
     /// Stops taking batches, then commits what was taken.
@@ -155,6 +160,7 @@ impl Server {
         for committer in self.committers {
             drop(tokio::time::timeout(Duration::from_secs(30), committer).await);
         }
+        drop(tokio::time::timeout(Duration::from_secs(5), self.keeper).await);
     }
 }
 
@@ -163,26 +169,6 @@ fn dialects(file: Option<&Path>) -> anyhow::Result<Dialects> {
     let Some(path) = file else { return Ok(Dialects::built_in()) };
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Dialects::with(&path.display().to_string(), &text)?)
-}
-
-/// Listens to senders without an agent, if that is asked for, or if something of an earlier life still waits.
-fn collect(
-    settings: &Settings,
-    ingest: &Arc<Ingest>,
-    certificate: &Arc<ServerCertificate>,
-    authority: &Authority,
-) -> anyhow::Result<Option<Collector>> {
-    if settings.listeners.is_empty() && !settings.dir.join("spool").exists() {
-        return Ok(None);
-    }
-    let surroundings = Surroundings {
-        dir: &settings.dir,
-        ingest: Arc::clone(ingest),
-        certificate: Arc::clone(certificate),
-        authority,
-        spool_bytes: settings.spool_bytes,
-    };
-    Collector::start(settings.listeners.clone(), surroundings).map(Some)
 }
 
 async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {

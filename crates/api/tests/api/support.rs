@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
     Access, ApiState, ContentCheck, Feed, Finish, HostInfo, HostState, Hosts, ImportError, ImportInfo,
-    Imports, Mark, NewImport, NewToken, OpenImport, Piece, Tokens, Unavailable, router,
+    Imports, Mark, NewImport, NewToken, OpenImport, Piece, SenderInfo, Tokens, Unavailable, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -39,7 +39,8 @@ impl Hosts for Fleet {
     async fn hosts(&self) -> Result<Vec<HostInfo>, Unavailable> {
         Ok(vec![HostInfo {
             name: "web1".to_owned(),
-            id: HostId::from_bytes([7; 16]),
+            id: Some(HostId::from_bytes([7; 16])),
+            reports: "agent".to_owned(),
             first_seen: Micros(NOW),
             last_contact: None,
             last_event: Some(Micros(NOW + 1)),
@@ -49,6 +50,23 @@ impl Hosts for Fleet {
             clock_offset_ms: Some(-1500),
             clone_seen: Some(Micros(NOW + 2)),
             state: HostState::Online,
+        }])
+    }
+
+    async fn senders(&self) -> Result<Vec<SenderInfo>, Unavailable> {
+        Ok(vec![SenderInfo {
+            host: "gw".to_owned(),
+            sender: "192.0.2.1".to_owned(),
+            source: "syslog".to_owned(),
+            messages: 9,
+            rows: 4,
+            unparsed: 1,
+            other: 3,
+            kept: 0,
+            cut: 1,
+            over: 1,
+            first_seen: Micros(NOW),
+            last_seen: Micros(NOW + 1),
         }])
     }
 }

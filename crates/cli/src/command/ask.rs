@@ -202,6 +202,7 @@ pub(crate) async fn hosts(args: &ConnectionArgs, hosts: &HostsArgs, style: Style
     const COLUMNS: &[(&str, Look)] = &[
         ("name", Look::Text),
         ("state", Look::Text),
+        ("reports", Look::Text),
         ("last_contact", Look::Time),
         ("last_event", Look::Time),
         ("events", Look::Number),

@@ -7,6 +7,7 @@ mod local;
 mod parse;
 mod prefix;
 mod rules;
+mod senders;
 mod show;
 mod tail;
 
@@ -17,5 +18,6 @@ pub(crate) use local::{completion, filter, man, server, version};
 pub(crate) use parse::parse;
 pub(crate) use prefix::prefix;
 pub(crate) use rules::rules;
+pub(crate) use senders::{senders, unparsed};
 pub(crate) use show::show;
 pub(crate) use tail::tail;
