@@ -6,7 +6,7 @@
 #   make test              everything that CI runs
 #   make build             target/release/bartizan and target/release/bartizan-agent
 #   make bench             figures beside their goals; bench-decode, bench-spool, bench-lake, bench-capture,
-#                          bench-delivery, bench-latency
+#                          bench-delivery, bench-latency, bench-syslog
 #   make soak, make fuzz   the long ones
 
 SECONDS ?=

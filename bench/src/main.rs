@@ -13,12 +13,14 @@ mod history;
 mod latency;
 mod machine;
 mod parts;
+mod syslog;
 mod ulogd;
 
 use anyhow::{Result, bail};
 use figure::{Figure, table};
 
-const NAMES: &[&str] = &["decode", "text", "spool", "lake", "capture", "delivery", "latency", "import"];
+const NAMES: &[&str] =
+    &["decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "syslog"];
 /// Parts of `capture`, for those who ask for them.
 const PARTS: &[&str] = &["forward", "flows"];
 
@@ -62,6 +64,7 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
         "flows" => capture::flows(figure),
         "delivery" => delivery::run(figure),
         "import" => history::run(figure),
+        "syslog" => syslog::run(figure),
         _ => latency::run(figure),
     }
 }

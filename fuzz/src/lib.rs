@@ -3,5 +3,6 @@
 
 pub mod decode;
 pub mod history;
+pub mod intake;
 pub mod ruleset;
 pub mod text;

@@ -49,6 +49,11 @@ impl Need {
         command("conntrack", "conntrack"),
         command("ulogd2", "ulogd"),
         command("python3", "python3"),
+        command("rsyslog", "rsyslogd"),
+        command("openssl", "openssl"),
+        command("bsdutils", "logger"),
+        Self { package: "rsyslog-relp", proof: Proof::Package },
+        Self { package: "rsyslog-openssl", proof: Proof::Package },
         Self { package: "ulogd2-json", proof: Proof::Package },
         Self { package: "python3-scapy", proof: Proof::Module("scapy") },
     ];

@@ -117,7 +117,23 @@ async fn what_is_no_catalog_or_a_newer_one_is_left_alone() {
     catalog.close().await;
     let path = dir.path().join("catalog.sqlite");
     let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    sqlx::raw_sql("PRAGMA user_version = 7").execute(&pool).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 700").execute(&pool).await.unwrap();
     pool.close().await;
-    assert!(matches!(Catalog::open(&path).await, Err(CatalogError::Newer { found: 7, known: 1 })));
+    assert!(matches!(Catalog::open(&path).await, Err(CatalogError::Newer { found: 700, .. })));
+}
+
+#[tokio::test]
+async fn senders_are_noted_in_the_place_of_what_was_before() {
+    let (_dir, catalog) = new().await;
+    let sender = |source: &str, messages| bartizan_catalog::Sender {
+        host: "gw".into(),
+        sender: "192.0.2.1".into(),
+        source: source.into(),
+        counts: [messages, 2, 3, 4, 5, 6, 7],
+        first_seen: Micros(1),
+        last_seen: Micros(2),
+    };
+    catalog.note_senders(&[sender("syslog", 10), sender("ulogd", 20)]).await.unwrap();
+    catalog.note_senders(&[sender("syslog", 11)]).await.unwrap();
+    assert_eq!(catalog.senders().await.unwrap(), [sender("syslog", 11), sender("ulogd", 20)]);
 }

@@ -136,12 +136,12 @@ impl Server {
             tokio::spawn(serve(front, front_tls, router, bounds, stopped.clone())),
             tokio::spawn(serve(agents, agents_tls, batches.into_axum_router(), bounds, stopped)),
         ];
-        announce(dir, "address", &format!("https://{front_address}"))?;
-        announce(dir, "agents_address", &agents_address.to_string())?;
         if let Some(collector) = &collector {
             let lines = collector.addresses().iter().map(|(kind, address)| format!("{kind} {address}"));
             announce(dir, "collect_addresses", &lines.collect::<Vec<_>>().join("\n"))?;
         }
+        announce(dir, "address", &format!("https://{front_address}"))?;
+        announce(dir, "agents_address", &agents_address.to_string())?;
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
         Ok(Self { stop, listeners, collector, committers, stop_commits, keeper })
     }

@@ -5,6 +5,7 @@
 mod attribution;
 mod caps;
 mod clone;
+mod collected;
 mod columns;
 mod counters;
 mod crash;

@@ -20,6 +20,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/tail"),
     ("POST", "/api/v1/filter/check"),
     ("GET", "/api/v1/hosts"),
+    ("GET", "/api/v1/senders"),
+    ("POST", "/api/v1/unparsed"),
     ("POST", "/api/v1/tokens"),
     ("POST", "/api/v1/imports"),
     ("GET", "/api/v1/imports"),
@@ -184,7 +186,16 @@ async fn hosts_are_listed_and_tokens_made() {
         "name": "web1", "id": "07070707070707070707070707070707", "first_seen": "2026-11-23T05:00:43.000000Z",
         "last_contact": null, "last_event": "2026-11-23T05:00:43.000001Z", "events": 3, "lost": 1,
         "cert_not_after": null, "clock_offset_ms": -1500, "clone_seen": "2026-11-23T05:00:43.000002Z",
-        "state": "online",
+        "state": "online", "reports": "agent",
+    }]);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
+
+    let (status, _, text) = server.text(get("/api/v1/senders")).await;
+    assert_eq!(status, StatusCode::OK);
+    let want = json!([{
+        "host": "gw", "sender": "192.0.2.1", "source": "syslog", "messages": 9, "rows": 4, "unparsed": 1, "other": 3,
+        "kept": 0, "cut": 1, "over": 1, "first_seen": "2026-11-23T05:00:43.000000Z",
+        "last_seen": "2026-11-23T05:00:43.000001Z",
     }]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
 

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod corpus;
+mod frames;
 mod ipfix;
 mod row;
 mod ulogd;

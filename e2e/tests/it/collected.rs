@@ -1,0 +1,7 @@
+//! Senders without an agent, as they are in the world: rsyslog, syslog-ng, logger, and whoever sends rubbish.
+
+mod hostile;
+mod logger;
+mod rsyslog;
+mod stage;
+mod syslog_ng;
