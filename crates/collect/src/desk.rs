@@ -8,6 +8,7 @@
 
 use crate::counts::{Count, Counts, Tallies};
 use crate::ledger::Ledger;
+use crate::replay::{Memory, Notes, Replay};
 use crate::sender::Sender;
 use crate::settings::Listener;
 use crate::spooler::Parcel;
@@ -33,6 +34,8 @@ pub(crate) struct Desk {
     /// Whoever hands over holds this, so that nobody overtakes.
     hand: tokio::sync::Mutex<mpsc::Sender<Parcel>>,
     durable: Arc<watch::Sender<u64>>,
+    /// By which its notes are found again.
+    name: Arc<str>,
     /// There are rows.
     news: Notify,
     counts: Arc<Counts>,
@@ -44,12 +47,21 @@ pub(crate) struct Open {
     bytes: usize,
     /// Of the rows that lie open; those that are closed have smaller ones.
     ticket: u64,
-    closed: Vec<(u64, Vec<(Kind, RecordBatch)>)>,
+    closed: Vec<Closed>,
+    /// Where senders are acknowledged: what they said last.
+    memory: Option<Memory>,
     tallies: Tallies,
     settings: Arc<Listener>,
     ledger: Arc<Ledger>,
     source: &'static str,
     counted: bool,
+}
+
+/// Rows up to a ticket, and what was remembered with them.
+struct Closed {
+    ticket: u64,
+    batches: Vec<(Kind, RecordBatch)>,
+    note: Option<Vec<u8>>,
 }
 
 /// What became of a record.
@@ -68,16 +80,20 @@ pub(crate) enum Became {
 impl Desk {
     pub(crate) fn new(
         settings: Arc<Listener>,
-        source: &'static str,
+        notes: &Notes,
         counts: Arc<Counts>,
         ledger: Arc<Ledger>,
         spooler: mpsc::Sender<Parcel>,
     ) -> Self {
+        let (speech, source) = (settings.speech, settings.speech.source());
+        let name: Arc<str> = format!("{} {}", speech.as_str(), settings.place).into();
+        let memory = speech.answers().then(|| Memory::read(notes.of(&name), bartizan_clock::now()));
         let open = Open {
             rows: Rows::new(ROWS),
             bytes: 0,
             ticket: 1,
             closed: Vec::new(),
+            memory,
             tallies: Tallies::new(source),
             settings,
             ledger,
@@ -88,6 +104,7 @@ impl Desk {
             open: Mutex::new(open),
             hand: tokio::sync::Mutex::new(spooler),
             durable: Arc::new(watch::Sender::new(0)),
+            name,
             news: Notify::new(),
             counts,
         }
@@ -136,8 +153,9 @@ impl Desk {
             }
             std::mem::take(&mut open.closed)
         };
-        for (ticket, batches) in closed {
-            let parcel = Parcel { batches, ticket, durable: Arc::clone(&self.durable) };
+        for Closed { ticket, batches, note } in closed {
+            let note = note.map(|note| (Arc::clone(&self.name), note));
+            let parcel = Parcel { batches, ticket, note, durable: Arc::clone(&self.durable) };
             // without a spooler the server is stopping, and this desk should have been cleared before
             if hand.send(parcel).await.is_err() {
                 tracing::error!("rows came after the spooler had stopped");
@@ -182,6 +200,24 @@ impl Open {
     /// The ticket of what was added last: when it is durable, so is that.
     pub(crate) fn ticket(&self) -> u64 {
         if self.rows.is_empty() { self.ticket - 1 } else { self.ticket }
+    }
+
+    /// A line of text of a sender that is acknowledged; no row if it says again what it said before it had to connect
+    /// anew.
+    pub(crate) fn acknowledged_text(
+        &mut self,
+        text: &[u8],
+        cut: bool,
+        replay: &mut Replay,
+        sender: &mut Sender,
+        now: Micros,
+    ) {
+        let Some(memory) = &self.memory else { return self.text(text, cut, sender, now) };
+        let Some(hash) = replay.new_hash(text, &sender.who.name, memory) else { return };
+        self.text(text, cut, sender, now);
+        if let Some(memory) = &mut self.memory {
+            memory.remember(&sender.who.name, hash, now);
+        }
     }
 
     /// Whether a sender may deliver one more message; if not, it is counted as lost.
@@ -287,7 +323,12 @@ impl Open {
             return;
         }
         let batches = self.rows.finish();
-        self.closed.push((self.ticket, batches));
+        let note = self.memory.as_ref().map(|memory| {
+            let mut note = Vec::new();
+            memory.write(bartizan_clock::now(), &mut note);
+            note
+        });
+        self.closed.push(Closed { ticket: self.ticket, batches, note });
         self.ticket += 1;
     }
 }

@@ -10,6 +10,7 @@
 //! - **CO-1** Nothing is given to ingest, and no message is acknowledged (RELP), before it is durable in the
 //!   collector's own spool (`DIR/spool/collected`). So a crash of the server loses nothing that was spooled, and a record
 //!   that comes again has the name it had.
+//!   What a sender of RELP says again, because it did not hear of an acknowledgement, makes no second row ([`replay`]).
 //! - **CO-2** The spool forgets what is committed in the lake, nothing else. A full spool makes senders wait; what cannot
 //!   wait is dropped by the kernel, and counted.
 //! - **CO-3** Whatever is given up is an entry of the ledger, stage `server`: over the rate, cut, dropped, damaged.
@@ -31,6 +32,7 @@ mod ledger;
 mod listen;
 mod networks;
 mod rate;
+mod replay;
 mod run;
 mod sender;
 mod settings;

@@ -7,6 +7,7 @@ use crate::desk::Desk;
 use crate::ledger::Ledger;
 use crate::listen::{Connections, Datagrams, Local, Place, acceptor, bind_tcp, bind_udp};
 use crate::rate::Rates;
+use crate::replay::Notes;
 use crate::settings::{Listener, Way, Where};
 use crate::spooler::Spooler;
 use crate::store::Store;
@@ -75,6 +76,8 @@ impl Collector {
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let store = Arc::new(Store::open(dir, of.spool_bytes, Epoch(random()?), Instant::now())?);
         let ledger = Arc::<Ledger>::default();
+        let notes = || Notes::read(store.lock().spool.last_note().unwrap_or_default());
+        let (notes, of_desks) = (notes(), notes());
         let (stop_listening, stopped) = watch::channel(false);
         let (stop_writing, writing_stopped) = watch::channel(false);
         let (end, ended) = watch::channel(false);
@@ -88,6 +91,7 @@ impl Collector {
             stop: writing_stopped,
             end: ended.clone(),
             encoder: Encoder::default(),
+            notes,
             waiting: VecDeque::new(),
         };
         let deliverer =
@@ -112,7 +116,7 @@ impl Collector {
                 Way::Tls => Some(acceptor(&listener, &of.certificate, of.authority)?),
                 Way::Tcp | Way::Udp | Way::Unix => None,
             };
-            all.listen(listener, tls, &ledger, &stuck, stopped.clone()).context(what)?;
+            all.listen(listener, tls, &of_desks, &ledger, &stuck, stopped.clone()).context(what)?;
         }
         Ok(all)
     }
@@ -121,6 +125,7 @@ impl Collector {
         &mut self,
         listener: Listener,
         tls: Option<tokio_rustls::TlsAcceptor>,
+        notes: &Notes,
         ledger: &Arc<Ledger>,
         stuck: &Arc<AtomicBool>,
         stop: watch::Receiver<bool>,
@@ -129,7 +134,7 @@ impl Collector {
         let (speech, place_of) = (settings.speech, settings.place.clone());
         let desk = Arc::new(Desk::new(
             Arc::clone(&settings),
-            speech.source(),
+            notes,
             Arc::clone(&self.counts),
             Arc::clone(ledger),
             self.parcels.clone(),

@@ -5,6 +5,7 @@
 //! over meanwhile: connections stop reading, and what comes as datagrams the kernel drops and counts.
 
 use crate::ledger::{Ledger, NOBODY};
+use crate::replay::Notes;
 use crate::store::Store;
 use arrow_array::RecordBatch;
 use bartizan_model::{Kind, Reason, Seq};
@@ -30,6 +31,8 @@ const TOGETHER: usize = 32;
 pub(crate) struct Parcel {
     pub(crate) batches: Vec<(Kind, RecordBatch)>,
     pub(crate) ticket: u64,
+    /// What the desk remembers of its senders' messages up to there, under its name.
+    pub(crate) note: Option<(Arc<str>, Vec<u8>)>,
     /// Told the ticket when the rows are durable.
     pub(crate) durable: Arc<watch::Sender<u64>>,
 }
@@ -46,6 +49,8 @@ pub(crate) struct Spooler {
     /// Nothing more comes.
     pub(crate) end: watch::Receiver<bool>,
     pub(crate) encoder: Encoder,
+    /// What desks remember of messages that are durable, or are with the record that is written.
+    pub(crate) notes: Notes,
     /// Tickets of rows that are not durable yet.
     pub(crate) waiting: VecDeque<(Seq, u64, Arc<watch::Sender<u64>>)>,
 }
@@ -81,10 +86,20 @@ impl Spooler {
 
     fn write(&mut self, parcel: Parcel) {
         let mut last = Seq::ZERO;
-        for (kind, batch) in &parcel.batches {
-            for part in split(batch, RECORD_BYTES) {
-                last = self.keep(*kind, &part).unwrap_or(last);
+        let parts = parcel
+            .batches
+            .iter()
+            .flat_map(|(kind, batch)| split(batch, RECORD_BYTES).into_iter().map(|part| (*kind, part)));
+        let mut parts = parts.peekable();
+        let mut note = parcel.note;
+        while let Some((kind, part)) = parts.next() {
+            // with the last record all that is remembered is written
+            if parts.peek().is_none()
+                && let Some((desk, note)) = note.take()
+            {
+                self.notes.set(&desk, note);
             }
+            last = self.keep(kind, &part).unwrap_or(last);
         }
         self.waiting.push_back((last, parcel.ticket, parcel.durable));
     }
@@ -92,6 +107,7 @@ impl Spooler {
     /// Writes rows, however long that takes; nothing if it cannot be done at all.
     fn keep(&mut self, kind: Kind, rows: &RecordBatch) -> Option<Seq> {
         let count = rows.num_rows() as u64;
+        let note = self.notes.write();
         let payload = match self.encoder.encode(rows) {
             Ok(payload) => payload,
             Err(error) => {
@@ -101,7 +117,7 @@ impl Spooler {
             }
         };
         loop {
-            let error = match self.store.lock().append(kind, rows, payload, Instant::now()) {
+            let error = match self.store.lock().append(kind, rows, payload, &note, Instant::now()) {
                 Ok(seq) => {
                     if self.stuck.swap(false, Ordering::Relaxed) {
                         tracing::info!("the collector's spool takes rows again");
@@ -139,7 +155,10 @@ impl Spooler {
         }
         let batch = losses.batch();
         let written = match self.encoder.encode(&batch) {
-            Ok(payload) => self.store.lock().append(Kind::Losses, &batch, payload, Instant::now()).is_ok(),
+            Ok(payload) => {
+                let note = self.notes.write();
+                self.store.lock().append(Kind::Losses, &batch, payload, &note, Instant::now()).is_ok()
+            }
             Err(_) => false,
         };
         if !written {

@@ -79,16 +79,17 @@ impl State {
         kind: Kind,
         rows: &RecordBatch,
         payload: &[u8],
+        note: &[u8],
         now: Instant,
     ) -> Result<Seq, AppendError> {
-        let needed = payload.len() as u64;
+        let needed = (payload.len() + note.len()) as u64;
         let reserve = if kind == Kind::Losses { 0 } else { RESERVE };
         let free = self.budget.saturating_sub(self.spool.backlog().bytes + reserve);
         if needed > free {
             return Err(AppendError::Full { needed, free });
         }
         let weight = Weights::pack(kind, rows.num_rows() as u64);
-        let seq = self.spool.append(Head { kind, weight, note: &[] }, payload, now)?;
+        let seq = self.spool.append(Head { kind, weight, note }, payload, now)?;
         let bytes = rows.get_array_memory_size();
         if self.recent_bytes + bytes <= RECENT {
             self.recent_bytes += bytes;

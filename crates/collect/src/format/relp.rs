@@ -2,6 +2,7 @@
 
 use super::{Broken, Talk};
 use crate::desk::Open;
+use crate::replay::Replay;
 use crate::sender::Sender;
 use bartizan_intake::relp::RelpFrames;
 use bartizan_model::Micros;
@@ -13,6 +14,7 @@ const OFFER: &str = "200 OK\nrelp_version=0\nrelp_software=bartizan\ncommands=sy
 pub(super) struct Relp {
     frames: RelpFrames,
     state: State,
+    replay: Replay,
     answers: Vec<u8>,
 }
 
@@ -24,8 +26,13 @@ enum State {
 }
 
 impl Relp {
-    pub(super) const fn new(max_message: usize) -> Self {
-        Self { frames: RelpFrames::new(max_message), state: State::New, answers: Vec::new() }
+    pub(super) fn new(max_message: usize) -> Self {
+        Self {
+            frames: RelpFrames::new(max_message),
+            state: State::New,
+            replay: Replay::default(),
+            answers: Vec::new(),
+        }
     }
 
     fn answer(&mut self, number: u32, text: &str) {
@@ -59,7 +66,7 @@ impl Talk for Relp {
                     self.answer(frame.number, OFFER);
                 }
                 (b"syslog", State::Open) => {
-                    desk.text(frame.data, frame.cut, sender, now);
+                    desk.acknowledged_text(frame.data, frame.cut, &mut self.replay, sender, now);
                     self.answer(frame.number, "200 OK");
                 }
                 (b"close", _) => {
