@@ -430,6 +430,9 @@ pub(crate) struct ParseArgs {
     /// The zone of stamps that do not say it: Europe/Berlin, UTC, +01:00 [default: this machine's]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub(crate) zone: Option<String>,
+    /// The year of the first stamp that does not say it [default: by when the file was last written]
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(u16).range(1970..9000))]
+    pub(crate) year: Option<u16>,
     /// A file of forms of log prefixes that are tried before the built-in ones
     #[arg(long, value_name = "FILE")]
     pub(crate) prefixes: Option<PathBuf>,

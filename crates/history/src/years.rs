@@ -91,6 +91,12 @@ impl Scan {
         }
     }
 
+    /// Whether there was a stamp without a year.
+    #[must_use]
+    pub const fn any(&self) -> bool {
+        self.span.is_some()
+    }
+
     /// What was seen; `None` if every stamp has its year, or there is none.
     #[must_use]
     pub fn finish(self) -> Option<Span> {

@@ -11,8 +11,11 @@ use crate::lines::{Lines, Piece};
 use crate::render::{Format, Rows as Table, Style};
 use crate::told::{EVENT, NOBODY, UNKNOWN, json_lines};
 use anyhow::{Context as _, anyhow};
-use bartizan_intake::Rows;
-use bartizan_intake::text::{MAX_TEXT, Named, Origin, TextReader, What, Zone};
+use bartizan_decode::text::{Envelope, Local, Stamp};
+use bartizan_history::years::{Scan, Years, first_year};
+use bartizan_history::{Format as History, HostFrom, Limits, Options, Tz, Unpacked};
+use bartizan_intake::text::{MAX_TEXT, Named, Origin, TextReader, What};
+use bartizan_intake::{Read as Ended, Rows, Source as _, Tally};
 use bartizan_model::{Kind, Micros};
 use bartizan_prefix::Dialects;
 use jiff::tz::TimeZone;
@@ -22,11 +25,22 @@ use std::path::Path;
 
 /// Rows that are written at once at most.
 const ROWS: usize = 8192;
+/// Bytes by which a format is recognised, and how many are waited for.
+const SAMPLE: usize = 64 << 10;
+const SMALL_SAMPLE: usize = 64;
+/// Bytes of a line in which its stamp is looked for.
+const LONGEST_HEADER: usize = 256;
+
+type Input = Box<dyn Read + Send>;
 
 pub(crate) fn parse(args: ParseArgs, style: Style) -> Result<(), Failure> {
     let dialects = super::prefix::dialects(args.prefixes.as_deref())?;
     let mut parse = Parse {
-        zone: zone(args.zone.as_deref())?,
+        zone: match args.zone.as_deref() {
+            Some(name) => Tz::named(name).map_err(|e| Failure::Usage(e.to_string()))?,
+            None => Tz::system(),
+        },
+        year: args.year,
         dialects,
         rows: Rows::new(ROWS),
         out: Out::new(args.output, style),
@@ -60,6 +74,7 @@ pub(crate) fn parse(args: ParseArgs, style: Style) -> Result<(), Failure> {
 
 struct Parse {
     zone: Tz,
+    year: Option<u16>,
     dialects: Dialects,
     rows: Rows,
     out: Out,
@@ -89,34 +104,111 @@ impl Parse {
     fn file(&mut self, path: &Path, format: ParseFormat) -> Result<(), Failure> {
         if path == Path::new("-") {
             let now = bartizan_clock::now();
-            return self.read(io::stdin().lock(), "stdin", now, format);
+            return self.read(|| Ok(Box::new(io::stdin())), "stdin", now, format);
         }
         let name = for_terminal(&path.display().to_string()).into_owned();
         let cannot = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Failure::NotFound(format!("there is no file {name}")),
             _ => Failure::Error(anyhow!(error).context(format!("cannot read {name}"))),
         };
-        let file = File::open(path).map_err(cannot)?;
-        let about = file.metadata().map_err(cannot)?;
+        let about = std::fs::metadata(path).map_err(cannot)?;
         if about.is_dir() {
             return Err(Failure::Error(anyhow!("{name} is a folder: name its files, such as {name}/*.log")));
         }
         let written = about.modified().ok().and_then(|t| jiff::Timestamp::try_from(t).ok());
         let written = written.map_or_else(bartizan_clock::now, |t| Micros(t.as_microsecond()));
-        self.read(file, &name, written, format)
+        let open = || -> Result<Input, Failure> { Ok(Box::new(File::open(path).map_err(cannot)?)) };
+        if self.year.is_none() && about.is_file() {
+            let year = first_year_of(open()?, written);
+            return self.dated(year, |parse| parse.read(open, &name, written, format));
+        }
+        self.read(open, &name, written, format)
     }
 
-    /// Reads a stream to its end, whatever is in it.
+    /// Does something while stamps have their years from a first one on.
+    fn dated(
+        &mut self,
+        year: Option<u16>,
+        work: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.year = year;
+        let done = work(self);
+        self.year = None;
+        done
+    }
+
+    /// Reads a stream to its end, whatever is in it and however it is packed.
     fn read(
         &mut self,
-        from: impl Read,
+        open: impl FnOnce() -> Result<Input, Failure>,
         name: &str,
         written: Micros,
         format: ParseFormat,
     ) -> Result<(), Failure> {
+        let cannot = || format!("cannot read {name}");
+        let mut content = Unpacked::new(open()?, Limits::default()).with_context(cannot)?;
+        // one read and no more, so that a slow pipe is not waited for
+        let mut head = vec![0; SAMPLE];
+        let mut len = content.read(&mut head).with_context(cannot)?;
+        while len < SMALL_SAMPLE {
+            match content.read(&mut head[len..]).with_context(cannot)? {
+                0 => break,
+                more => len += more,
+            }
+        }
+        head.truncate(len);
+        let format = match format {
+            ParseFormat::Auto => {
+                History::of(&head).map_err(|why| Failure::Error(anyhow!("{name} cannot be read: {why}")))?
+            }
+            ParseFormat::Syslog => History::Syslog,
+            ParseFormat::Journal => History::Journal,
+            ParseFormat::UlogdJson => History::UlogdJson,
+            ParseFormat::Ecs => History::Ecs,
+            ParseFormat::Pcap => History::Pcap,
+        };
+        let content = io::Cursor::new(head).chain(content);
         match format {
-            ParseFormat::Auto | ParseFormat::Syslog => self.lines(from, name, written),
-            other => Err(Failure::Usage(format!("{name}: format {other:?} cannot be read"))),
+            History::Syslog => self.lines(content, name, written),
+            format => self.records(Box::new(content), name, format),
+        }
+    }
+
+    /// Records of another format than lines.
+    fn records(&mut self, content: Input, name: &str, format: History) -> Result<(), Failure> {
+        let options = Options {
+            host: Some(NOBODY.to_owned()),
+            host_from: HostFrom::Record,
+            sender: String::new(),
+            format: Some(format),
+            zone: self.zone.clone(),
+            year: self.year,
+            keep_other: false,
+            limits: Limits::default(),
+            now: bartizan_clock::now(),
+        };
+        let opened = bartizan_history::open(Vec::new(), Some(content), &options);
+        if let Some(why) = opened.unreadable.first() {
+            return Err(Failure::Error(anyhow!("{name}: {why}")));
+        }
+        let mut tally = Tally::default();
+        for mut source in opened.sources {
+            loop {
+                let read = source.read(u64::MAX, &mut self.rows, &mut tally);
+                write(&mut self.rows, &self.dialects, &mut self.buffer, &mut self.out)?;
+                match read.with_context(|| format!("cannot read {name}"))? {
+                    Ended::End(_) => break,
+                    Ended::More(_) | Ended::Full(_) => self.out.flush()?,
+                }
+            }
+        }
+        self.counts.lines += tally.records;
+        self.counts.events += tally.events + tally.flows + tally.counters;
+        self.counts.unparsed += tally.unparsed;
+        self.counts.other += tally.other + tally.skips();
+        match tally.unreadable.first() {
+            Some(why) => Err(Failure::Error(anyhow!("{name}: {why}"))),
+            None => Ok(()),
         }
     }
 
@@ -125,6 +217,8 @@ impl Parse {
         let naming = Named { host: NOBODY, sender: "", believed: true };
         let mut reader = TextReader::default();
         let mut lines = Lines::new(from, MAX_TEXT);
+        let mut years = self.year.map(Years::starting);
+        let mut reference = written;
         loop {
             let (line, long) = match lines.next() {
                 Piece::Line(line, long) => (line, long),
@@ -136,11 +230,20 @@ impl Parse {
                 }
                 Piece::End => break,
             };
+            if let Some(years) = &mut years
+                && let Some(Stamp::Local(local)) =
+                    Envelope::parse(&line[..line.len().min(LONGEST_HEADER)]).0.stamp
+                && local.year.is_none()
+            {
+                // any moment behind the day in its year, whatever the zone
+                reference =
+                    Micros(Local { micros: 0, ..local }.at(years.next(&local), 0).0 + 2 * Micros::DAY);
+            }
             let origin = Origin {
                 source: "file",
                 naming: &naming,
                 zone: &self.zone,
-                reference: written,
+                reference,
                 unstamped: UNKNOWN,
                 lines: false,
             };
@@ -164,6 +267,30 @@ impl Parse {
     }
 }
 
+/// The year of a file's first stamp without one, when its last line was written before a moment.
+fn first_year_of(file: Input, written: Micros) -> Option<u16> {
+    let mut lines = Lines::new(Unpacked::new(file, Limits::default()).ok()?, LONGEST_HEADER);
+    let mut scan = Scan::default();
+    let mut number = 0_u64;
+    loop {
+        match lines.next() {
+            Piece::Line(line, _) => {
+                scan.line(line);
+                number += 1;
+            }
+            Piece::Wait => {
+                // a file whose first lines all say their years is not read twice
+                if number > 1000 && !scan.any() {
+                    return None;
+                }
+                lines.fill().ok()?;
+            }
+            Piece::End => break,
+        }
+    }
+    scan.finish().map(|span| first_year(&span, written))
+}
+
 /// Writes the rows so far.
 fn write(rows: &mut Rows, dialects: &Dialects, buffer: &mut Vec<u8>, out: &mut Out) -> Result<(), Failure> {
     for (kind, batch) in rows.finish() {
@@ -172,31 +299,6 @@ fn write(rows: &mut Rows, dialects: &Dialects, buffer: &mut Vec<u8>, out: &mut O
         out.rows(kind, buffer)?;
     }
     Ok(())
-}
-
-/// A time zone by its name or its offset; this machine's without one.
-fn zone(name: Option<&str>) -> Result<Tz, Failure> {
-    let Some(name) = name else { return Ok(Tz(TimeZone::system())) };
-    let offset = || {
-        let sign = if name.starts_with('-') { -1 } else { 1 };
-        let digits: String = name.strip_prefix(['+', '-'])?.chars().filter(|c| *c != ':').collect();
-        let number = digits.parse::<i32>().ok().filter(|_| matches!(digits.len(), 2 | 4))?;
-        let (hours, minutes) = if digits.len() == 4 { (number / 100, number % 100) } else { (number, 0) };
-        jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok().map(TimeZone::fixed)
-    };
-    let zone = TimeZone::get(name).ok().or_else(offset);
-    zone.map(Tz)
-        .ok_or_else(|| Failure::Usage(format!("{name:?} is no time zone: write Europe/Berlin, UTC, +01:00")))
-}
-
-struct Tz(TimeZone);
-
-impl Zone for Tz {
-    fn offset(&self, shown: i64) -> i32 {
-        let shown = jiff::Timestamp::from_second(shown).map(|t| jiff::tz::Offset::UTC.to_datetime(t));
-        let moment = shown.ok().and_then(|at| self.0.to_ambiguous_timestamp(at).compatible().ok());
-        moment.map_or(0, |moment| self.0.to_offset(moment).seconds())
-    }
 }
 
 /// Where rows are written.
