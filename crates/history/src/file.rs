@@ -125,13 +125,19 @@ impl FileSource {
         self.path.is_none()
     }
 
+    /// A pipe gives nothing twice.
+    fn once(&self) -> SourceError {
+        let why = std::io::Error::other("what comes through a pipe is read once");
+        SourceError::failed(format!("cannot go back in {}", self.name))(why)
+    }
+
     /// Its content, from the beginning if it was not open.
     fn take(&mut self) -> Result<Content, SourceError> {
         if let Some(content) = self.content.take() {
             return Ok(content);
         }
         let Some(path) = &self.path else {
-            return Err(SourceError::Changed(format!("{} cannot be read twice", self.name)));
+            return Err(self.once());
         };
         let content = content_of(path, self.limits)
             .map_err(SourceError::failed(format!("cannot read {}", self.name)))?;
@@ -185,7 +191,7 @@ impl Source for FileSource {
         }
         if self.ended.is_some() || self.content.as_ref().is_some_and(|c| c.position() > position) {
             if self.path.is_none() {
-                return Err(SourceError::Changed(format!("{} cannot be read again from before", self.name)));
+                return Err(self.once());
             }
             (self.content, self.ended) = (None, None);
         }

@@ -160,7 +160,10 @@ impl Delivery {
     /// Waits until everything is committed.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.commands = None;
-        self.join()
+        match self.join() {
+            Err(Failure::ClosedPipe) => Err(stopped()),
+            done => done,
+        }
     }
 
     /// Why it is over.
@@ -192,6 +195,10 @@ impl Delivery {
         let commands = self.commands.as_ref().ok_or(Failure::ClosedPipe)?;
         commands.blocking_send(command).map_err(|_| Failure::ClosedPipe)
     }
+}
+
+fn stopped() -> Failure {
+    Failure::Stopped("stopped; what was delivered stays, and the same command goes on from there".to_owned())
 }
 
 /// The first Ctrl-C stops after the batch that is on its way, the second at once.

@@ -178,6 +178,9 @@ fn go(delivery: &Delivery, mut going: Going, summary: &mut Summary, bar: &Bar) -
         if matches!(read, Read::Full(_)) && rows.is_empty() {
             return Err(Failure::Error(anyhow!("a record of {} finds no room", one.name)));
         }
+        if at <= from && !rows.is_empty() {
+            return Err(Failure::Error(anyhow!("{} gave records and stayed at {at}", one.name)));
+        }
         unparsed = one.tally.unparsed;
         let digest = going.given.source.trail();
         send(delivery, &mut going, &mut encoder, &mut rows, at, digest)?;

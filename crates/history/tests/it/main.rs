@@ -1,7 +1,12 @@
 //! Files of the corpus through the importer's readers, read where they lie.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that panics has failed, one that is skipped says so"
+)]
 
+#[expect(unreachable_pub, reason = "in its own crate it is reachable")]
 #[path = "../../../../fuzz/src/history.rs"]
 mod fuzz;
 
