@@ -120,7 +120,7 @@ pub struct ImportInfo {
     pub position: u64,
     /// Up to where it is committed in every table.
     pub committed: Seq,
-    /// What became of its records in the last run that came to an end.
+    /// What became of its records in the runs that came to an end.
     pub totals: serde_json::Value,
     /// When it began.
     #[serde(serialize_with = "time")]

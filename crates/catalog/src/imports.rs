@@ -18,7 +18,7 @@ pub struct Import {
     pub kinds: String,
     /// Up to where it was delivered.
     pub position: u64,
-    /// What became of its records in the last run that came to an end, as JSON; empty before the first.
+    /// What became of its records in the runs that came to an end, as JSON; empty before the first.
     pub totals: String,
     /// When it began.
     pub started: Micros,

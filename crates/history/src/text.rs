@@ -148,7 +148,8 @@ fn day(line: &[u8], reference: Micros) -> i64 {
 impl Reader for Text {
     fn restart(&mut self) {
         self.dates = Dates::new(self.dates.first_year);
-        (self.reader, self.lines) = (TextReader::default(), Lines::default());
+        self.reader = TextReader::default();
+        self.lines.restart();
         (self.number, self.in_line) = (0, false);
     }
 

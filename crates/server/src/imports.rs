@@ -15,6 +15,7 @@ use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Seq, StreamId};
 use bartizan_wire::{Limits, Sink as _, decode_collected, messages};
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -236,7 +237,9 @@ impl Imports for Importer {
         let committed = self.ingest.settled(&stream, &session.kinds);
         if waited.is_ok() && committed >= finish.position {
             let now = bartizan_clock::now();
-            let totals = finish.totals.to_string();
+            let before = self.catalog.import(import).await.map_err(unavailable)?;
+            let before = before.and_then(|import| serde_json::from_str(&import.totals).ok());
+            let totals = sum(before.unwrap_or_default(), finish.totals).to_string();
             self.catalog.finish_import(import, &totals, finish.partial, now).await.map_err(unavailable)?;
             self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&import);
         }
@@ -246,6 +249,25 @@ impl Imports for Importer {
     async fn list(&self) -> Result<Vec<ImportInfo>, Unavailable> {
         let imports = self.catalog.imports(LISTED).await.map_err(unavailable)?;
         Ok(imports.into_iter().map(|import| self.info(import)).collect())
+    }
+}
+
+/// What became of records, in all runs that came to an end: numbers are added, anything else is the last run's.
+fn sum(before: Value, now: Value) -> Value {
+    match (before, now) {
+        (Value::Number(before), Value::Number(now)) => match (before.as_u64(), now.as_u64()) {
+            (Some(before), Some(number)) => before.saturating_add(number).into(),
+            _ => Value::Number(now),
+        },
+        (Value::Object(before), Value::Object(now)) => {
+            let mut all = before;
+            for (key, value) in now {
+                let old = all.remove(&key).unwrap_or_default();
+                all.insert(key, sum(old, value));
+            }
+            Value::Object(all)
+        }
+        (_, now) => now,
     }
 }
 
@@ -274,5 +296,33 @@ impl Importer {
             touched: import.touched,
             finished: import.finished,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn runs_are_added_up() {
+        let first = json!({ "records": 5, "skipped": { "empty": 2 }, "unreadable": ["x"] });
+        let second =
+            json!({ "records": 3, "skipped": { "empty": 1, "another service": 4 }, "unreadable": [] });
+        let both = json!({ "records": 8, "skipped": { "empty": 3, "another service": 4 }, "unreadable": [] });
+        assert_eq!(sum(sum(Value::Null, first), second), both);
+    }
+
+    #[test]
+    fn identities_differ_by_format_kind_variant_and_bytes() {
+        let all = [
+            identity("syslog", b"head", 0, b"x"),
+            identity("pcap", b"head", 0, b"x"),
+            identity("syslog", b"name", 0, b"x"),
+            identity("syslog", b"head", 1, b"x"),
+            identity("syslog", b"head", 0, b"y"),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(distinct.len(), all.len());
     }
 }

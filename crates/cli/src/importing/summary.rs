@@ -156,7 +156,8 @@ impl Summary {
         let mut lines = Vec::new();
         let resumed = self.sources.iter().filter(|one| one.resumed).count();
         let before = if resumed > 0 { format!(", {resumed} of them imported before") } else { String::new() };
-        lines.push(format!("{} sources{before}", self.sources.len()));
+        let word = if self.sources.len() == 1 { "source" } else { "sources" };
+        lines.push(format!("{} {word}{before}", self.sources.len()));
         lines.push(format!("{:>12} records read", total.records));
         for (count, what) in [
             (total.events, "events"),
