@@ -1,7 +1,7 @@
 //! The catalog in a real file.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment, Redeemed, Token};
+use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Token};
 use bartizan_model::{HostId, Micros};
 
 fn host(n: u8, name: &str) -> Enrolment {
@@ -136,4 +136,46 @@ async fn senders_are_noted_in_the_place_of_what_was_before() {
     catalog.note_senders(&[sender("syslog", 10), sender("ulogd", 20)]).await.unwrap();
     catalog.note_senders(&[sender("syslog", 11)]).await.unwrap();
     assert_eq!(catalog.senders().await.unwrap(), [sender("syslog", 11), sender("ulogd", 20)]);
+}
+
+fn import(n: u8, head: Option<u32>, now: i64) -> Import {
+    Import {
+        id: HostId::from_bytes([n; 16]),
+        name: format!("kern.log.{n}"),
+        format: "syslog".into(),
+        head,
+        kinds: "events lines".into(),
+        position: 0,
+        totals: String::new(),
+        started: Micros(now),
+        touched: Micros(now),
+        finished: None,
+        partial: false,
+    }
+}
+
+#[tokio::test]
+async fn imports_keep_their_beginning_and_their_furthest_position() {
+    let (_dir, catalog) = new().await;
+    let id = HostId::from_bytes([1; 16]);
+    assert_eq!(catalog.import(id).await.unwrap(), None);
+    catalog.begin_import(&import(1, Some(700), 5)).await.unwrap();
+    catalog.begin_import(&import(2, None, 6)).await.unwrap();
+    catalog.move_import(id, 900, Some([9; 32]), Micros(7)).await.unwrap();
+    catalog.move_import(id, 800, None, Micros(8)).await.unwrap();
+    catalog.move_import(id, 200, Some([2; 32]), Micros(8)).await.unwrap();
+    let checks: Vec<_> =
+        catalog.import_checks(id).await.unwrap().iter().map(|c| (c.position, c.digest[0])).collect();
+    assert_eq!(checks, [(200, 2), (900, 9)]);
+    catalog.finish_import(id, "{\"records\":3}", true, Micros(9)).await.unwrap();
+    // the same again under another name
+    catalog.begin_import(&Import { name: "kern.log.2".into(), ..import(1, Some(999), 10) }).await.unwrap();
+    let found = catalog.import(id).await.unwrap().unwrap();
+    assert_eq!((found.position, found.head, found.started), (900, Some(700), Micros(5)));
+    assert_eq!((found.finished, found.touched, found.partial), (Some(Micros(9)), Micros(10), true));
+    assert_eq!((found.name.as_str(), found.totals.as_str()), ("kern.log.2", "{\"records\":3}"));
+    let names: Vec<_> = catalog.imports(10).await.unwrap().into_iter().map(|i| i.name).collect();
+    assert_eq!(names, ["kern.log.2", "kern.log.2"]);
+    assert_eq!(catalog.import_heads("syslog").await.unwrap(), [700]);
+    assert_eq!(catalog.import_heads("pcap").await.unwrap(), [0_u32; 0]);
 }

@@ -287,3 +287,76 @@ fn what_is_broken_or_meant_to_break_is_bounded_and_said() {
     assert_eq!(scene.import(&[&nobody, "--host", "old-gw"])["rows"], 1);
     assert_eq!(scene.server.search_count("host:old-gw").unwrap(), 1);
 }
+
+#[test]
+fn every_format_becomes_rows_of_its_tables() {
+    let scene = Scene::new();
+    let journal = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1700000000000000\n_HOSTNAME=gw-j\n_TRANSPORT=kernel\n\
+                   MESSAGE=J drop IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 TTL=1 ID=1 PROTO=2\n\n\
+                   __CURSOR=s=2\n__REALTIME_TIMESTAMP=1700000000000001\n_HOSTNAME=gw-j\nPRIORITY=6\n\
+                   SYSLOG_IDENTIFIER=sshd\nMESSAGE=hello\n\n";
+    let journal = scene.file("journal", journal);
+    let ulogd = scene.file(
+        "ulogd",
+        "{\"timestamp\":\"2026-03-04T05:00:43.684529\",\"dvc\":\"Netfilter\",\"oob.prefix\":\"U drop: \",\"oob.hook\":1,\
+         \"oob.family\":2,\"ip.protocol\":17,\"src_ip\":\"10.0.0.1\",\"dest_ip\":\"10.0.0.2\",\"src_port\":1,\"dest_port\":53}\n\
+         {\"timestamp\":\"2026-03-04T05:00:44\",\"orig.ip.protocol\":6,\"src_ip\":\"10.0.0.1\",\"dest_ip\":\"10.0.0.2\",\
+         \"orig.l4.sport\":5,\"orig.l4.dport\":80,\"orig.raw.pktlen\":400,\"orig.raw.pktcount\":4,\"ct.event\":4,\
+         \"reply.ip.saddr.str\":\"10.0.0.2\",\"reply.ip.daddr.str\":\"10.0.0.1\"}\n\
+         {\"timestamp\":\"2026-03-04T05:00:45\",\"sum.name\":\"http\",\"sum.pkts\":3,\"sum.bytes\":180}\n",
+    );
+    // one packet of link type NFLOG, with a prefix
+    let packet =
+        [69, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 3, 232, 0, 53, 0, 8, 0, 0];
+    let mut nflog = vec![2, 0, 0, 7, 13, 0, 10, 0];
+    nflog.extend(b"P drop: \0\0\0\0");
+    nflog.extend([32, 0, 9, 0]);
+    nflog.extend(packet);
+    let mut pcap = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    let length = u32::try_from(nflog.len()).unwrap();
+    for word in [0, 0, 65_535, 239, 1_700_000_000, 5, length, length] {
+        pcap.extend(u32::to_le_bytes(word));
+    }
+    pcap.extend(nflog);
+    fs::write(scene.path("x.pcap"), pcap).unwrap();
+    let files = [journal.as_str(), &ulogd, &scene.pattern("x.pcap")];
+    let (code, _, err) = scene.ends(&files);
+    assert!(code == 2 && err.contains("--host NAME"), "{code} {err}");
+    let summary = scene.import(&[&files[..], &["--host", "old", "--keep-other", "--zone", "UTC"]].concat());
+    let number = |name: &str| summary[name].as_u64().unwrap();
+    assert_eq!(
+        ["events", "flows", "counters", "lines", "unparsed"].map(number),
+        [3, 1, 1, 1, 0],
+        "{summary}"
+    );
+    for (filter, count) in [
+        ("host:gw-j", 1),
+        ("prefix:\"U drop: \" dport:53 host:old", 1),
+        ("prefix:\"P drop: \"", 1),
+        ("action:drop", 3),
+    ] {
+        assert_eq!(scene.server.search_count(filter).unwrap(), count, "{filter}");
+    }
+    let flows = scene.server.table("flows", "dport:80").unwrap();
+    assert_eq!((flows.len(), &flows[0]["host"]), (1, &"old".into()), "{flows:?}");
+    assert_eq!(scene.server.table("counters", "").unwrap().len(), 1);
+    let again = scene.import(&[&files[..], &["--host", "old", "--keep-other"]].concat());
+    assert_eq!(again["rows"], 0, "{again}");
+}
+
+#[test]
+fn without_a_server_it_says_so_and_a_stop_is_clean() {
+    let mut scene = Scene::new();
+    let file = scene.file("kern.log", &lines(0, 700_000));
+    let mut client = scene.start(&[&file]);
+    scene.wait_for_rows(1);
+    bartizan_e2e::process::signal(client.id(), "INT").unwrap();
+    let status = wait_until("the client to stop", PATIENCE, || Ok(client.try_wait()?)).unwrap();
+    let said = fs::read_to_string(scene.path("client.log")).unwrap();
+    assert!(status.code() == Some(130) && said.contains("goes on from there"), "{status} {said}");
+    scene.import(&[&file]);
+    assert_eq!((scene.count(), scene.server.duplicates("").unwrap()), (700_000, 0));
+    scene.server.stop().unwrap();
+    let (code, _, err) = scene.ends(&[&file]);
+    assert!(code == 7 && err.contains("cannot reach the server"), "{code} {err}");
+}

@@ -168,13 +168,7 @@ impl Delivery {
 
     /// Why it is over.
     pub(crate) fn failure(&self) -> Failure {
-        self.stop.store(true, Ordering::Relaxed);
-        let stopped = || {
-            Failure::Stopped(
-                "stopped; what was delivered stays, and the same command goes on from there".to_owned(),
-            )
-        };
-        if self.commands.as_ref().is_some_and(|commands| !commands.is_closed()) {
+        if self.is_stopped() {
             return stopped();
         }
         match self.join() {
@@ -323,12 +317,12 @@ impl Post {
         let mut told = false;
         loop {
             match &failure {
-                Failure::Unreachable(why) => {
+                Failure::Unreachable(_) => {
                     if self.stop.load(Ordering::Relaxed) || since.elapsed() > AWAY {
                         return Err(failure);
                     }
                     if !told {
-                        talk(&format!("{}: waiting for it", crate::escape::for_terminal(why)));
+                        talk("the server does not answer: waiting for it");
                         told = true;
                     }
                     tokio::time::sleep(PAUSE).await;
