@@ -225,6 +225,11 @@ impl<'a> Scan<'a> {
         } else if let Some(len) = decoded(self.rest()) {
             self.step(len);
         }
+        if self.rest().starts_with(b"kernel:[") {
+            out.program = Some(&self.rest()[..6]);
+            self.at += 7;
+            return;
+        }
         // some write `kernel: kernel: `
         for _ in 0..2 {
             if !starts_with_program(self.rest()) || out.program.is_some_and(|p| p != b"kernel") {
@@ -347,7 +352,10 @@ fn starts_with_program(text: &[u8]) -> bool {
     let word = first_word(text);
     let Some(name) = word.strip_suffix(b":") else { return false };
     let with_pid = || match (memchr::memchr(b'[', name), name.strip_suffix(b"]")) {
-        (Some(open), Some(inside)) if open > 0 => dec::<u32>(&inside[open + 1..]).is_some(),
+        (Some(open), Some(inside)) if open > 0 => {
+            let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._-/()+".contains(b);
+            inside[..open].iter().all(plain) && dec::<u32>(&inside[open + 1..]).is_some()
+        }
         _ => false,
     };
     PROGRAMS.contains(&name) || with_pid()
@@ -416,6 +424,8 @@ mod tests {
             ("1704685029 gw kernel: x ", Some("gw"), Some("kernel"), "x "),
             ("kern  :warn  : [ 1269.733882] x ", None, None, "x "),
             ("[   12.345678][    T1] x ", None, None, "x "),
+            ("Jan  8 03:37:09 gw kernel:[ 12.5] x ", Some("gw"), Some("kernel"), "x "),
+            ("Jan  8 03:37:09 gw @rule[3]: ", Some("gw"), None, "@rule[3]: "),
             ("[  +0.000123] x ", None, None, "x "),
             ("Jan  8 03:37:09 gw kernel: kernel: x ", Some("gw"), Some("kernel"), "x "),
             (
