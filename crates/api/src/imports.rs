@@ -33,9 +33,12 @@ pub struct NewImport {
     /// The name that identifies it otherwise.
     #[serde(default)]
     pub named: Option<String>,
-    /// Which of several sources with the same first bytes it is.
+    /// Which of several sources with the same first bytes it is, at least.
     #[serde(default)]
     pub variant: u32,
+    /// Hashes of its content up to some offsets.
+    #[serde(default)]
+    pub landmarks: Vec<ContentCheck>,
 }
 
 /// Up to where a table has an import.
@@ -48,7 +51,8 @@ pub struct Mark {
 }
 
 /// What the content of an import was before a position.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct ContentCheck {
     /// The position.
     pub position: u64,
@@ -62,6 +66,8 @@ pub struct OpenImport {
     /// Its identity.
     #[serde(serialize_with = "shown")]
     pub import: HostId,
+    /// Which of several sources with the same first bytes it is.
+    pub variant: u32,
     /// The session that delivers it.
     pub session: u64,
     /// Up to where it is committed in every table.

@@ -17,7 +17,7 @@
 //! | `GET hosts` | | a list |
 //! | `GET senders` | | a list: what senders without an agent delivered |
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
-//! | `POST imports` | `format name kinds head? named? variant?` | `{"import","session","committed","marks","checks"}` |
+//! | `POST imports` | `format name kinds head? named? variant? landmarks?` | `{"import","variant","session","committed","marks","checks"}` |
 //! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
 //! | `POST imports/ID/finish` | `session position totals partial?` | `{"committed":n,"done":bool}`; again until done |
 //! | `GET imports` | | a list, the latest first |

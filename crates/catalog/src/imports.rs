@@ -141,18 +141,45 @@ impl Catalog {
         tx.commit().await.map_err(fail)
     }
 
-    /// What is known of the content of an import, from its beginning on.
+    /// What is known of the content of an import before places between records, from its beginning on.
     ///
     /// # Errors
     /// If the catalog cannot be read.
     pub async fn import_checks(&self, id: HostId) -> Result<Vec<Check>, CatalogError> {
-        let fail = doing("read what is known of an import");
-        let rows =
-            sqlx::query("SELECT position, digest FROM import_checks WHERE import = ? ORDER BY position")
+        self.checks("SELECT position, digest FROM import_checks WHERE import = ? ORDER BY position", id).await
+    }
+
+    /// What is known of the content of an import up to fixed offsets.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn import_landmarks(&self, id: HostId) -> Result<Vec<Check>, CatalogError> {
+        self.checks("SELECT position, digest FROM import_landmarks WHERE import = ? ORDER BY position", id)
+            .await
+    }
+
+    /// Notes the content of an import up to fixed offsets; what is known of it stays.
+    ///
+    /// # Errors
+    /// If the catalog cannot be written.
+    pub async fn note_landmarks(&self, id: HostId, landmarks: &[Check]) -> Result<(), CatalogError> {
+        let fail = doing("note the content of an import");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        for landmark in landmarks {
+            sqlx::query("INSERT OR IGNORE INTO import_landmarks (import, position, digest) VALUES (?, ?, ?)")
                 .bind(id.to_string())
-                .fetch_all(&self.pool)
+                .bind(stored(landmark.position))
+                .bind(landmark.digest.as_slice())
+                .execute(&mut *tx)
                 .await
                 .map_err(&fail)?;
+        }
+        tx.commit().await.map_err(fail)
+    }
+
+    async fn checks(&self, question: &'static str, id: HostId) -> Result<Vec<Check>, CatalogError> {
+        let fail = doing("read what is known of an import");
+        let rows = sqlx::query(question).bind(id.to_string()).fetch_all(&self.pool).await.map_err(&fail)?;
         rows.iter()
             .map(|row| {
                 let digest: &[u8] = row.try_get("digest").map_err(&fail)?;

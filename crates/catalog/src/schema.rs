@@ -67,6 +67,15 @@ const STEPS: &[&str] = &[
     ) STRICT;
     PRAGMA user_version = 3;
 ",
+    "
+    CREATE TABLE import_landmarks (
+        import TEXT NOT NULL REFERENCES imports (id),
+        position INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (import, position)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 4;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

@@ -167,6 +167,10 @@ async fn imports_keep_their_beginning_and_their_furthest_position() {
     let checks: Vec<_> =
         catalog.import_checks(id).await.unwrap().iter().map(|c| (c.position, c.digest[0])).collect();
     assert_eq!(checks, [(200, 2), (900, 9)]);
+    let landmark = |n: u8| bartizan_catalog::Check { position: 2048, digest: [n; 32] };
+    catalog.note_landmarks(id, &[landmark(1)]).await.unwrap();
+    catalog.note_landmarks(id, &[landmark(2)]).await.unwrap();
+    assert_eq!(catalog.import_landmarks(id).await.unwrap(), [landmark(1)]);
     catalog.finish_import(id, "{\"records\":3}", true, Micros(9)).await.unwrap();
     // the same again under another name
     catalog.begin_import(&Import { name: "kern.log.2".into(), ..import(1, Some(999), 10) }).await.unwrap();

@@ -5,12 +5,15 @@ use crate::format::Format;
 use crate::unpack::{Limits, Unpacked};
 use bartizan_intake::{HEAD, Identity, Progress, Read, Rows, Source, SourceError, Tally, Unit};
 use bartizan_model::{Kind, Micros};
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Records of a piece.
 pub(crate) const PIECE: usize = 2048;
+/// Offsets up to which contents are compared before anything is read.
+const LANDMARKS: [usize; 6] = [2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10];
 /// Bytes of a piece.
 pub(crate) const PIECE_BYTES: u64 = 1 << 20;
 
@@ -41,6 +44,7 @@ pub struct FileSource {
     path: Option<PathBuf>,
     format: Format,
     head: Vec<u8>,
+    landmarks: Vec<(u64, [u8; 32])>,
     kinds: Vec<Kind>,
     size: Option<u64>,
     limits: Limits,
@@ -87,12 +91,16 @@ pub(crate) fn content_of(path: &Path, limits: Limits) -> io::Result<Content> {
 impl FileSource {
     pub(crate) fn new(looked: Looked, limits: Limits, kinds: Vec<Kind>, reader: Box<dyn Reader>) -> Self {
         let Looked { name, path, content, format, mut head, size } = looked;
+        let landmarks =
+            LANDMARKS.iter().filter_map(|at| Some((*at as u64, Sha256::digest(head.get(..*at)?).into())));
+        let landmarks = landmarks.collect();
         head.truncate(HEAD);
         Self {
             name,
             path,
             format,
             head,
+            landmarks,
             kinds,
             size,
             limits,
@@ -172,6 +180,10 @@ impl Source for FileSource {
         &self.kinds
     }
 
+    fn landmarks(&self) -> Vec<(u64, [u8; 32])> {
+        self.landmarks.clone()
+    }
+
     fn trail(&self) -> Option<[u8; 32]> {
         match (&self.content, &self.ended) {
             (Some(content), _) => Some(content.trail()),
@@ -198,8 +210,8 @@ impl Source for FileSource {
         let mut content = self.take()?;
         if !self.reader.pass(&mut content, position) {
             return Err(SourceError::Changed(format!(
-                "{} was imported up to byte {position} before and is shorter now: it was cut, or is another file \
-                 with the same beginning",
+                "{} was imported up to byte {position} before and is shorter now: nothing of it is \
+                 imported, because it was cut, or is another file with the same beginning",
                 self.name
             )));
         }

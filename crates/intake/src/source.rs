@@ -106,6 +106,12 @@ pub trait Source {
     /// The kinds of rows that it can give, in every run the same ones.
     fn kinds(&self) -> &[Kind];
 
+    /// Hashes of the content up to offsets that are the same ones for every source, as far as it has them and they are
+    /// known without reading on. By them sources with the same first bytes are told apart.
+    fn landmarks(&self) -> Vec<(u64, [u8; 32])> {
+        Vec::new()
+    }
+
     /// The hash of the content just before the position, by which another source with the same beginning is told
     /// apart; `None` where a name identifies it.
     fn trail(&self) -> Option<[u8; 32]> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bartizan_api::{
     ContentCheck, Finish, ImportError, ImportInfo, Imports, Mark, NewImport, OpenImport, Piece, Unavailable,
 };
-use bartizan_catalog::{Catalog, CatalogError, Import};
+use bartizan_catalog::{Catalog, CatalogError, Check, Import};
 use bartizan_ingest::Ingest;
 use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Seq, StreamId};
 use bartizan_wire::{Limits, Sink as _, decode_collected, messages};
@@ -30,6 +30,8 @@ const NAME: usize = 4096;
 const LISTED: u32 = 1000;
 /// How long a client waits for a commit before it asks again.
 const WAIT: Duration = Duration::from_secs(20);
+/// Offsets up to which contents are compared.
+const LANDMARKS: usize = 32;
 /// Sources with the same beginning that are told apart.
 const VARIANTS: u32 = 1000;
 
@@ -61,8 +63,8 @@ impl Importer {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&import).map(Arc::clone)
     }
 
-    /// The import that a source is: of a known one with the same beginning, else a new one.
-    async fn identify(&self, new: &NewImport) -> Result<(HostId, Option<u32>), ImportError> {
+    /// The import that a source is: a known one with the same beginning, else a new one.
+    async fn identify(&self, new: &NewImport) -> Result<Identified, ImportError> {
         let wrong = |text: &str| ImportError::Wrong(text.to_owned());
         let (head, named) = match (&new.head, &new.named) {
             (Some(head), None) => {
@@ -71,23 +73,57 @@ impl Importer {
             (None, Some(named)) => (Vec::new(), Some(named)),
             _ => return Err(wrong("either `head` or `named` identifies a source")),
         };
+        let landmarks = new.landmarks.iter().map(landmark).collect::<Result<Vec<_>, _>>()?;
         if let Some(named) = named {
-            return Ok((identity(&new.format, b"name", new.variant, named.as_bytes()), None));
+            let import = identity(&new.format, b"name", new.variant, named.as_bytes());
+            return Ok(Identified { import, head: None, variant: new.variant, landmarks });
         }
         if head.is_empty() || head.len() > HEAD {
             return Err(wrong("`head` has 1 to 1024 bytes"));
         }
+        let whole = u32::try_from(head.len()).unwrap_or_default();
         // what was shorter than that when it came first is known by what it had then
-        for known in self.catalog.import_heads(&new.format).await.map_err(unavailable)? {
-            let Some(head) = head.get(..known as usize) else { continue };
-            let id = identity(&new.format, b"head", new.variant, head);
-            if self.catalog.import(id).await.map_err(unavailable)?.is_some() {
-                return Ok((id, Some(known)));
+        let known = self.catalog.import_heads(&new.format).await.map_err(unavailable)?;
+        for length in known.into_iter().filter(|known| *known != whole).chain([whole]) {
+            let Some(head) = head.get(..length as usize) else { continue };
+            for variant in new.variant..VARIANTS {
+                let import = identity(&new.format, b"head", variant, head);
+                let exists = self.catalog.import(import).await.map_err(unavailable)?.is_some();
+                if !exists && length != whole {
+                    break;
+                }
+                if !exists || self.agrees(import, &landmarks).await? {
+                    return Ok(Identified { import, head: Some(length), variant, landmarks });
+                }
             }
         }
-        let length = u32::try_from(head.len()).unwrap_or_default();
-        Ok((identity(&new.format, b"head", new.variant, &head), Some(length)))
+        Err(wrong("too many sources begin in this way"))
     }
+
+    /// Whether the content of a known import is the same up to every offset that both have.
+    async fn agrees(&self, import: HostId, landmarks: &[Check]) -> Result<bool, ImportError> {
+        let known = self.catalog.import_landmarks(import).await.map_err(unavailable)?;
+        let differs = |a: &Check| known.iter().any(|b| a.position == b.position && a.digest != b.digest);
+        Ok(!landmarks.iter().any(differs))
+    }
+}
+
+/// Which import a source is.
+struct Identified {
+    import: HostId,
+    head: Option<u32>,
+    variant: u32,
+    landmarks: Vec<Check>,
+}
+
+fn landmark(check: &ContentCheck) -> Result<Check, ImportError> {
+    let digest = digest(&check.digest)?;
+    Ok(Check { position: check.position, digest })
+}
+
+fn digest(text: &str) -> Result<[u8; 32], ImportError> {
+    let digest = HEXLOWER.decode(text.as_bytes()).ok().and_then(|digest| digest.try_into().ok());
+    digest.ok_or_else(|| ImportError::Wrong("a digest is 64 hexadecimal digits".to_owned()))
 }
 
 fn identity(format: &str, what: &[u8], variant: u32, bytes: &[u8]) -> HostId {
@@ -118,6 +154,9 @@ fn check(new: &NewImport) -> Result<(), ImportError> {
     if new.format.is_empty() || new.format.len() > 64 {
         return wrong("`format` has 1 to 64 bytes");
     }
+    if new.landmarks.len() > LANDMARKS {
+        return wrong("at most 32 `landmarks`");
+    }
     if new.variant >= VARIANTS {
         return wrong("`variant` is less than 1000");
     }
@@ -132,7 +171,7 @@ fn check(new: &NewImport) -> Result<(), ImportError> {
 impl Imports for Importer {
     async fn open(&self, new: NewImport) -> Result<OpenImport, ImportError> {
         check(&new)?;
-        let (import, head) = self.identify(&new).await?;
+        let Identified { import, head, variant, landmarks } = self.identify(&new).await?;
         let now = bartizan_clock::now();
         let mut kinds = new.kinds.clone();
         kinds.sort_unstable_by_key(|kind| kind.index());
@@ -152,6 +191,7 @@ impl Imports for Importer {
             partial: false,
         };
         self.catalog.begin_import(&entry).await.map_err(unavailable)?;
+        self.catalog.note_landmarks(import, &landmarks).await.map_err(unavailable)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let session =
             Arc::clone(
@@ -175,7 +215,7 @@ impl Imports for Importer {
             .map(|c| ContentCheck { position: c.position, digest: HEXLOWER.encode(&c.digest) })
             .collect();
         let committed = self.ingest.settled(&stream, &kinds);
-        Ok(OpenImport { import, session: number, committed, marks, checks })
+        Ok(OpenImport { import, variant, session: number, committed, marks, checks })
     }
 
     async fn rows(&self, import: HostId, piece: Piece, batch: Bytes) -> Result<Seq, ImportError> {
@@ -194,14 +234,7 @@ impl Imports for Importer {
             if piece.from != received {
                 return Err(ImportError::Position(received));
             }
-            let digest = piece.digest.as_deref().map(|text| {
-                HEXLOWER
-                    .decode(text.as_bytes())
-                    .ok()
-                    .and_then(|digest| digest.try_into().ok())
-                    .ok_or_else(|| wrong("`digest` is not 64 hexadecimal digits".to_owned()))
-            });
-            let digest = digest.transpose()?;
+            let digest = piece.digest.as_deref().map(digest).transpose()?;
             let rows = if batch.is_empty() {
                 None
             } else {

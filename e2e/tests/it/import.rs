@@ -251,7 +251,7 @@ fn what_is_broken_or_meant_to_break_is_bounded_and_said() {
     scene.file("a.log", &lines(0, 100));
     let long = format!("{}\n{}\0\0\n{}", "x".repeat(16 << 20), lines(200, 201).trim_end(), lines(201, 202));
     scene.file("long.log", &long);
-    fs::write(scene.path("bomb.log"), vec![0; 300 << 20]).unwrap();
+    fs::write(scene.path("bomb.log"), vec![b'x'; 300 << 20]).unwrap();
     pack("gzip", &scene.path("bomb.log"));
     scene.file("cut.log", &lines(1000, 9000));
     pack("gzip", &scene.path("cut.log"));

@@ -92,7 +92,7 @@ impl Imports for Fleet {
         let marks = new.kinds.iter().map(|kind| Mark { kind: *kind, position: Seq(70) }).collect();
         let import = HostId::from_bytes([7; 16]);
         let checks = vec![ContentCheck { position: 70, digest: "ab".repeat(32) }];
-        Ok(OpenImport { import, session: 1, committed: Seq(60), marks, checks })
+        Ok(OpenImport { import, variant: 0, session: 1, committed: Seq(60), marks, checks })
     }
 
     async fn rows(&self, import: HostId, piece: Piece, batch: Bytes) -> Result<Seq, ImportError> {

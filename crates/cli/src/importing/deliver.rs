@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Opened {
     /// Its identity.
     pub(crate) import: String,
+    /// Which of several sources with the same first bytes it is.
+    pub(crate) variant: u32,
     session: u64,
     /// Up to where each table has it.
     pub(crate) marks: Vec<(Kind, u64)>,
@@ -52,6 +54,7 @@ impl Opened {
         let read = || {
             let mut opened = Self {
                 import: answer["import"].as_str()?.to_owned(),
+                variant: u32::try_from(answer["variant"].as_u64()?).ok()?,
                 session: answer["session"].as_u64()?,
                 ..Self::default()
             };
@@ -131,6 +134,9 @@ impl Delivery {
             "name": source.name(),
             "kinds": source.kinds().iter().map(|k| k.as_str()).collect::<Vec<_>>(),
             "variant": variant,
+            "landmarks": source.landmarks().iter().map(|(position, digest)| {
+                json!({ "position": position, "digest": HEXLOWER.encode(digest) })
+            }).collect::<Vec<_>>(),
         });
         match source.identity() {
             Identity::Content(head) => new["head"] = json!(BASE64.encode(&head)),

@@ -117,11 +117,7 @@ fn begin(delivery: &Delivery, mut given: Given, summary: &mut Summary) -> Result
                 return Ok(Some(Going { given, opened, reached, one }));
             }
             // another source that begins in the same way
-            Ok(false) => variant += 1,
-            Err(SourceError::Changed(why)) => {
-                summary.notes.push(format!("{why}; nothing of it is imported"));
-                return Ok(None);
-            }
+            Ok(false) => variant = opened.variant + 1,
             Err(error) => {
                 summary.unreadable(one, &error);
                 return Ok(None);
