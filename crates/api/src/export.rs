@@ -2,7 +2,7 @@
 
 use crate::ask::{named, parse};
 use crate::body::{Body, When, window};
-use crate::{ApiState, Problem, exact, ndjson};
+use crate::{ApiState, Problem, exact, logemu, ndjson};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -20,6 +20,7 @@ enum Format {
     Ndjson,
     Arrow,
     Parquet,
+    Logemu,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +34,8 @@ pub(crate) struct ExportBody {
     columns: Option<Vec<String>>,
     #[serde(default)]
     format: Format,
+    /// The zone of the times of lines: a name of the IANA's, UTC if there is none.
+    zone: Option<String>,
     /// Only events that hold bytes of their packet.
     #[serde(default)]
     payload: bool,
@@ -52,6 +55,9 @@ pub(crate) async fn export(
     if body.payload {
         filter = filter.and(exact::with_payload());
     }
+    if let Format::Logemu = body.format {
+        return logemu::export(&state, body.table, &filter, window(body.since, body.until)?, body.zone).await;
+    }
     let search = Search {
         window: window(body.since, body.until)?,
         order: Order::OldestFirst,
@@ -59,7 +65,9 @@ pub(crate) async fn export(
         ..Search::new(body.table, &filter)
     };
     let (format, media) = match body.format {
-        Format::Ndjson => return Ok(ndjson::respond(state.engine.search(search).await?, body.columns)),
+        Format::Ndjson | Format::Logemu => {
+            return Ok(ndjson::respond(state.engine.search(search).await?, body.columns));
+        }
         Format::Arrow => (FileFormat::Arrow, "application/vnd.apache.arrow.stream"),
         Format::Parquet => (FileFormat::Parquet, "application/vnd.apache.parquet"),
     };

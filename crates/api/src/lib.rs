@@ -50,6 +50,7 @@ mod export;
 mod fleet;
 mod imports;
 mod live;
+mod logemu;
 mod ndjson;
 mod problem;
 mod rulesets;

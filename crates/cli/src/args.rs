@@ -287,6 +287,8 @@ pub(crate) enum ExportFormat {
     Arrow,
     /// The packets of events that have a payload, as a capture file
     Pcap,
+    /// Lines as ulogd's LOGEMU writes them, in the time zone of this machine
+    Logemu,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -167,10 +167,11 @@ impl Table {
             _ => None,
         });
         let Some(spare) = spare.max() else { return Ok(0) };
+        let held = shared.held();
         let mut deleted = 0;
         for (file, object) in log {
             let covered = match file {
-                LogFile::Entry(v) => v <= spare,
+                LogFile::Entry(v) => v <= spare && held.is_none_or(|held| v < held),
                 LogFile::Checkpoint(v) => v < spare,
             };
             if covered && is_older(&object, now, shared.options.log_age) {

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub checkpointing: AtomicBool,
     /// Files that no log names, and when that was first seen.
     pub unnamed: Mutex<HashMap<Path, Micros>>,
+    /// Who still reads the log, and from which entry on.
+    pub holds: Mutex<HashMap<String, i64>>,
 }
 
 /// What the one who moves the version leaves to the next.
@@ -145,6 +147,7 @@ impl Table {
                 room: Notify::new(),
                 checkpointing: AtomicBool::new(false),
                 unnamed: Mutex::default(),
+                holds: Mutex::default(),
             }),
         })
     }
@@ -330,7 +333,7 @@ fn check_rows(kind: Kind, rows: &[RecordBatch]) -> Result<Option<(Micros, Micros
     Ok(all.map(|(min, max)| (Micros(min), Micros(max))))
 }
 
-fn conform(kind: Kind, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn conform(kind: Kind, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = table_schema(kind);
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => arrow_cast::cast(column, field.data_type()),

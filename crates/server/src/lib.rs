@@ -23,7 +23,9 @@ mod imports;
 mod others;
 mod run;
 mod settings;
+mod sinks;
 mod space;
 
 pub use run::run;
 pub use settings::{Commit, Settings, SettingsError, Spool, Written};
+pub use sinks::{Sink, SinkError, WrittenSink};

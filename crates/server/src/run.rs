@@ -71,6 +71,7 @@ fn lock(dir: &Path) -> anyhow::Result<fs::File> {
 struct Server {
     stop: watch::Sender<bool>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
+    sinks: Vec<tokio::task::JoinHandle<()>>,
     collector: Option<Collector>,
     committers: Vec<tokio::task::JoinHandle<()>>,
     stop_commits: watch::Sender<bool>,
@@ -124,6 +125,8 @@ impl Server {
             tables.iter().map(|t| tokio::spawn(commit_forever(t.clone(), commits_stopped.clone()))).collect();
         let relay = Arc::clone(&ingest);
         tokio::spawn(async move { relay.relay_commits().await });
+        // Before anything of the log is deleted.
+        let sinks = crate::sinks::start(&settings.sinks, &tables, &stopped);
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
         let collector = others.collect(settings, &ingest, &certificate, &authority)?;
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
@@ -143,7 +146,7 @@ impl Server {
         announce(dir, "address", &format!("https://{front_address}"))?;
         announce(dir, "agents_address", &agents_address.to_string())?;
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
-        Ok(Self { stop, listeners, collector, committers, stop_commits, keeper })
+        Ok(Self { stop, listeners, sinks, collector, committers, stop_commits, keeper })
     }
 
     /// Stops taking batches, then commits what was taken.
@@ -152,6 +155,9 @@ impl Server {
         self.stop.send_replace(true);
         for listener in self.listeners {
             drop(tokio::time::timeout(Duration::from_secs(5), listener).await);
+        }
+        for sink in self.sinks {
+            drop(tokio::time::timeout(Duration::from_secs(5), sink).await);
         }
         if let Some(collector) = self.collector {
             collector.stop().await;

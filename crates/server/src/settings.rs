@@ -1,5 +1,6 @@
 //! Settings in two stages: what was written in `server.toml`, and what was meant by it.
 
+use crate::sinks::{Sink, SinkError, WrittenSink};
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ pub struct Written {
     pub commit: Commit,
     /// What is listened to beside agents.
     pub collect: Vec<WrittenListener>,
+    /// Databases that rows are copied to.
+    pub sink: Vec<WrittenSink>,
     /// Where what comes from others than agents waits for the lake.
     pub spool: Spool,
 }
@@ -38,6 +41,7 @@ impl Default for Written {
             prefixes: None,
             commit: Commit::default(),
             collect: Vec::new(),
+            sink: Vec::new(),
             spool: Spool::default(),
         }
     }
@@ -91,6 +95,9 @@ pub enum SettingsError {
     /// One of a listener.
     #[error(transparent)]
     Listener(#[from] ListenerError),
+    /// One of a sink.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
 }
 
 fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
@@ -120,6 +127,8 @@ pub struct Settings {
     pub reserve: u64,
     /// What is listened to beside agents.
     pub listeners: Vec<Listener>,
+    /// Copies in databases.
+    pub sinks: Vec<Sink>,
     /// Bytes of the spool of what comes there.
     pub spool_bytes: u64,
 }
@@ -159,9 +168,23 @@ impl Settings {
             hot_limit: bytes(limit_megabytes),
             reserve: reserve_megabytes.saturating_mul(1 << 20),
             listeners: written.collect.into_iter().map(Listener::new).collect::<Result<_, _>>()?,
+            sinks: sinks(written.sink)?,
             spool_bytes: spool << 20,
         })
     }
+}
+
+/// All copies; a name is one sink's.
+fn sinks(written: Vec<WrittenSink>) -> Result<Vec<Sink>, SettingsError> {
+    let mut names = std::collections::BTreeSet::new();
+    let mut sinks = Vec::new();
+    for sink in written {
+        if !names.insert(sink.name.clone()) {
+            return wrong("sink", format!("two are called `{}`", sink.name));
+        }
+        sinks.extend(Sink::all(sink)?);
+    }
+    Ok(sinks)
 }
 
 /// The names of the certificate: those written, those listened on, and this machine's own loopback.

@@ -10,7 +10,7 @@
 //!   next import.
 //! - Rows become events, flows and counters by `bartizan_intake::ulogd`, as the same records do as JSON.
 //! - Memory holds a few chunks of some megabytes, however large the table.
-//! - Nothing is written to a database that is read.
+//! - Nothing is written to a database that is read; what a sink writes, it writes with its position.
 //! - No password is in a message, a name or a log.
 
 mod copy;
@@ -21,6 +21,7 @@ mod form;
 mod place;
 mod plan;
 mod shape;
+mod sink;
 mod source;
 
 pub use copy::{CopyError, CopyRows, address, header, inet, integer};
@@ -28,4 +29,5 @@ pub use database::{Database, Glance, Told};
 pub use error::UlogdbError;
 pub use form::{Form, Found};
 pub use place::{Engine, Place};
+pub use sink::{Position, SinkTable};
 pub use source::TableSource;

@@ -166,6 +166,31 @@ async fn everything_is_exported_oldest_first() {
 }
 
 #[tokio::test]
+async fn events_are_exported_as_the_lines_of_logemu() {
+    let server = server().await;
+    let lines = async |body: Value| {
+        let response = server.send(post("/api/v1/export", &body.to_string())).await;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let (status, text) = lines(json!({"filter": "", "format": "logemu"})).await;
+    let all: Vec<_> = text.lines().collect();
+    assert_eq!((status, all.len()), (StatusCode::OK, 3), "{text}");
+    assert!(
+        all.iter().all(|line| line.starts_with("Nov 23 05:00:43 web1 ") && line.contains(" IN=")),
+        "{text}"
+    );
+    assert!(all[0].contains("DPT=22 "), "{text}");
+    let (_, text) = lines(json!({"filter": "dport:443", "format": "logemu", "zone": "Asia/Kolkata"})).await;
+    assert!(text.starts_with("Nov 23 10:30:43 web1 ") && text.lines().count() == 1, "{text}");
+    let (status, text) = lines(json!({"filter": "", "format": "logemu", "zone": "Moon/Far"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    let (status, text) = lines(json!({"table": "losses", "filter": "", "format": "logemu"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+}
+
+#[tokio::test]
 async fn a_filter_is_of_its_table() {
     let server = server().await;
     let (status, problem) = server.ask("/api/v1/search", json!({"table": "flows", "filter": "len:9"})).await;

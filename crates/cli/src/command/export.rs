@@ -28,6 +28,9 @@ pub(crate) async fn export(args: &ConnectionArgs, export: ExportArgs, style: Sty
     if export.output == ExportFormat::Pcap && (kind != Kind::Events || !export.columns.is_empty()) {
         return Err(Failure::Usage("only events have packets, and a capture file has no columns".into()));
     }
+    if export.output == ExportFormat::Logemu && (kind != Kind::Events || !export.columns.is_empty()) {
+        return Err(Failure::Usage("only events are lines, and a line has no columns".into()));
+    }
     let named = columns::wanted(kind, &export.columns)?;
     let mut question = question(kind, &export.filter);
     add_range(&mut question, &export.range)?;
@@ -54,6 +57,13 @@ async fn write(
     match format {
         ExportFormat::Arrow | ExportFormat::Parquet => {
             question["format"] = if format == ExportFormat::Arrow { "arrow" } else { "parquet" }.into();
+            copy(client.post_stream(PATH, &question).await?, &mut target.out).await
+        }
+        ExportFormat::Logemu => {
+            question["format"] = "logemu".into();
+            if let Some(name) = clock::now().1.iana_name() {
+                question["zone"] = name.into();
+            }
             copy(client.post_stream(PATH, &question).await?, &mut target.out).await
         }
         ExportFormat::Pcap => {
@@ -132,7 +142,7 @@ struct Target {
 impl Target {
     fn open(to: Option<&Path>, format: ExportFormat) -> Result<Self, Failure> {
         let Some(path) = to else {
-            let binary = !matches!(format, ExportFormat::Ndjson | ExportFormat::Csv);
+            let binary = matches!(format, ExportFormat::Arrow | ExportFormat::Parquet | ExportFormat::Pcap);
             if binary && io::stdout().is_terminal() {
                 return Err(Failure::Usage("that is no text for a terminal; give --to FILE".into()));
             }

@@ -26,7 +26,7 @@ pub use ulogd_json::write_json;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The events of a batch in the wire's types, one after the other.
+/// The events of a batch in the wire's types, or in a table's, one after the other.
 #[derive(Debug)]
 pub struct Events<'a> {
     batch: &'a RecordBatch,
@@ -60,7 +60,11 @@ impl<'a> Event<'a> {
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {
-        let column = self.column(name)?.as_dictionary_opt::<Int32Type>()?;
+        let column = self.column(name)?;
+        if let Some(column) = column.as_string_view_opt() {
+            return Some(column.value(self.row));
+        }
+        let column = column.as_dictionary_opt::<Int32Type>()?;
         let key = usize::try_from(column.keys().value(self.row)).ok()?;
         let values = column.values().as_string_opt::<i32>()?;
         (key < values.len()).then(|| values.value(key))
@@ -87,6 +91,18 @@ impl<'a> Event<'a> {
     pub fn time(&self) -> Micros {
         let column = self.column("time").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
         column.map_or(Micros(0), |column| Micros(column.value(self.row)))
+    }
+
+    /// Who logged it, where the batch says.
+    #[must_use]
+    pub fn host(&self) -> Option<&'a str> {
+        self.text("host")
+    }
+
+    /// The text that was not fully understood.
+    #[must_use]
+    pub fn raw(&self) -> Option<&'a str> {
+        self.text("raw")
     }
 
     /// How many packets it stands for.
@@ -132,7 +148,7 @@ impl<'a> Event<'a> {
 }
 
 /// Text of one line: control characters become `?`.
-fn plain(out: &mut String, text: &str) {
+pub fn plain(out: &mut String, text: &str) {
     out.extend(text.chars().map(|c| if c.is_control() { '?' } else { c }));
 }
 

@@ -5,6 +5,7 @@
 mod clocks;
 mod crash;
 mod files;
+mod follow;
 mod full_disk;
 mod model;
 mod readers;
