@@ -7,6 +7,7 @@
 //! Parts of the product are measured by the `examples` of their crates, which print the same lines.
 
 mod capture;
+mod database;
 mod delivery;
 mod figure;
 mod history;

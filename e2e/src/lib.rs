@@ -4,6 +4,7 @@
 //! namespaces ([`relay`]), the programs ([`process`]), a fleet with rules ([`fleet`]) and what goes on in it
 //! ([`life`]), and the demo made of all that ([`demo`]).
 
+pub mod database;
 pub mod demo;
 pub mod fleet;
 pub mod life;

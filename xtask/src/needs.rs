@@ -54,7 +54,13 @@ impl Need {
         command("bsdutils", "logger"),
         Self { package: "rsyslog-relp", proof: Proof::Package },
         Self { package: "rsyslog-openssl", proof: Proof::Package },
+        command("postgresql", "pg_ctlcluster"),
+        command("mariadb-server", "mariadbd"),
+        command("sqlite3", "sqlite3"),
         Self { package: "ulogd2-json", proof: Proof::Package },
+        Self { package: "ulogd2-mysql", proof: Proof::Package },
+        Self { package: "ulogd2-pgsql", proof: Proof::Package },
+        Self { package: "ulogd2-sqlite3", proof: Proof::Package },
         Self { package: "python3-scapy", proof: Proof::Module("scapy") },
     ];
 

@@ -3,8 +3,9 @@
 //! [`Rows`] takes events, flows, counters and lines, each with whose it is, and gives batches of
 //! `bartizan_schema::collected_schema`. A [`Source`] is what an import reads: it adds its records to [`Rows`], counts
 //! what became of each in a [`Tally`], and can go on from any of its positions. [`text`] reads lines, [`ulogd`] records
-//! of ulogd; [`syslog_frames`] and [`relp`] tell the messages of a connection apart.
+//! of ulogd, [`copy`] rows of databases; [`syslog_frames`] and [`relp`] tell the messages of a connection apart.
 
+pub mod copy;
 pub mod ecs;
 pub mod ipfix;
 pub mod json;

@@ -199,10 +199,12 @@ impl Copy {
     async fn try_follow(&mut self) -> anyhow::Result<std::convert::Infallible> {
         let Sink { name, place, kind, table, .. } = self.sink.clone();
         let mut target = SinkTable::open(&place, &name, kind, &table).await?;
+        let version = self.lake.view().version;
         let mut at = match target.position().await? {
-            Some(at) => at,
+            Some(at) if at.version <= version + 1 => at,
+            // the lake is another one than it was, or is back from a backup
+            Some(at) => self.everything_since(&at),
             None => {
-                let version = self.lake.view().version;
                 let at = if self.sink.from_beginning {
                     Position { version, snapshot: true, ..Position::default() }
                 } else {
@@ -238,17 +240,7 @@ impl Copy {
                         continue;
                     }
                     Err(LakeError::Gap { .. }) => {
-                        let version = self.lake.view().version;
-                        tracing::warn!(
-                            sink = %self.sink.name, kind = %self.sink.kind, entry = at.version,
-                            "the log is not kept from there on; rows of the last moment may be copied twice"
-                        );
-                        at = Position {
-                            version,
-                            snapshot: true,
-                            received: at.received,
-                            ..Position::default()
-                        };
+                        at = self.everything_since(&at);
                         continue;
                     }
                     Err(error) => return Err(error.into()),
@@ -264,6 +256,16 @@ impl Copy {
             let version = at.version + 1;
             at = Position { version, received: at.received, ..Position::default() };
         }
+    }
+
+    /// Where to go on when the entry that is next is not there any more.
+    fn everything_since(&self, at: &Position) -> Position {
+        tracing::warn!(
+            sink = %self.sink.name, kind = %self.sink.kind, entry = at.version,
+            "the log does not go on from there; rows of the last moment may be copied twice"
+        );
+        let version = self.lake.view().version;
+        Position { version, snapshot: true, received: at.received, ..Position::default() }
     }
 
     /// The files of everything up to an entry, by name; only those with rows that came at or after a moment.

@@ -5,7 +5,7 @@ use crate::form::{Found, Order, recognise, recognise_one};
 use crate::place::{Engine, Place};
 use crate::plan::Plan;
 use crate::shape::{Link, Shape, name_of};
-use crate::source::TableSource;
+use crate::source::{Bounds, TableSource};
 use std::time::Duration;
 
 /// What is told for an import, beside the database.
@@ -15,6 +15,8 @@ pub struct Told {
     pub host: Option<String>,
     /// The column that says whose a row is.
     pub host_from: Option<String>,
+    /// Who delivered the rows, empty for nobody.
+    pub sender: String,
     /// Only these tables or views; none for all that are known.
     pub tables: Vec<String>,
     /// Another name for the database: what was imported under the one is nothing to the other.
@@ -171,16 +173,8 @@ impl Database {
             Some(row) if told.name.is_none() => crate::source::digest(&row),
             _ => self.name.clone(),
         };
-        Ok(TableSource::new(
-            self.place.clone(),
-            found,
-            plan,
-            told.host.clone(),
-            &name,
-            range,
-            total,
-            unplaced,
-        ))
+        let bounds = Bounds { range, total, unplaced };
+        Ok(TableSource::new(self.place.clone(), found, plan, told, &name, bounds))
     }
 
     /// Whether a table or view of this name is there.

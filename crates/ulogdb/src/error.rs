@@ -42,7 +42,7 @@ pub enum UlogdbError {
         /// Of which table.
         table: String,
         /// What is wrong.
-        problem: crate::copy::CopyError,
+        problem: bartizan_intake::copy::CopyError,
     },
 }
 

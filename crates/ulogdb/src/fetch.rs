@@ -1,10 +1,10 @@
 //! Rows out of a database, chunk by chunk, ahead of whoever makes records of them.
 
-use crate::copy::{self, CopyError, CopyRows, CopyWriter};
 use crate::error::{UlogdbError, doing};
 use crate::form::Order;
 use crate::plan::{Plan, Selected};
 use crate::shape::{Link, Type};
+use bartizan_intake::copy::{self, CopyError, CopyRows, CopyWriter};
 use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _};
 use std::sync::mpsc::SyncSender;

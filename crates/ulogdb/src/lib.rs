@@ -13,7 +13,6 @@
 //! - Nothing is written to a database that is read; what a sink writes, it writes with its position.
 //! - No password is in a message, a name or a log.
 
-mod copy;
 mod database;
 mod error;
 mod fetch;
@@ -24,7 +23,6 @@ mod shape;
 mod sink;
 mod source;
 
-pub use copy::{CopyError, CopyRows, address, header, inet, integer};
 pub use database::{Database, Glance, Told};
 pub use error::UlogdbError;
 pub use form::{Form, Found};

@@ -2,8 +2,8 @@
 
 use super::columns::{Cell, Source, v4};
 use super::table::{Store, Target};
-use crate::copy::CopyWriter;
 use arrow_array::RecordBatch;
+use bartizan_intake::copy::CopyWriter;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

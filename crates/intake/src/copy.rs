@@ -158,35 +158,42 @@ pub fn address(bytes: &[u8]) -> Option<[u8; 16]> {
 
 /// Writes rows in this form.
 #[derive(Debug, Default)]
-pub(crate) struct CopyWriter(pub(crate) Vec<u8>);
+pub struct CopyWriter(
+    /// What was written.
+    pub Vec<u8>,
+);
 
 impl CopyWriter {
-    pub(crate) fn row(&mut self, fields: usize) {
+    /// Begins a row of so many fields, which follow.
+    pub fn row(&mut self, fields: usize) {
         self.0.extend_from_slice(&u16::try_from(fields).unwrap_or(u16::MAX).to_be_bytes());
     }
 
-    pub(crate) fn null(&mut self) {
+    /// A field without a value.
+    pub fn null(&mut self) {
         self.0.extend_from_slice(&(-1_i32).to_be_bytes());
     }
 
-    pub(crate) fn bytes(&mut self, parts: &[&[u8]]) {
+    /// A field of these bytes, one part behind the other.
+    pub fn bytes(&mut self, parts: &[&[u8]]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         self.0.extend_from_slice(&i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
         parts.iter().for_each(|part| self.0.extend_from_slice(part));
     }
 
-    pub(crate) fn integer(&mut self, value: i64) {
+    /// A field with a number of 8 bytes.
+    pub fn integer(&mut self, value: i64) {
         self.bytes(&[&value.to_be_bytes()]);
     }
 
     /// What stands before the first row of a stream to PostgreSQL.
-    pub(crate) fn header(&mut self) {
+    pub fn header(&mut self) {
         self.0.extend_from_slice(SIGNATURE);
         self.0.extend_from_slice(&[0; 8]);
     }
 
     /// What stands behind the last one.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.0.extend_from_slice(&(-1_i16).to_be_bytes());
     }
 }
