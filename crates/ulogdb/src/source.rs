@@ -178,7 +178,8 @@ impl TableSource {
             let key = position(&fields[..self.plan.positions()]);
             if key >= until {
                 main = before;
-                break Ok(Read::More(self.at));
+                // rows between may have been deleted since somebody was there
+                break Ok(Read::More(until.max(self.at)));
             }
             record.clear();
             let mut host = None;

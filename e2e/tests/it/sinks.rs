@@ -88,7 +88,13 @@ fn every_row_is_copied(engine: Engine, label: &str) {
     if !possible() {
         return;
     }
-    let mut scene = Scene::prepared(label, "", "");
+    let mut scene = Scene::prepared(label, "flows.enabled = true", "");
+    // so that connections are tracked and counted
+    scene
+        .netns
+        .nft("table inet t {\n chain output {\n type filter hook output priority 0; ct state new counter\n }\n }")
+        .unwrap();
+    scene.netns.sysctl("net.netfilter.nf_conntrack_acct", "1").unwrap();
     std::fs::set_permissions(scene.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut database = match Database::start(engine, &scene.netns, scene.dir.path()) {
         Ok(database) => database,
@@ -143,6 +149,26 @@ fn every_row_is_copied(engine: Engine, label: &str) {
         assert_eq!(theirs, ours);
     }
     assert_eq!(copied.len(), lake.len());
+    // connections that end now
+    assert!(scene.netns.command("conntrack").arg("-F").output().unwrap().status.success());
+    let flows = wait_until("flows", PATIENCE, || {
+        let flows = scene.server.table("flows", "")?;
+        Ok((flows.len() > 10).then_some(()))
+    });
+    flows.unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let flows = scene.server.table("flows", "").unwrap();
+    let bytes: u64 = flows.iter().filter_map(|flow| flow["bytes"].as_u64()).sum();
+    let summed = match engine {
+        Engine::Postgres => "sum(orig_raw_pktlen)",
+        Engine::Mariadb => "sum(orig_bytes)",
+    };
+    wait_until("the flows' copy", PATIENCE, || {
+        Ok((database.number("copy", "SELECT count(*) FROM ulog2_ct")? >= flows.len() as u64).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(database.number("copy", "SELECT count(*) FROM ulog2_ct").unwrap(), flows.len() as u64);
+    assert_eq!(database.number("copy", &format!("SELECT {summed} FROM ulog2_ct")).unwrap(), bytes);
     let log = std::fs::read_to_string(scene.server.dir().join("server.log")).unwrap();
     assert!(log.contains("the copy stands still") && !log.contains(PASSWORD), "{log}");
 }

@@ -96,7 +96,7 @@ fn fit<'a>(cell: Cell<'a>, store: &Store) -> Fit<'a> {
             Some(four) => [&[2, 32, 0, 4], &four[..]].concat(),
             None => [&[3, 128, 0, 16], &address[..]].concat(),
         }),
-        (Cell::Address(address), Store::Bytes { .. }) => Fit::Bytes(address.to_vec()),
+        (Cell::Address(address), Store::Bytes) => Fit::Bytes(address.to_vec()),
         (Cell::Address(address), Store::Number { max, .. }) => match v4(&address).map(u32::from_be_bytes) {
             Some(number) if i64::from(number) <= *max => Fit::Number(number.into()),
             _ => Fit::Null,

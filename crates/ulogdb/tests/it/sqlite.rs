@@ -150,6 +150,11 @@ fn it_goes_on_wherever_there_was_no_more_room() {
     let (mut rows, mut tally) = (Rows::new(1000), Tally::default());
     let read = source.read(12, &mut rows, &mut tally).unwrap();
     assert_eq!((read.position(), rows.len()), (12, 9));
+    let read = source.read(15, &mut rows, &mut tally).unwrap();
+    assert_eq!((read.position(), rows.len()), (15, 12));
+    // nothing is left between 15 and 16: that is a way forward all the same
+    let read = source.read(16, &mut rows, &mut tally).unwrap();
+    assert_eq!((read.position(), rows.len()), (16, 12));
     assert!(matches!(source.seek(40_001), Err(SourceError::Changed(_))));
 }
 
