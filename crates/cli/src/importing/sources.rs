@@ -80,6 +80,7 @@ fn open_database(args: &ImportArgs, url: &str) -> Result<Vec<Given>, Failure> {
     let told = Told {
         host: args.host.clone(),
         host_from: args.host_from.clone(),
+        sender: args.sender.clone(),
         tables: args.table.clone(),
         name: args.name.clone(),
     };
