@@ -32,7 +32,7 @@ fn lake(scene: &Scene) -> Vec<String> {
             Some("tcp") => "6".to_owned(),
             Some("udp") => "17".to_owned(),
             Some("icmp") => "1".to_owned(),
-            Some("icmpv6") => "58".to_owned(),
+            Some("icmpv6" | "ipv6-icmp") => "58".to_owned(),
             _ => word(&row["proto"]),
         };
         let mut words: Vec<_> = columns.split(',').map(|column| word(&row[column])).collect();

@@ -21,6 +21,8 @@ pub(crate) struct Sources {
     /// Files with nothing in them.
     pub(crate) empty: Vec<String>,
     pub(crate) seen: Option<Arc<Mutex<Seen>>>,
+    /// What was found in databases, in words.
+    pub(crate) notes: Vec<String>,
 }
 
 pub(crate) fn open(args: &ImportArgs) -> Result<Sources, Failure> {
@@ -28,10 +30,11 @@ pub(crate) fn open(args: &ImportArgs) -> Result<Sources, Failure> {
     let Opened { sources, unreadable, empty, seen } = open_files(args, files)?;
     let mut given: Vec<_> =
         sources.into_iter().map(|file| Given { source: Box::new(file) as _, is_file: true }).collect();
+    let mut notes = Vec::new();
     for url in urls {
-        given.extend(open_database(args, &url)?);
+        given.extend(open_database(args, &url, &mut notes)?);
     }
-    Ok(Sources { given, unreadable, empty, seen })
+    Ok(Sources { given, unreadable, empty, seen, notes })
 }
 
 fn open_files(args: &ImportArgs, files: Vec<String>) -> Result<Opened, Failure> {
@@ -76,7 +79,8 @@ fn open_files(args: &ImportArgs, files: Vec<String>) -> Result<Opened, Failure> 
     Ok(bartizan_history::open(found, pipe, &options))
 }
 
-fn open_database(args: &ImportArgs, url: &str) -> Result<Vec<Given>, Failure> {
+/// The tables of a database that can be imported; a dry run says what they are.
+fn open_database(args: &ImportArgs, url: &str, notes: &mut Vec<String>) -> Result<Vec<Given>, Failure> {
     let told = Told {
         host: args.host.clone(),
         host_from: args.host_from.clone(),
@@ -93,7 +97,18 @@ fn open_database(args: &ImportArgs, url: &str) -> Result<Vec<Given>, Failure> {
     let mut given = Vec::new();
     for table in database.tables() {
         let source = database.source(table, &told).map_err(failure)?;
+        if args.dry_run {
+            let rows = database.glance(table).map_err(failure)?.rows;
+            let (form, order) = (table.form().as_str(), table.order());
+            notes.push(format!("{}: {form}, {rows} rows, read {order}", source.name()));
+        }
         given.push(Given { source: Box::new(source), is_file: false });
+    }
+    if args.dry_run {
+        let others: Vec<_> = database.others().iter().map(|(table, _)| table.as_str()).collect();
+        if !others.is_empty() {
+            notes.push(format!("{}: no records of ulogd in {}", database.shown(), others.join(", ")));
+        }
     }
     Ok(given)
 }

@@ -107,7 +107,7 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn new(sources: &Sources) -> Self {
         let (unreadable, empty) = (sources.unreadable.clone(), sources.empty.clone());
-        Self { unreadable, empty, ..Self::default() }
+        Self { unreadable, empty, notes: sources.notes.clone(), ..Self::default() }
     }
 
     /// Nothing more can be had of a source.
