@@ -14,7 +14,7 @@ use crate::plan::{Plan, Selected, Slot};
 use crate::shape::{Link, Type};
 use bartizan_intake::copy::{self, CopyError, CopyRows};
 use bartizan_intake::text::Fixed;
-use bartizan_intake::ulogd::{self, Pushed, Record, Sums, Value};
+use bartizan_intake::ulogd::{self, Key, Pushed, Record, Sums, Value};
 use bartizan_intake::{Identity, Progress, Read, Rows, Source, SourceError, Tally, Unit, Whose};
 use bartizan_model::{Kind, Micros};
 use sha2::{Digest as _, Sha256};
@@ -336,6 +336,8 @@ fn set<'a>(column: &'a Selected, bytes: &'a [u8], record: &mut Record<'a>) {
         return;
     }
     match &column.slot {
+        // the schemas for MySQL give a type of 0x86dd no room, and this is what is left of it
+        Slot::Key(Key::Protocol | Key::MacProtocol) if value(column, bytes) == Value::Int(0x7fff) => {}
         Slot::Key(key) => record.set(*key, value(column, bytes)),
         Slot::Swapped(key) => record.set(*key, swapped(value(column, bytes))),
         Slot::Unknown(name) => record.set_unknown(name.as_bytes(), value(column, bytes)),

@@ -32,6 +32,8 @@ pub(super) enum What {
     Seconds(&'static str),
     Micros(&'static str),
     Number(&'static str, Only),
+    /// Absent in the lake where it is 0.
+    Mark,
     Text(&'static str),
     Address(&'static str),
     Mac(&'static str),
@@ -54,7 +56,7 @@ const EVENTS: &[(&str, What)] = &[
     ("oob_time_usec", What::Micros("time")),
     ("oob_hook", What::Hook),
     ("oob_prefix", What::Text("prefix")),
-    ("oob_mark", What::Number("mark", All)),
+    ("oob_mark", What::Mark),
     ("oob_in", What::Text("in_if")),
     ("oob_out", What::Text("out_if")),
     ("oob_family", What::Family),
@@ -133,7 +135,7 @@ const FLOWS: &[(&str, What)] = &[
     ("reply_raw_pktcount", What::Number("reply_packets", All)),
     ("icmp_type", What::Number("icmp_type", All)),
     ("icmp_code", What::Number("icmp_code", All)),
-    ("ct_mark", What::Number("mark", All)),
+    ("ct_mark", What::Mark),
     ("ct_event", What::Event),
     ("flow_start_sec", What::Seconds("start")),
     ("flow_start_usec", What::Micros("start")),
@@ -163,6 +165,7 @@ impl<'a> Source<'a> {
         let main = match what {
             What::Seconds(name) | What::Micros(name) | What::Number(name, _) => name,
             What::Text(name) | What::Address(name) | What::Mac(name) => name,
+            What::Mark => "mark",
             What::Frame | What::LinkType => "mac_src",
             What::Hook => "hook",
             What::Family => "family",
@@ -194,6 +197,7 @@ impl<'a> Source<'a> {
                 };
                 Cell::Number(number(column, row).filter(|_| fits)?)
             }
+            What::Mark => Cell::Number(number(column, row).unwrap_or(0)),
             What::Text(_) => Cell::Text(text(column, row)?),
             What::Address(_) => Cell::Address(address(column, row)?),
             What::Mac(_) => Cell::Mac(mac(text(column, row)?)?),

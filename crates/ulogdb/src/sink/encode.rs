@@ -133,3 +133,98 @@ fn cut(text: Cow<'_, str>, longest: Option<usize>) -> Cow<'_, str> {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::Engine;
+    use crate::sink::table::{signed, unsigned};
+    use arrow_array::{
+        ArrayRef, FixedSizeBinaryArray, Int16Array, Int32Array, StringViewArray, TimestampMicrosecondArray,
+    };
+    use bartizan_intake::copy::{CopyRows, header};
+    use bartizan_model::{Kind, addr_from_v4};
+    use std::sync::Arc;
+
+    fn batch() -> RecordBatch {
+        let text = |values: [Option<&str>; 2]| Arc::new(StringViewArray::from(values.to_vec())) as ArrayRef;
+        let six = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let addresses = [addr_from_v4([192, 0, 2, 1]).to_vec(), six.to_vec()];
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            (
+                "time",
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![1_700_000_000_000_005, -1]).with_timezone("UTC"),
+                ),
+            ),
+            ("host", text([Some("gw"), Some("gw")])),
+            ("prefix", text([Some("a'; DROP TABLE x; --\0é"), None])),
+            ("family", text([Some("ip"), Some("ip6")])),
+            ("mac_src", text([Some("02:00:00:00:00:0a"), None])),
+            ("mac_dst", text([Some("02:00:00:00:00:0b"), None])),
+            ("src", Arc::new(FixedSizeBinaryArray::try_from_iter(addresses.into_iter()).unwrap())),
+            ("proto", Arc::new(Int16Array::from(vec![6, 17]))),
+            ("sport", Arc::new(Int32Array::from(vec![40_000, 53]))),
+            ("length", Arc::new(Int32Array::from(vec![60, 100]))),
+            ("tcp_flags", Arc::new(Int16Array::from(vec![Some(18), None]))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn rows_for_mysql() {
+        let columns = [
+            ("oob_time_sec", signed(4)),
+            ("oob_prefix", Store::Text { longest: Some(21) }),
+            ("ip_saddr_bin", Store::Bytes),
+            ("tcp_sport", unsigned(2)),
+            ("udp_sport", signed(2)),
+            ("udp_len", unsigned(2)),
+            ("tcp_syn", signed(1)),
+            ("mac_str", Store::Text { longest: None }),
+            ("local_hostname", Store::Text { longest: None }),
+        ];
+        let (target, batch) = (Target::of(Engine::Mysql, Kind::Events, &columns), batch());
+        let sql = Encoder::new(&target, &batch).insert(&[0, 1]);
+        let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(
+            sql,
+            format!(
+                "INSERT INTO `t` (`oob_time_sec`, `oob_prefix`, `ip_saddr_bin`, `tcp_sport`, `udp_sport`, `udp_len`, \
+                 `tcp_syn`, `mac_str`, `local_hostname`) VALUES \
+                 (1700000000,_utf8mb4 x'{}',x'00000000000000000000ffffc0000201',40000,NULL,NULL,1,_utf8mb4 x'{}',\
+                 _utf8mb4 x'6777'),\
+                 (-1,NULL,x'20010db8000000000000000000000001',NULL,53,60,NULL,NULL,_utf8mb4 x'6777')",
+                hex("a'; DROP TABLE x; --\u{fffd}"),
+                hex("02:00:00:00:00:0b:02:00:00:00:00:0a:08:00"),
+            )
+        );
+    }
+
+    #[test]
+    fn rows_for_postgresql() {
+        let columns = [
+            ("oob_time_usec", signed(8)),
+            ("ip_saddr_str", Store::Inet),
+            ("mac_saddr_str", Store::Mac),
+            ("tcp_sport", signed(2)),
+            ("tcp_ack", Store::Bool),
+            ("ip6_payloadlen", signed(4)),
+        ];
+        let (target, batch) = (Target::of(Engine::Postgres, Kind::Events, &columns), batch());
+        let bytes = Encoder::new(&target, &batch).copy(&[0, 1]);
+        let mut rows = CopyRows::new(&bytes[header(&bytes).unwrap()..]);
+        let mut fields = [None; 6];
+        assert_eq!(rows.next(&mut fields), Ok(true));
+        assert_eq!(fields[0], Some(&5_i64.to_be_bytes()[..]));
+        assert_eq!(fields[1], Some(&[2, 32, 0, 4, 192, 0, 2, 1][..]));
+        assert_eq!(fields[2], Some(&[2, 0, 0, 0, 0, 10][..]));
+        assert_eq!(fields[3], None, "40000 is no number of 2 bytes with a sign");
+        assert_eq!((fields[4], fields[5]), (Some(&[1][..]), None));
+        assert_eq!(rows.next(&mut fields), Ok(true));
+        assert_eq!(fields[0], Some(&999_999_i64.to_be_bytes()[..]));
+        assert_eq!((fields[1].map(<[u8]>::len), fields[2]), (Some(20), None));
+        assert_eq!(fields[5], Some(&60_i32.to_be_bytes()[..]));
+        assert_eq!(rows.next(&mut fields), Ok(false));
+    }
+}

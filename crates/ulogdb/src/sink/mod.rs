@@ -76,7 +76,7 @@ impl SinkTable {
                 return Err(UlogdbError::Place("a sink is a PostgreSQL, MySQL or MariaDB database".into()));
             }
         };
-        link.run(table::POSITIONS, "make the table bartizan_sink").await?;
+        link.positions().await?;
         let target = table::prepare(&mut link, kind, table).await?;
         Ok(Self { link, name: name.to_owned(), kind, target })
     }
@@ -210,6 +210,20 @@ impl Link {
             ),
         }
         .map_err(doing("write how far the copy has come"))
+    }
+
+    /// Makes the table of the positions if it is missing. Several sinks may do so at once, and PostgreSQL then lets
+    /// one of them fail even with IF NOT EXISTS.
+    async fn positions(&mut self) -> Result<(), UlogdbError> {
+        const LOOK: &str = "SELECT version FROM bartizan_sink WHERE 1 = 0";
+        const WHAT: &str = "make the table bartizan_sink";
+        if self.run(LOOK, WHAT).await.is_ok() {
+            return Ok(());
+        }
+        match self.run(table::POSITIONS, WHAT).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.run(LOOK, WHAT).await.map_err(|_| error),
+        }
     }
 
     async fn run(&mut self, sql: &'static str, what: &'static str) -> Result<(), UlogdbError> {

@@ -46,6 +46,17 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// A table `t` of these columns.
+    #[cfg(test)]
+    pub(super) fn of(engine: Engine, kind: Kind, columns: &[(&str, Store)]) -> Self {
+        let column = |(name, store): &(&str, Store)| TargetColumn {
+            name: (*name).to_owned(),
+            what: columns::of(kind, name).unwrap(),
+            store: store.clone(),
+        };
+        Self { engine, name: "t".into(), columns: columns.iter().map(column).collect() }
+    }
+
     fn list(&self) -> String {
         let names: Vec<_> = self.columns.iter().map(|c| self.engine.quoted(&c.name)).collect();
         names.join(", ")
@@ -157,12 +168,12 @@ async fn stored(link: &mut Link, table: &str) -> Result<Vec<(String, Option<Stor
     Ok(columns)
 }
 
-const fn signed(bytes: usize) -> Store {
+pub(super) const fn signed(bytes: usize) -> Store {
     let max = i64::MAX >> (64 - 8 * bytes);
     Store::Number { min: -max - 1, max, bytes }
 }
 
-const fn unsigned(bytes: usize) -> Store {
+pub(super) const fn unsigned(bytes: usize) -> Store {
     let max = if bytes == 8 { i64::MAX } else { (1 << (8 * bytes)) - 1 };
     Store::Number { min: 0, max, bytes }
 }
