@@ -226,7 +226,7 @@ impl Copy {
                 self.tell_lag(&at);
             }
             let (files, since) = if at.snapshot {
-                (self.snapshot(&at).await?, at.received)
+                (self.snapshot(&at).await?, at.since)
             } else {
                 match self.lake.entry(at.version).await {
                     Ok(Some(files)) => (files, i64::MIN),
@@ -265,7 +265,8 @@ impl Copy {
             "the log does not go on from there; rows of the last moment may be copied twice"
         );
         let version = self.lake.view().version;
-        Position { version, snapshot: true, received: at.received, ..Position::default() }
+        let (received, since) = (at.received, at.received);
+        Position { version, snapshot: true, received, since, ..Position::default() }
     }
 
     /// The files of everything up to an entry, by name; only those with rows that came at or after a moment.
@@ -277,7 +278,7 @@ impl Copy {
             later.extend(files.into_iter().map(|f| f.path().clone()));
         }
         let wanted = |file: &&std::sync::Arc<DataFile>| {
-            !later.contains(file.path()) && file.received().is_none_or(|(_, last)| last.0 >= at.received)
+            !later.contains(file.path()) && file.received().is_none_or(|(_, last)| last.0 >= at.since)
         };
         let mut files: Vec<_> = view.files.iter().filter(wanted).map(|f| DataFile::clone(f)).collect();
         files.sort_by(|a, b| a.path().cmp(b.path()));
@@ -359,6 +360,11 @@ fn received(batch: &RecordBatch) -> &[i64] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow_array::{
+        ArrayRef, Int32Array, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+    };
+    use bartizan_model::{BatchId, Epoch, HostId, Lane, Micros, Seq, StreamId};
+    use std::sync::Arc;
 
     fn written() -> WrittenSink {
         WrittenSink {
@@ -379,6 +385,45 @@ mod tests {
         let tables: Vec<_> = sinks.iter().map(|s| (s.kind, s.table.as_str(), s.from_beginning)).collect();
         assert_eq!(tables, [(Kind::Events, "ulog2", false), (Kind::Flows, "ulog2_ct", false)]);
         assert!(!format!("{sinks:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_goes_on_leaves_no_older_file_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(bartizan_lake::DurableLocal::new(dir.path()).unwrap());
+        let options = bartizan_lake::Options::default();
+        let lake = Table::open(store, Kind::Events, options, Micros(1)).await.unwrap();
+        for (seq, received) in [(1, 900), (2, 100), (3, 500)] {
+            let stream = StreamId { host: HostId::from_bytes([1; 16]), lane: Lane::DISK[0], epoch: Epoch(1) };
+            let id = BatchId { stream, seq: Seq(seq) };
+            lake.append(id, vec![row(received)], 10, Micros(received)).unwrap();
+            lake.commit(Micros(received)).await.unwrap();
+        }
+        let sink = Sink::all(written()).unwrap().remove(0);
+        let copy = Copy { sink, matcher: None, lake: lake.clone(), rows: 0 };
+        let version = lake.view().version;
+        let begun = Position { version, snapshot: true, received: 900, ..Position::default() };
+        assert_eq!(copy.snapshot(&begun).await.unwrap().len(), 3);
+        let earlier = Position { version: version - 1, ..begun.clone() };
+        assert_eq!(copy.snapshot(&earlier).await.unwrap().len(), 2, "the last is in an entry of its own");
+        let again = copy.everything_since(&Position { received: 500, ..begun });
+        assert_eq!((again.version, again.since), (version, 500));
+        assert_eq!(copy.snapshot(&again).await.unwrap().len(), 2);
+    }
+
+    fn row(received: i64) -> RecordBatch {
+        let schema = table_schema(Kind::Events);
+        let column = |field: &Arc<arrow_schema::Field>| -> ArrayRef {
+            let time = |at| Arc::new(TimestampMicrosecondArray::from(vec![at]).with_timezone("UTC"));
+            match field.name().as_str() {
+                "time" | "received" => time(received),
+                "seq" | "packets" => Arc::new(Int64Array::from(vec![1])),
+                "row" => Arc::new(Int32Array::from(vec![0])),
+                _ if field.is_nullable() => new_null_array(field.data_type(), 1),
+                name => Arc::new(StringViewArray::from(vec![name])),
+            }
+        };
+        RecordBatch::try_new(Arc::clone(&schema), schema.fields().iter().map(column).collect()).unwrap()
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Position {
     pub rows: i64,
     /// The latest `received` that was copied, in microseconds.
     pub received: i64,
+    /// Of a snapshot only what was received at this moment or later, in microseconds.
+    pub since: i64,
 }
 
 enum Link {
@@ -98,6 +100,7 @@ impl SinkTable {
                         file: row.try_get(2).map_err(doing(WHAT))?,
                         rows: row.try_get(3).map_err(doing(WHAT))?,
                         received: row.try_get(4).map_err(doing(WHAT))?,
+                        since: row.try_get(5).map_err(doing(WHAT))?,
                     },
                 }
             }};
@@ -105,11 +108,11 @@ impl SinkTable {
         Ok(Some(match &mut self.link {
             Link::Postgres(link) => read!(
                 link,
-                "SELECT version, snapshot, file, file_rows, received FROM bartizan_sink WHERE name = $1 AND kind = $2"
+                "SELECT version, snapshot, file, file_rows, received, since FROM bartizan_sink WHERE name = $1 AND kind = $2"
             ),
             Link::Mysql(link) => read!(
                 link,
-                "SELECT version, snapshot, file, file_rows, received FROM bartizan_sink WHERE name = ? AND kind = ?"
+                "SELECT version, snapshot, file, file_rows, received, since FROM bartizan_sink WHERE name = ? AND kind = ?"
             ),
         }))
     }
@@ -190,6 +193,7 @@ impl Link {
                     .bind(&position.file)
                     .bind(position.rows)
                     .bind(position.received)
+                    .bind(position.since)
                     .execute($link)
                     .await
                     .map(drop)
@@ -198,15 +202,16 @@ impl Link {
         match self {
             Self::Postgres(link) => write!(
                 link,
-                "INSERT INTO bartizan_sink (name, kind, version, snapshot, file, file_rows, received)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)
+                "INSERT INTO bartizan_sink (name, kind, version, snapshot, file, file_rows, received, since)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                  ON CONFLICT (name, kind) DO UPDATE SET version = excluded.version, snapshot = excluded.snapshot,
-                    file = excluded.file, file_rows = excluded.file_rows, received = excluded.received"
+                    file = excluded.file, file_rows = excluded.file_rows, received = excluded.received,
+                    since = excluded.since"
             ),
             Self::Mysql(link) => write!(
                 link,
-                "REPLACE INTO bartizan_sink (name, kind, version, snapshot, file, file_rows, received)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)"
+                "REPLACE INTO bartizan_sink (name, kind, version, snapshot, file, file_rows, received, since)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             ),
         }
         .map_err(doing("write how far the copy has come"))

@@ -10,7 +10,8 @@ use sqlx::Row as _;
 /// Where the positions are kept; the same for both engines.
 pub(super) const POSITIONS: &str = "CREATE TABLE IF NOT EXISTS bartizan_sink (
     name varchar(64) NOT NULL, kind varchar(16) NOT NULL, version bigint NOT NULL, snapshot bigint NOT NULL,
-    file varchar(255) NOT NULL, file_rows bigint NOT NULL, received bigint NOT NULL, PRIMARY KEY (name, kind))";
+    file varchar(255) NOT NULL, file_rows bigint NOT NULL, received bigint NOT NULL, since bigint NOT NULL,
+    PRIMARY KEY (name, kind))";
 
 /// How a column stores values.
 #[derive(Clone, Debug, PartialEq, Eq)]
