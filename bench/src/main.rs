@@ -21,7 +21,7 @@ use anyhow::{Result, bail};
 use figure::{Figure, table};
 
 const NAMES: &[&str] =
-    &["decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "syslog"];
+    &["decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "database", "syslog"];
 /// Parts of `capture`, for those who ask for them.
 const PARTS: &[&str] = &["forward", "flows"];
 
@@ -66,6 +66,7 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
         "delivery" => delivery::run(figure),
         "import" => history::run(figure),
         "syslog" => syslog::run(figure),
+        "database" => database::run(figure),
         _ => latency::run(figure),
     }
 }

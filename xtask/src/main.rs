@@ -16,7 +16,8 @@ cargo xtask build             release binaries in target/release/
 cargo xtask test              format, lints, layers, all tests: what CI runs
 cargo xtask run               the server, and as root the agent of this machine
 cargo xtask demo [--seconds N]
-cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, latency, syslog; all without a name
+cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, latency, import, database,
+                            syslog; all without a name
 cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask layers            only the test of the layers";
