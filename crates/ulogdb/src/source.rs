@@ -375,10 +375,13 @@ fn bytes_of<'a>(column: &Selected, bytes: &'a [u8]) -> &'a [u8] {
     }
 }
 
-/// An address whose bytes ulogd 2 took for a number as they were, on a machine with the low byte first.
-const fn swapped(value: Value<'_>) -> Value<'_> {
+/// An address whose bytes ulogd 2 took for a number as they were, on a machine with the low byte first. Of an address
+/// of IPv6 there is only a part, which is none.
+fn swapped(value: Value<'_>) -> Value<'_> {
     match value {
-        Value::Int(number) => Value::Int((number as u32).swap_bytes() as i64),
+        Value::Int(number) => {
+            u32::try_from(number).map_or(value, |number| Value::Int(number.swap_bytes().into()))
+        }
         other => other,
     }
 }
