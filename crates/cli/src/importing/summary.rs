@@ -100,6 +100,8 @@ pub(crate) struct Summary {
     pub(crate) sources: Vec<One>,
     unreadable: Vec<String>,
     empty: Vec<String>,
+    /// What was found in databases, in words.
+    notes: Vec<String>,
     /// Lines that were not compared with those of other files.
     pub(crate) forgotten: u64,
 }
@@ -144,6 +146,7 @@ impl Summary {
         let mut object = totals(&self.total());
         object["sources"] = self.sources.iter().map(One::json).collect();
         object["empty"] = json!(self.empty);
+        object["notes"] = json!(self.notes);
         object["not_compared"] = json!(self.forgotten);
         object
     }
@@ -187,7 +190,7 @@ impl Summary {
                 self.forgotten
             ));
         }
-        lines.extend(total.unreadable.iter().map(|text| for_terminal(text).into_owned()));
+        lines.extend(self.notes.iter().chain(&total.unreadable).map(|text| for_terminal(text).into_owned()));
         lines.extend(self.empty.iter().map(|name| format!("{} is empty", for_terminal(name))));
         if dry {
             lines.push("nothing was imported: this was a dry run".to_owned());
