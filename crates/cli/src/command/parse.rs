@@ -158,9 +158,12 @@ impl Parse {
         }
         head.truncate(len);
         let format = match format {
-            ParseFormat::Auto => {
-                History::of(&head).map_err(|why| Failure::Error(anyhow!("{name} cannot be read: {why}")))?
-            }
+            ParseFormat::Auto => match History::of(&head) {
+                Ok(format) => format,
+                // what is no text may have lines all the same: they are counted, as any others
+                Err(why) if why.starts_with("it is no text") => History::Syslog,
+                Err(why) => return Err(Failure::Error(anyhow!("{name} cannot be read: {why}"))),
+            },
             ParseFormat::Syslog => History::Syslog,
             ParseFormat::Journal => History::Journal,
             ParseFormat::UlogdJson => History::UlogdJson,

@@ -109,6 +109,8 @@ fn hostile_input_is_limited_and_counted() {
     assert_eq!(rows[0]["prefix"], "\u{1b}[2J\u{202e}[[[[ ");
     assert_eq!(rows[1]["src"], "192.0.2.1");
     assert!(rows[2]["raw"].as_str().unwrap().len() <= 64 << 10);
+    let (code, rows, said) = parse(&[], &[0; 4096]);
+    assert_eq!((code, rows.len(), said.as_str()), (0, 0, "1 lines: 0 events, 0 unparsed, 1 other\n"));
 }
 
 #[test]
@@ -122,6 +124,22 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn packed_files_are_unpacked_and_years_are_those_of_the_order() {
+    let folder = folder();
+    let file = folder.path().join("kern.log");
+    let line = |stamp: &str| format!("{stamp} gw kernel: {PACKET}\n");
+    let stamps = ["Nov 20 10:00:00", "Dec 31 10:00:00", "Jan  2 10:00:00"];
+    fs::write(&file, stamps.map(line).concat()).unwrap();
+    assert!(Command::new("gzip").arg(&file).status().unwrap().success());
+    let packed = folder.path().join("kern.log.gz");
+    let args = ["--zone", "UTC", "--year", "2019", packed.to_str().unwrap()];
+    let (code, rows, said) = parse(&args, b"");
+    assert_eq!((code, said.as_str()), (0, "3 lines: 3 events, 0 unparsed, 0 other\n"));
+    let years: Vec<_> = rows.iter().map(|row| &row["time"].as_str().unwrap()[..7]).collect();
+    assert_eq!(years, ["2019-11", "2019-12", "2020-01"]);
 }
 
 #[test]
