@@ -56,7 +56,8 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
         "decode" => parts::run("decode_ns", figure),
         "text" => {
             parts::run("text_ns", figure)?;
-            parts::run("text_rows", figure)
+            parts::run("text_rows", figure)?;
+            parts::run("record_rows", figure)
         }
         "spool" => parts::run("spool_mbps", figure),
         "lake" => parts::run("commit_cost", figure),

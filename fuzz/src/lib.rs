@@ -5,5 +5,6 @@ pub mod copy;
 pub mod decode;
 pub mod history;
 pub mod intake;
+pub mod records;
 pub mod ruleset;
 pub mod text;

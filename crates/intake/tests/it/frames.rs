@@ -12,9 +12,11 @@ fn folder(target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
 }
 
+type Check = fn(&[u8]);
+
 #[test]
 fn the_corpus_passes() {
-    let targets: [(&str, fn(&[u8])); 2] =
+    let targets: [(&str, Check); 2] =
         [("syslog_frames", checks::syslog_frames), ("relp_frames", checks::relp_frames)];
     for (target, check) in targets {
         let files: Vec<_> = std::fs::read_dir(folder(target)).unwrap().flatten().collect();

@@ -4,5 +4,6 @@
 mod corpus;
 mod frames;
 mod ipfix;
+mod records;
 mod row;
 mod ulogd;
