@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
-/// Bytes that may wait in the kernel; it gives less where `net.core.rmem_max` says so.
+/// Bytes that may wait in the kernel; who is not root gets less where `net.core.rmem_max` says so.
 const BUFFER: usize = 64 << 20;
 /// Datagrams that are read while the desk is held.
 const TOGETHER: usize = 512;
@@ -41,8 +41,10 @@ pub(crate) struct Datagrams {
 /// A socket for datagrams, with a large buffer.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    // less is wrong only when much comes at once; root may have all of it
-    drop(socket.set_recv_buffer_size(BUFFER));
+    // root may have all of it; less is wrong only when much comes at once
+    if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER).is_err() {
+        drop(socket.set_recv_buffer_size(BUFFER));
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())

@@ -69,15 +69,12 @@ fn rubbish_is_limited_and_counted() {
     assert_eq!((hosts.get("utf8"), hosts.get("nested")), (Some(&1), Some(&1)), "{hosts:?}");
     stage.each_once("good", 500);
     wait_until("the counts", PATIENCE, || Ok((stage.sum("cut") == 3).then_some(()))).unwrap();
-    let cut: u64 = stage
-        .server
-        .losses()
-        .unwrap()
-        .iter()
-        .filter(|l| l["reason"] == "too long")
-        .map(|l| l["count"].as_u64().unwrap())
-        .sum();
-    assert_eq!(cut, 3, "{:?}", stage.server.losses());
+    wait_until("the ledger", PATIENCE, || {
+        let losses = stage.server.losses()?;
+        let cut = losses.iter().filter(|l| l["reason"] == "too long").map(|l| l["count"].as_u64().unwrap());
+        Ok((cut.sum::<u64>() == 3).then_some(()))
+    })
+    .unwrap();
 
     let unparsed: Vec<Value> =
         serde_json::from_str(&stage.server.ask(&["unparsed", "-o", "json"]).unwrap()).unwrap();
@@ -153,6 +150,7 @@ fn nobody_takes_an_agents_name_and_no_stamp_comes_from_the_future() {
     let rows = stage.server.rows("host:127.0.0.1").unwrap();
     assert!(rows[0]["extra"].to_string().contains("WEB-01"), "{rows:?}");
     let late = &stage.server.rows("host:late").unwrap()[0];
-    assert_eq!(late["time"], late["received"], "{late}");
+    let [time, received] = ["time", "received"].map(|name| late[name].as_str().unwrap());
+    assert!(time <= received && !time.starts_with("2036"), "{late}");
     assert!(late["extra"].to_string().contains("2082758400000000"), "{late}");
 }
