@@ -64,18 +64,19 @@ fn syslog_ng_over_tcp_and_a_restart_of_the_server() {
     );
     let (_running, mut input) = start(&root, &stage.path("syslog-ng"), &destination);
     const HALF: u16 = 2000;
-    let mut send = |lines: std::ops::Range<u16>| {
+    let send = |input: &mut UnixStream, lines: std::ops::Range<u16>| {
         for n in lines {
             writeln!(input, "{}", line("ietf", n)).unwrap();
         }
     };
-    send(0..HALF);
+    send(&mut input, 0..HALF);
     stage.hosts(2 * u64::from(HALF));
-    // it is told by the end of the connection, and waits
+    // it is told by the end of the connection, and makes its own senders wait
     stage.server.stop().unwrap();
+    let rest = std::thread::spawn(move || send(&mut input, HALF..2 * HALF));
     std::thread::sleep(Duration::from_millis(500));
-    send(HALF..2 * HALF);
     stage.server.start().unwrap();
+    rest.join().unwrap();
     stage.hosts(4 * u64::from(HALF));
     for host in ["bsd", "ietf"] {
         stage.each_once(host, 2 * HALF);
