@@ -126,7 +126,7 @@ mod tests {
         let c = [b"Feb", &A[3..]].concat();
         // the same line again, long after
         assert_eq!(new(&mut seen, &[A, B, &c, A, B]), 5);
-        assert_eq!(new(&mut seen, &[A, B, A]), 0);
+        assert_eq!(new(&mut seen, &[A, B, &c, A, B]), 0);
     }
 
     #[test]
