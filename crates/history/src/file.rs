@@ -209,6 +209,13 @@ impl Source for FileSource {
         }
         let mut content = self.take()?;
         if !self.reader.pass(&mut content, position) {
+            if let Some(fault) = content.take_fault() {
+                let what = format!(
+                    "{} cannot be read up to byte {position}, up to which it was imported",
+                    self.name
+                );
+                return Err(SourceError::failed(what)(fault));
+            }
             return Err(SourceError::Changed(format!(
                 "{} was imported up to byte {position} before and is shorter now: nothing of it is \
                  imported, because it was cut, or is another file with the same beginning",

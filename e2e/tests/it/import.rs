@@ -249,7 +249,7 @@ fn a_pipe_twice_and_another_file_with_the_same_beginning() {
 fn what_is_broken_or_meant_to_break_is_bounded_and_said() {
     let scene = Scene::new();
     scene.file("a.log", &lines(0, 100));
-    let long = format!("{}\n{}\0\0\n{}", "x".repeat(16 << 20), lines(200, 201).trim_end(), lines(201, 202));
+    let long = format!("{}\n{}\0\0\n{}", "y".repeat(16 << 20), lines(200, 201).trim_end(), lines(201, 202));
     scene.file("long.log", &long);
     fs::write(scene.path("bomb.log"), vec![b'x'; 300 << 20]).unwrap();
     pack("gzip", &scene.path("bomb.log"));
