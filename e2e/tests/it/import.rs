@@ -214,6 +214,11 @@ fn lines_that_several_files_have_are_imported_once() {
     assert_eq!((scene.count(), &summary["skipped"]["another service"]), (3100, &3000.into()), "{summary}");
     assert_eq!(scene.import(&[&sys, &kern, &ufw])["rows"], 0);
     assert_eq!(scene.count(), 3100);
+    // an older copy of a file beside it
+    let (old, new) =
+        (scene.file("old/fw.log", &lines(5000, 7000)), scene.file("new/fw.log", &lines(5000, 7500)));
+    assert_eq!(scene.import(&[&old, &new])["rows"], 2500);
+    assert_eq!(scene.count(), 5600);
 }
 
 #[test]

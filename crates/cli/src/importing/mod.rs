@@ -26,7 +26,7 @@ use bytes::Bytes;
 use deliver::{Batch, Delivery, Opened};
 use progress::Bar;
 use sources::{Given, Sources};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use summary::{One, Summary};
 
@@ -85,7 +85,14 @@ fn run(sources: Sources, client: Client, summary: &mut Summary, bar: &Bar) -> Re
         }
     }
     // lines that were imported before are known by now, whichever file they were in
-    for going in waiting {
+    let mut delivered = BTreeSet::new();
+    for mut going in waiting {
+        // a copy of a file that was read meanwhile goes on where that one ended
+        if delivered.contains(&going.opened.import) {
+            let Some(again) = stopped(&delivery, begin(&delivery, going.given, summary))? else { continue };
+            going = again;
+        }
+        delivered.insert(going.opened.import.clone());
         stopped(&delivery, go(&delivery, going, summary, bar))?;
     }
     if let Some(seen) = &sources.seen {
