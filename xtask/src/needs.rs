@@ -48,6 +48,7 @@ impl Need {
         command("tshark", "tshark"),
         command("conntrack", "conntrack"),
         command("ulogd2", "ulogd"),
+        command("softflowd", "softflowd"),
         command("python3", "python3"),
         command("rsyslog", "rsyslogd"),
         command("openssl", "openssl"),

@@ -25,7 +25,7 @@ fn at(addr: &str) -> SocketAddr {
 }
 
 /// Makes nfacct objects of these names that show these packets and bytes.
-fn make_accounts(host: &NetNs, accounts: &[(String, u64, u64)]) {
+pub(crate) fn make_accounts(host: &NetNs, accounts: &[(String, u64, u64)]) {
     let attr = |kind: u16, payload: &[u8]| {
         let mut a = u16::try_from(4 + payload.len()).unwrap().to_ne_bytes().to_vec();
         a.extend(kind.to_ne_bytes());

@@ -27,4 +27,5 @@ mod netfilter;
 mod outage;
 mod scene;
 mod sinks;
+mod ulogd;
 mod wrong;
