@@ -237,7 +237,7 @@ mod tests {
     fn the_first_entry_and_its_length() {
         let stream = b"\n\n__CURSOR=s=1\nMESSAGE=one\n\n__CURSOR=s=2\n";
         let (entry, len) = first(stream).unwrap();
-        assert_eq!((entry.field("MESSAGE"), len), (Some(&b"one"[..]), 29));
+        assert_eq!((entry.field("MESSAGE"), len), (Some(&b"one"[..]), 28));
         assert_eq!(first(&stream[len..]), None);
         assert_eq!(first(b"\n\n"), None);
     }
