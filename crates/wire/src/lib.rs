@@ -19,8 +19,8 @@
 //!   puts it aside, counts it, and opens the stream again behind it. Nothing is acknowledged silently.
 //! - **WI-4** nothing is decoded before its declared sizes were summed and found within [`Limits`]; a batch
 //!   that declares little and unpacks to much is cut off where it lies.
-//! - **WI-6** one process of a host speaks at a time: [`Admission::claim`] decides which, before anything is taken.
 //! - **WI-5** only columns of the wire schema pass, with their exact types, validated by arrow.
+//! - **WI-6** one process of a host speaks at a time: [`Admission::claim`] decides which, before anything is taken.
 //!
 //! On failure: a lost connection loses nothing, whatever was not acknowledged is sent again after
 //! [`Backoff`]; [`WireError::kind`] says what the sender should do.
