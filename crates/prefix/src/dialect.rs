@@ -178,7 +178,7 @@ mod tests {
             ("filter_FWD_public_DROP: ", Drop),
             ("STATE_INVALID_DROP: ", Drop),
             ("FINAL_REJECT: ", Reject),
-            ("filter_IN_public_ICMP_BLOCK: ", Drop),
+            ("filter_IN_public_ICMP_BLOCK: ", Reject),
             ("rpfilter_DROP: ", Drop),
             ("RFC3964_IPv4_REJECT: ", Reject),
             ("public_REJECT: ", Reject),
