@@ -32,7 +32,7 @@ fn start(root: &Path, dir: &Path, destination: &str) -> (Running, UnixStream) {
     let input = dir.join("in.sock");
     let text = format!(
         "@version: {version}\noptions {{ keep-hostname(yes); time-reopen(1); }};\n\
-         source s {{ unix-stream(\"{}\"); }};\ndestination d {{ {destination} }};\n\
+         source s {{ unix-stream(\"{}\" flags(expect-hostname)); }};\ndestination d {{ {destination} }};\n\
          log {{ source(s); destination(d); flags(flow-control); }};\n",
         input.display()
     );
