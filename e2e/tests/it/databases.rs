@@ -196,8 +196,9 @@ fn what_ulogd2_wrote_to_real_databases_is_imported() {
             Command::new("sqlite3").arg(&file).arg(format!("SELECT count(*) FROM {table}")).output().unwrap();
         String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0)
     };
+    let mut rows = [0; 5];
     wait_until("ulogd2 to have written all", PATIENCE, || {
-        let rows = [
+        rows = [
             count(&postgres, "normalised", "ulog2")?,
             count(&postgres, "flat", "ulog2")?,
             count(&mariadb, "normalised", "ulog2")?,
@@ -206,7 +207,7 @@ fn what_ulogd2_wrote_to_real_databases_is_imported() {
         ];
         Ok((rows == [counted; 5]).then_some(()))
     })
-    .unwrap();
+    .unwrap_or_else(|error| panic!("{error:#}: {rows:?} of {counted}\n{}", running.log_tail()));
     // what is tracked ends now, and is a flow
     assert!(netns.command("conntrack").arg("-F").output().unwrap().status.success());
     std::thread::sleep(Duration::from_secs(2));

@@ -30,8 +30,8 @@ async fn what_is_appended_is_found_once_before_while_and_after_it_is_committed()
         })
     };
     let stream = StreamId { host: HostId::from_bytes([1; 16]), lane: Lane::DISK[0], epoch: Epoch(1) };
-    let filter = Filter::parse("src:10.0.0.0/28 -host:db* raw:*", &Context::default());
-    assert!(filter.is_err(), "`raw` is no field");
+    let filter = Filter::parse("src:10.0.0.0/28 -host:db* payload:*", &Context::default());
+    assert!(filter.is_err(), "`payload` is no field");
     let filter = Filter::parse("src:10.0.0.0/29 -host:db*", &Context::default()).unwrap();
     for seq in 1..=30 {
         let rows = batch(Kind::Events, ROWS, |column, row| match column.name {
