@@ -50,7 +50,7 @@ impl EventColumns {
         Ok(rows)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_text_row(&mut self, present: u64, packets: u32) {
         if packets != 1 {
             self.repeated.push((self.rows.rows(), i64::from(packets)));
@@ -83,7 +83,7 @@ impl Row<'_> {
     }
 
     /// Interfaces: in, out, and the bridge ports of both.
-    #[inline]
+    #[inline(always)]
     pub(super) fn names(&mut self, [in_if, out_if, phys_in, phys_out]: [&[u8]; 4], names: &mut Names) {
         macro_rules! interface {
             ($column:ident) => {
@@ -99,7 +99,7 @@ impl Row<'_> {
         interface!(phys_out);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn headers(&mut self, headers: &Headers) {
         macro_rules! fields {
             ($($field:ident)*) => { $(if let Some(value) = headers.$field { self.$field(value); })* };

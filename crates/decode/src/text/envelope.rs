@@ -24,6 +24,8 @@ const SEVERITIES: [&[u8]; 11] = [
     b"emerg", b"alert", b"crit", b"err", b"error", b"warning", b"warn", b"notice", b"info", b"debug",
     b"panic",
 ];
+/// The kernel's name before its message.
+const KERNEL: &[u8] = b"kernel: ";
 /// A relay may put its own header before the sender's.
 const HEADERS: usize = 3;
 
@@ -154,7 +156,7 @@ impl<'a> Scan<'a> {
         let word = self.word();
         let after = self.text.get(self.at + word.len() + 1..).unwrap_or_default();
         // the programs of the kernel's log are known; whatever stands before them is a host
-        let sure = starts_with_program(after) || starts_with_facility(after);
+        let sure = after.starts_with(KERNEL) || starts_with_program(after) || starts_with_facility(after);
         if !is_facility(word) && !starts_with_program(self.rest()) && (sure || is_host(word)) {
             out.host = Some(word);
             self.step(word.len());
@@ -220,6 +222,13 @@ impl<'a> Scan<'a> {
 
     /// `kernel: `, also with facility and severity before it.
     fn program(&mut self, out: &mut Envelope<'a>) {
+        // the way of almost every line
+        if out.program.is_none() && self.skip(KERNEL) {
+            out.program = Some(&KERNEL[..6]);
+            // some write it twice
+            self.skip(KERNEL);
+            return;
+        }
         if starts_with_facility(self.rest()) {
             self.step(self.word().len());
         } else if let Some(len) = decoded(self.rest()) {

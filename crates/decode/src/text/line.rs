@@ -115,7 +115,7 @@ impl<'a> Line<'a> {
     #[must_use]
     #[inline]
     pub fn of_kernel(text: &'a [u8]) -> Option<Self> {
-        Self::read(text, |_| (Envelope::default(), 0))
+        Self::read(text, |_| (Envelope { program: Some(b"kernel"), ..Envelope::default() }, 0))
     }
 
     /// How many packets the line stands for: several where the logger folded repeated lines into one.
