@@ -62,6 +62,13 @@ impl Need {
         Self { package: "ulogd2-mysql", proof: Proof::Package },
         Self { package: "ulogd2-pgsql", proof: Proof::Package },
         Self { package: "ulogd2-sqlite3", proof: Proof::Package },
+        // what syslog-ng needs, which the tests unpack because it cannot be installed beside rsyslog
+        Self { package: "libivykis0", proof: Proof::Package },
+        Self { package: "libnet1", proof: Proof::Package },
+        Self { package: "libjson-c5", proof: Proof::Package },
+        Self { package: "libpcre3", proof: Proof::Package },
+        Self { package: "libwrap0", proof: Proof::Package },
+        Self { package: "libglib2.0-0", proof: Proof::Package },
         Self { package: "python3-scapy", proof: Proof::Module("scapy") },
     ];
 
