@@ -13,21 +13,21 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 ///
 /// A commit that fails is tried again for as long as it takes: rows stay hot and readable meanwhile.
 pub async fn commit_forever(table: Table, mut stop: watch::Receiver<bool>) {
-    let kind = table.kind();
+    let table_name = table.relation();
     let mut pause = PAUSE.0;
     loop {
         let stopping = *stop.borrow_and_update();
         if stopping || table.is_due(bartizan_clock::now()) {
             match table.commit(bartizan_clock::now()).await {
                 Ok(Some(done)) => {
-                    tracing::debug!(%kind, version = done.version, rows = done.rows, files = done.files, "committed");
+                    tracing::debug!(table = %table_name, version = done.version, rows = done.rows, files = done.files, "committed");
                     pause = PAUSE.0;
                 }
                 Ok(None) => {}
                 Err(error) => {
                     let cause =
                         std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                    tracing::error!(%kind, %error, cause, "commit failed; senders keep their rows");
+                    tracing::error!(table = %table_name, %error, cause, "commit failed; senders keep their rows");
                     if !stopping {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(PAUSE.1);

@@ -10,8 +10,7 @@ use crate::partition::times;
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
-use bartizan_model::Kind;
-use bartizan_schema::{ColumnKind, table_columns, table_schema};
+use bartizan_schema::{ColumnKind, Relation};
 use bytes::Bytes;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
@@ -34,26 +33,27 @@ const NO_BOUNDS: &[&str] = &["payload", "raw", "extra", "detail"];
 /// A Parquet file in memory.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    pub bytes: Bytes,
-    pub bounds: Bounds,
+    pub(crate) bytes: Bytes,
+    pub(crate) bounds: Bounds,
     /// For the `add` action.
-    pub stats: String,
+    pub(crate) stats: String,
 }
 
 /// Sorts and writes rows. `path` is for errors only. There is at least one row.
-pub(crate) fn encode(kind: Kind, batches: &[RecordBatch], path: &Path) -> Result<Encoded, LakeError> {
-    let sorted = sort(kind, batches)?;
+pub(crate) fn encode(relation: Relation, batches: &[RecordBatch], path: &Path) -> Result<Encoded, LakeError> {
+    let sorted = sort(relation, batches)?;
     let (bytes, meta) =
-        write(kind, &sorted).map_err(|source| LakeError::Parquet { path: path.clone(), source })?;
-    let (bounds, stats) = stats::of_file(kind, &meta);
+        write(relation, &sorted).map_err(|source| LakeError::Parquet { path: path.clone(), source })?;
+    let (bounds, stats) = stats::of_file(relation, &meta);
     Ok(Encoded { bytes: bytes.into(), bounds, stats })
 }
 
-fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
+fn write(relation: Relation, batches: &[RecordBatch]) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
     // Without Arrow's own schema in the footer, every reader sees plain Parquet types.
-    let options = ArrowWriterOptions::new().with_properties(properties(kind)?).with_skip_arrow_metadata(true);
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(relation)?).with_skip_arrow_metadata(true);
     let mut file = Vec::new();
-    let mut writer = ArrowWriter::try_new_with_options(&mut file, table_schema(kind), options)?;
+    let mut writer = ArrowWriter::try_new_with_options(&mut file, relation.schema(), options)?;
     for batch in batches {
         writer.write(batch)?;
     }
@@ -61,8 +61,8 @@ fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Vec<u8>, ParquetMetaDat
     Ok((file, meta))
 }
 
-fn properties(kind: Kind) -> Result<WriterProperties, ParquetError> {
-    let time = table_columns(kind).iter().position(|c| c.name == "time").and_then(|i| i32::try_from(i).ok());
+fn properties(relation: Relation) -> Result<WriterProperties, ParquetError> {
+    let time = relation.columns().iter().position(|c| c.name == "time").and_then(|i| i32::try_from(i).ok());
     let mut builder = WriterProperties::builder()
         .set_created_by(crate::ENGINE.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
@@ -72,7 +72,7 @@ fn properties(kind: Kind) -> Result<WriterProperties, ParquetError> {
         .set_sorting_columns(
             time.map(|column_idx| vec![SortingColumn { column_idx, descending: false, nulls_first: false }]),
         );
-    for column in table_columns(kind) {
+    for column in relation.columns() {
         let path = ColumnPath::from(column.name);
         if DELTA.contains(&column.name) {
             builder = builder
@@ -89,7 +89,7 @@ fn properties(kind: Kind) -> Result<WriterProperties, ParquetError> {
 }
 
 /// The rows in the order of `time`, equal times in the order in which they came.
-fn sort(kind: Kind, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, LakeError> {
+fn sort(relation: Relation, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, LakeError> {
     let mut order: Vec<(i64, u32)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for batch in batches {
         order.extend(
@@ -107,7 +107,7 @@ fn sort(kind: Kind, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, LakeErr
     order.sort();
     let rows = order.len();
     let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, i)| i));
-    let schema = table_schema(kind);
+    let schema = relation.schema();
     let columns = schema.fields().iter().enumerate().map(|(index, field)| {
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(index).as_ref()).collect();
         if parts.iter().all(|p| p.null_count() == p.len()) {

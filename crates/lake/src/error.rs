@@ -92,6 +92,13 @@ pub enum LakeError {
         /// Races lost.
         attempts: u32,
     },
+    /// A file that was to be replaced is not in the table any more: somebody else replaced it. Nothing was
+    /// changed.
+    #[error("`{path}` was replaced by somebody else meanwhile")]
+    Replaced {
+        /// The file.
+        path: Path,
+    },
     /// A task that does the work was stopped: the process is ending.
     #[error("the runtime is shutting down")]
     Stopped(#[source] tokio::task::JoinError),
@@ -127,9 +134,11 @@ impl LakeError {
             Self::Reserve { .. } => ErrorKind::DiskFull,
             Self::Store { source: object_store::Error::NotFound { .. }, .. } => ErrorKind::Missing,
             Self::Store { source, .. } if is_disk_full(source) => ErrorKind::DiskFull,
-            Self::Store { .. } | Self::Space(_) | Self::Contended { .. } | Self::Stopped(_) => {
-                ErrorKind::Retry
-            }
+            Self::Store { .. }
+            | Self::Space(_)
+            | Self::Contended { .. }
+            | Self::Replaced { .. }
+            | Self::Stopped(_) => ErrorKind::Retry,
             Self::MissingFile { .. } | Self::Gap { .. } => ErrorKind::Missing,
             Self::Entry { .. } | Self::Checkpoint { .. } | Self::Parquet { .. } => ErrorKind::Damaged,
             Self::Unsupported { .. } => ErrorKind::Unsupported,

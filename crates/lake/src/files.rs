@@ -15,6 +15,19 @@ pub struct DataFile {
     modified_millis: i64,
     bounds: Bounds,
     stats: Option<Box<str>>,
+    tags: BTreeMap<String, String>,
+}
+
+/// Names of what the lake notes about a file ([`DataFile::tag`]). Other writers' notes are kept as they are.
+pub mod tag {
+    /// CRC-32C of the whole file, eight hexadecimal digits.
+    pub const CRC32C: &str = "bartizan.crc32c";
+    /// The columns by which the rows are sorted, comma-separated; absent: by `time`.
+    pub const SORTED: &str = "bartizan.sorted";
+    /// In a rollup: the path of the data file of `events` whose rows it counts, from the table's folder.
+    pub const OF: &str = "bartizan.of";
+    /// In a rollup: `true` once retention took that data file away, so that the counts stand in its place.
+    pub const HISTORY: &str = "bartizan.history";
 }
 
 impl DataFile {
@@ -26,7 +39,15 @@ impl DataFile {
         bounds: Bounds,
         stats: String,
     ) -> Self {
-        Self { path, size, day: Some(day), modified_millis, bounds, stats: Some(stats.into()) }
+        Self {
+            path,
+            size,
+            day: Some(day),
+            modified_millis,
+            bounds,
+            stats: Some(stats.into()),
+            tags: BTreeMap::new(),
+        }
     }
 
     /// The file that an action names, or what is not understood of it.
@@ -41,19 +62,36 @@ impl DataFile {
             modified_millis: add.modification_time,
             bounds: stats::parse(add.stats.as_deref()),
             stats: add.stats.as_deref().map(Into::into),
+            tags: add.tags.iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.clone()?))).collect(),
         })
     }
 
-    pub(crate) fn to_add(&self, table: &Path) -> Add {
+    /// The action that names it. `data_change` is false where the file only holds rows anew that were there.
+    pub(crate) fn to_add(&self, table: &Path, data_change: bool) -> Add {
         Add {
             path: relative(table, &self.path),
             partition_values: BTreeMap::from([(PARTITION.to_owned(), self.day.and_then(time::day_text))]),
             size: i64::try_from(self.size).unwrap_or(i64::MAX),
             modification_time: self.modified_millis,
-            data_change: true,
+            data_change,
             stats: self.stats.as_deref().map(str::to_owned),
+            tags: (!self.tags.is_empty())
+                .then(|| self.tags.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect()),
             deletion_vector: None,
         }
+    }
+
+    /// The same file with a note; see [`tag`].
+    #[must_use]
+    pub fn with_tag(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.tags.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// What is noted about it.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.get(name).map(String::as_str)
     }
 
     /// Its place in the object store, from the store's root.
@@ -160,8 +198,9 @@ mod tests {
         let table = Path::from("lake/events");
         let stats = r#"{"numRecords":2,"minValues":{"time":"2026-11-18T11:06:40.000001Z"},"maxValues":{"time":"2026-11-18T11:06:40.000002Z"}}"#;
         let path = data_path(&table, "date=2026-11-18/a%20b.parquet").unwrap();
-        let file = DataFile::new(path, 10, 20_775, 5, stats::parse(Some(stats)), stats.into());
-        let add = file.to_add(&table);
+        let file = DataFile::new(path, 10, 20_775, 5, stats::parse(Some(stats)), stats.into())
+            .with_tag(tag::CRC32C, "00000000");
+        let add = file.to_add(&table, true);
         assert_eq!(add.path, "date=2026-11-18/a%20b.parquet");
         assert_eq!(DataFile::from_add(&table, &add), Ok(file.clone()));
         let t = |n: i64| Micros(1_795_000_000_000_000 + n);

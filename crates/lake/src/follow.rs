@@ -9,7 +9,7 @@ use crate::error::LakeError;
 use crate::files::DataFile;
 use crate::table::{Shared, Table, conform};
 use arrow_array::RecordBatch;
-use bartizan_model::Kind;
+use bartizan_schema::Relation;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -68,7 +68,7 @@ impl Table {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes);
         let reader = builder.and_then(|b| b.with_batch_size(rows).with_offset(from).build());
         let reader = reader.map_err(|source| LakeError::Parquet { path: path.clone(), source })?;
-        Ok(Pieces { reader: Some(reader), kind: self.shared.kind, path })
+        Ok(Pieces { reader: Some(reader), relation: self.shared.relation, path })
     }
 }
 
@@ -76,7 +76,7 @@ impl Table {
 #[derive(Debug)]
 pub struct Pieces {
     reader: Option<ParquetRecordBatchReader>,
-    kind: Kind,
+    relation: Relation,
     path: Path,
 }
 
@@ -87,9 +87,9 @@ impl Pieces {
     /// If they cannot be read.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, LakeError> {
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
-        let kind = self.kind;
+        let relation = self.relation;
         let work = move || {
-            let batch = reader.next().map(|batch| batch.and_then(|batch| conform(kind, &batch)));
+            let batch = reader.next().map(|batch| batch.and_then(|batch| conform(relation, &batch)));
             (batch, reader)
         };
         let (batch, reader) = tokio::task::spawn_blocking(work).await.map_err(LakeError::Stopped)?;

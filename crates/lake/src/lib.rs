@@ -28,7 +28,7 @@
 //! file that was already written is deleted or stays unnamed. If it is not known whether the entry was written,
 //! the next commit looks first. When memory is full, `append` answers [`Append::Busy`]: the sender waits.
 //!
-//! It does not merge small files, delete old data, or keep rollups yet; it knows nothing of queries.
+//! It knows nothing of queries.
 
 mod chunked;
 mod delta;
@@ -41,6 +41,7 @@ mod hot;
 mod keep;
 mod options;
 mod partition;
+mod rewrite;
 mod state;
 mod table;
 mod tables;
@@ -48,11 +49,12 @@ mod write;
 
 pub use durable::{DurableLocal, Probe, Space, SpaceLeft, Step};
 pub use error::{ErrorKind, LakeError};
-pub use files::{DataFile, Files};
+pub use files::{DataFile, Files, tag};
 pub use follow::Pieces;
 pub use hot::{Hot, HotBatch};
 pub use keep::{Collected, Problem};
 pub use options::{Options, default_reserve};
+pub use rewrite::Rewrite;
 pub use table::{Append, Committed, HotTotals, Table, View};
 pub use tables::Tables;
 

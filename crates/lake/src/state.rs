@@ -190,7 +190,7 @@ impl Sum {
             protocol: Protocol::OURS,
             metadata: (*self.metadata).clone(),
             txns,
-            adds: self.files.iter().map(|f| f.to_add(table)).collect(),
+            adds: self.files.iter().map(|f| f.to_add(table, false)).collect(),
             removes: removed.collect(),
         }
     }

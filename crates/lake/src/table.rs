@@ -8,8 +8,8 @@ use crate::partition::Times;
 use crate::state::State;
 use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::ArrowError;
-use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
-use bartizan_schema::table_schema;
+use bartizan_model::{BatchId, Micros, Seq, StreamId};
+use bartizan_schema::Relation;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -26,7 +26,7 @@ pub struct Table {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub kind: Kind,
+    pub relation: Relation,
     pub folder: Path,
     pub store: Arc<dyn ObjectStore>,
     pub options: Options,
@@ -122,22 +122,23 @@ impl View {
 }
 
 impl Table {
-    /// Opens the table of a kind, in the folder of its name, and makes it if there is none.
+    /// Opens a table, in the folder of its name, and makes it if there is none.
     ///
     /// # Errors
     /// If the store fails, the log is damaged, or the table needs what this version does not know.
     pub async fn open(
         store: Arc<dyn ObjectStore>,
-        kind: Kind,
+        relation: impl Into<Relation>,
         options: Options,
         now: Micros,
     ) -> Result<Self, LakeError> {
-        let folder = Path::from(kind.as_str());
-        let (replay, metadata) = Self::load_or_make(&*store, &folder, kind, now).await?;
+        let relation = relation.into();
+        let folder = Path::from(relation.as_str());
+        let (replay, metadata) = Self::load_or_make(&*store, &folder, relation, now).await?;
         let state = State::new(replay, metadata);
         Ok(Self {
             shared: Arc::new(Shared {
-                kind,
+                relation,
                 folder,
                 store,
                 options,
@@ -155,16 +156,16 @@ impl Table {
     async fn load_or_make(
         store: &dyn ObjectStore,
         folder: &Path,
-        kind: Kind,
+        relation: Relation,
         now: Micros,
     ) -> Result<(Replay, Metadata), LakeError> {
         loop {
             let (version, metadata) = match load(store, folder).await? {
-                None => (0, schema::new_metadata(kind, now)),
+                None => (0, schema::new_metadata(relation, now)),
                 Some(replay) => {
                     let found = replay.metadata.clone().filter(|_| replay.protocol.is_some());
                     let found = found.ok_or_else(|| unsupported(folder, "a log without metadata".into()))?;
-                    match schema::upgrade(kind, &found).map_err(|what| unsupported(folder, what))? {
+                    match schema::upgrade(relation, &found).map_err(|what| unsupported(folder, what))? {
                         None => return Ok((replay, found)),
                         Some(upgraded) => (replay.version + 1, upgraded),
                     }
@@ -175,10 +176,10 @@ impl Table {
         }
     }
 
-    /// Which rows it holds.
+    /// Which table it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.shared.kind
+    pub fn relation(&self) -> Relation {
+        self.shared.relation
     }
 
     /// Where its files are.
@@ -204,7 +205,7 @@ impl Table {
         if i64::try_from(id.seq.0).is_err() {
             return Err(LakeError::Rows { reason: format!("the batch number {}", id.seq.0) });
         }
-        let time = check_rows(self.shared.kind, &rows)?;
+        let time = check_rows(self.shared.relation, &rows)?;
         let mut state = self.shared.state();
         if id.seq <= state.received(&id.stream) {
             return Ok(Append::Duplicate);
@@ -289,11 +290,11 @@ impl Table {
             other => other.map_err(LakeError::store("open", &path))?,
         };
         let bytes = got.bytes().await.map_err(LakeError::store("read", &path))?;
-        let kind = self.shared.kind;
+        let relation = self.shared.relation;
         tokio::task::spawn_blocking(move || {
             ParquetRecordBatchReaderBuilder::try_new(bytes)
                 .and_then(|b| b.with_batch_size(65_536).build())
-                .and_then(|reader| reader.map(|batch| Ok(conform(kind, &batch?)?)).collect())
+                .and_then(|reader| reader.map(|batch| Ok(conform(relation, &batch?)?)).collect())
                 .map_err(|source| LakeError::Parquet { path, source })
         })
         .await
@@ -317,13 +318,13 @@ impl Table {
 }
 
 /// The bounds of the rows' times, if the rows are as they should be.
-fn check_rows(kind: Kind, rows: &[RecordBatch]) -> Result<Option<(Micros, Micros)>, LakeError> {
-    let schema = table_schema(kind);
+fn check_rows(relation: Relation, rows: &[RecordBatch]) -> Result<Option<(Micros, Micros)>, LakeError> {
+    let schema = relation.schema();
     let mut all: Option<(i64, i64)> = None;
     for batch in rows {
         let fields = batch.schema_ref();
         if !Arc::ptr_eq(fields, &schema) && fields.fields() != schema.fields() {
-            return Err(LakeError::Rows { reason: format!("not in the schema of `{kind}`") });
+            return Err(LakeError::Rows { reason: format!("not in the schema of `{relation}`") });
         }
         if let Some(times) = Times::of(batch)? {
             let (min, max) = all.unwrap_or(times.time);
@@ -333,8 +334,8 @@ fn check_rows(kind: Kind, rows: &[RecordBatch]) -> Result<Option<(Micros, Micros
     Ok(all.map(|(min, max)| (Micros(min), Micros(max))))
 }
 
-pub(crate) fn conform(kind: Kind, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let schema = table_schema(kind);
+pub(crate) fn conform(relation: Relation, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = relation.schema();
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => arrow_cast::cast(column, field.data_type()),
         None => Ok(new_null_array(field.data_type(), batch.num_rows())),

@@ -1,11 +1,15 @@
 use crate::{LakeError, Options, Table};
 use bartizan_model::{Kind, Micros};
+use bartizan_schema::Rollup;
 use object_store::ObjectStore;
 use std::sync::Arc;
 
-/// All tables of one lake, one of each kind, in one store.
+/// All tables of one lake, in one store: one of each kind of rows, and one of each rollup.
 #[derive(Clone, Debug)]
-pub struct Tables([Table; Kind::ALL.len()]);
+pub struct Tables {
+    rows: [Table; Kind::ALL.len()],
+    rollups: [Table; Rollup::ALL.len()],
+}
 
 impl Tables {
     /// Opens every table, and makes the ones that are not there. The memory of `options` is for all of them
@@ -20,25 +24,36 @@ impl Tables {
     ) -> Result<Self, LakeError> {
         let open = |kind| Table::open(Arc::clone(store), kind, share(kind, options), now);
         let [a, b, c, d, e, f] = Kind::ALL;
-        Ok(Self([
-            open(a).await?,
-            open(b).await?,
-            open(c).await?,
-            open(d).await?,
-            open(e).await?,
-            open(f).await?,
-        ]))
+        let rows =
+            [open(a).await?, open(b).await?, open(c).await?, open(d).await?, open(e).await?, open(f).await?];
+        // Nothing is ever hot in them.
+        let open = |rollup: Rollup| Table::open(Arc::clone(store), rollup, options.clone(), now);
+        let [a, b, c, d, e, f] = Rollup::ALL;
+        let rollups =
+            [open(a).await?, open(b).await?, open(c).await?, open(d).await?, open(e).await?, open(f).await?];
+        Ok(Self { rows, rollups })
     }
 
     /// The table of a kind.
     #[must_use]
     pub const fn of(&self, kind: Kind) -> &Table {
-        &self.0[kind.index()]
+        &self.rows[kind.index()]
     }
 
-    /// Each of them.
+    /// The table of a rollup.
+    #[must_use]
+    pub const fn rollup(&self, rollup: Rollup) -> &Table {
+        &self.rollups[rollup.index()]
+    }
+
+    /// Each table that senders fill.
     pub fn iter(&self) -> impl Iterator<Item = &Table> {
-        self.0.iter()
+        self.rows.iter()
+    }
+
+    /// Each table, rollups after the rest.
+    pub fn all(&self) -> impl Iterator<Item = &Table> {
+        self.rows.iter().chain(&self.rollups)
     }
 }
 

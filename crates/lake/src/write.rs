@@ -11,7 +11,7 @@ use crate::files::DataFile;
 use crate::hot::Hot;
 use crate::partition::{Part, split};
 use crate::state::{Change, txn};
-use crate::table::{Committed, Shared, Table};
+use crate::table::{Committed, Shared, Table, Turn};
 use arrow_array::RecordBatch;
 use bartizan_model::{Micros, Seq, StreamId};
 use bytes::Bytes;
@@ -50,13 +50,7 @@ impl Table {
 impl Shared {
     async fn commit(&self, now: Micros) -> Result<Option<Committed>, LakeError> {
         let mut turn = self.turn.lock().await;
-        if turn.unsure {
-            let before = self.state().version;
-            if self.catch_up().await? > before {
-                self.discard(&std::mem::take(&mut turn.left)).await;
-            }
-            turn.unsure = false;
-        }
+        self.settle_turn(&mut turn).await?;
         let mut lost = 0;
         while lost < ATTEMPTS {
             let (mut version, _, hot) = self.state().view();
@@ -109,6 +103,18 @@ impl Shared {
         Err(LakeError::Contended { table: self.folder.clone(), attempts: ATTEMPTS })
     }
 
+    /// Finds out what became of the last entry, if that is not known.
+    pub(crate) async fn settle_turn(&self, turn: &mut Turn) -> Result<(), LakeError> {
+        if turn.unsure {
+            let before = self.state().version;
+            if self.catch_up().await? > before {
+                self.discard(&std::mem::take(&mut turn.left)).await;
+            }
+            turn.unsure = false;
+        }
+        Ok(())
+    }
+
     /// Applies the entries that others have put.
     pub(crate) async fn catch_up(&self) -> Result<i64, LakeError> {
         let before = self.state().version;
@@ -131,7 +137,7 @@ impl Shared {
                 Action::CommitInfo(_) => {}
                 Action::Protocol(p) => check_protocol(&self.folder, &p)?,
                 Action::MetaData(m) => {
-                    schema::upgrade(self.kind, &m).map_err(|what| unsupported(&self.folder, what))?;
+                    schema::upgrade(self.relation, &m).map_err(|what| unsupported(&self.folder, what))?;
                     change.metadata = Some(m);
                 }
                 Action::Txn(txn) => change.txns.push(txn),
@@ -182,15 +188,11 @@ impl Shared {
     }
 
     async fn make_file(&self, job: Job, now: Micros) -> Result<DataFile, LakeError> {
-        let (kind, path, rows) = (self.kind, job.path.clone(), job.rows);
-        let encoded = tokio::task::spawn_blocking(move || encode(kind, &rows, &path))
+        let (relation, path, rows) = (self.relation, job.path.clone(), job.rows);
+        let encoded = tokio::task::spawn_blocking(move || encode(relation, &rows, &path))
             .await
             .map_err(LakeError::Stopped)??;
-        let size = encoded.bytes.len() as u64;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let put = self.store.put_opts(&job.path, encoded.bytes.into(), options).await;
-        put.map_err(LakeError::store("write", &job.path))?;
-        Ok(DataFile::new(job.path, size, job.part.day, now.0.div_euclid(1000), encoded.bounds, encoded.stats))
+        self.put_file(job.path, job.part.day, encoded, now).await
     }
 
     fn entry(
@@ -201,13 +203,13 @@ impl Shared {
     ) -> Result<Bytes, LakeError> {
         let mut all = vec![info("WRITE", now)];
         all.extend(actions(marks, now).into_iter().map(Action::Txn));
-        all.extend(files.iter().map(|f| Action::Add(f.to_add(&self.folder))));
+        all.extend(files.iter().map(|f| Action::Add(f.to_add(&self.folder, true))));
         print_entry(&all)
     }
 
     /// Deletes files of a commit that did not come to be, as far as no entry names them. What stays behind is
     /// collected later.
-    async fn discard(&self, paths: &[Path]) {
+    pub(crate) async fn discard(&self, paths: &[Path]) {
         if paths.is_empty() {
             return;
         }

@@ -144,7 +144,7 @@ pub fn collected_schema(kind: Kind) -> SchemaRef {
     Arc::clone(&ALL[kind.index()])
 }
 
-fn schema_of(columns: &[Column]) -> SchemaRef {
+pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(
         columns.iter().map(|c| ArrowField::new(c.name, c.kind.arrow(), c.nullable)).collect::<Vec<_>>(),
     ))

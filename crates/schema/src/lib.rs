@@ -17,6 +17,8 @@ mod fields;
 mod flows;
 mod lines;
 mod losses;
+mod relation;
+mod rollups;
 mod rulesets;
 
 pub use column::{Column, ColumnKind, Origin, collected_schema, table_columns, table_schema, wire_schema};
@@ -26,4 +28,6 @@ pub use fields::{FIELDS, Field, FieldKind, field, measures};
 pub use flows::FLOWS;
 pub use lines::LINES;
 pub use losses::LOSSES;
+pub use relation::Relation;
+pub use rollups::Rollup;
 pub use rulesets::RULESETS;

@@ -203,10 +203,10 @@ async fn keep_house(
     loop {
         hour.tick().await;
         let now = bartizan_clock::now();
-        for table in tables.iter() {
+        for table in tables.all() {
             match table.collect(now).await {
-                Ok(collected) => tracing::debug!(kind = %table.kind(), ?collected, "collected"),
-                Err(error) => tracing::warn!(kind = %table.kind(), %error, "cannot collect old files"),
+                Ok(collected) => tracing::debug!(table = %table.relation(), ?collected, "collected"),
+                Err(error) => tracing::warn!(table = %table.relation(), %error, "cannot collect old files"),
             }
         }
         let renewed = files::load_or_issue_server(&settings.dir, &authority, &settings.names, now)

@@ -154,6 +154,10 @@ fn adds(adds: &[Add]) -> Result<ArrayRef, ArrowError> {
         maps(adds.iter().map(|a| {
             a.partition_values.iter().map(|(k, v)| (k.as_str(), v.as_deref())).collect::<Vec<_>>()
         }))?;
+    let tags = maps(
+        adds.iter()
+            .map(|a| a.tags.iter().flatten().map(|(k, v)| (k.as_str(), v.as_deref())).collect::<Vec<_>>()),
+    )?;
     structs(vec![
         ("path", Arc::new(StringArray::from_iter_values(adds.iter().map(|a| &a.path)))),
         ("partitionValues", Arc::new(values)),
@@ -165,6 +169,7 @@ fn adds(adds: &[Add]) -> Result<ArrayRef, ArrowError> {
         // A checkpoint changes nothing.
         ("dataChange", Arc::new(BooleanArray::from_iter(adds.iter().map(|_| Some(false))))),
         ("stats", Arc::new(StringArray::from_iter(adds.iter().map(|a| a.stats.as_deref())))),
+        ("tags", Arc::new(tags)),
     ])
 }
 
@@ -324,6 +329,7 @@ fn read_adds(rows: &Rows<'_>, out: &mut Vec<Action>) -> Result<(), String> {
             modification_time: modified(row).unwrap_or(0),
             data_change: false,
             stats: stats(row),
+            tags: Some(rows.map("tags", row)?).filter(|tags| !tags.is_empty()),
             deletion_vector: deleted.filter(|d| d.is_valid(row)).map(|_| serde_json::Value::Null),
         }));
     }
@@ -345,11 +351,12 @@ mod tests {
             modification_time: 4,
             data_change: false,
             stats: (n > 1).then(|| "{}".into()),
+            tags: (n == 1).then(|| BTreeMap::from([("k".into(), Some("v".into()))])),
             deletion_vector: None,
         };
         let snapshot = Snapshot {
             protocol: Protocol::OURS,
-            metadata: new_metadata(Kind::Events, Micros(7_000)),
+            metadata: new_metadata(Kind::Events.into(), Micros(7_000)),
             txns: (0..3).map(|n| Txn { app_id: n.to_string(), version: n, last_updated: Some(n) }).collect(),
             adds: vec![add(1, None), add(2, Some("2026-01-02"))],
             removes: vec![Remove { path: "gone".into(), deletion_timestamp: Some(6), data_change: false }],

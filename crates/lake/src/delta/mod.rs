@@ -108,6 +108,9 @@ pub(crate) struct Add {
     /// JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<String>,
+    /// What the writer notes about the file, for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, Option<String>>>,
     /// Rows deleted inside the file; never written, never understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_vector: Option<serde_json::Value>,
@@ -240,6 +243,7 @@ mod tests {
                 modification_time: 3,
                 data_change: true,
                 stats: Some("{\"numRecords\":1}".into()),
+                tags: Some(BTreeMap::from([("k".into(), Some("v".into()))])),
                 deletion_vector: None,
             }),
         ];
@@ -249,7 +253,7 @@ mod tests {
             "\n",
             r#"{"txn":{"appId":"a/0/1","version":7,"lastUpdated":5}}"#,
             "\n",
-            r#"{"add":{"path":"date=2026-01-02/part-1.parquet","partitionValues":{"date":"2026-01-02"},"size":9,"modificationTime":3,"dataChange":true,"stats":"{\"numRecords\":1}"}}"#,
+            r#"{"add":{"path":"date=2026-01-02/part-1.parquet","partitionValues":{"date":"2026-01-02"},"size":9,"modificationTime":3,"dataChange":true,"stats":"{\"numRecords\":1}","tags":{"k":"v"}}}"#,
             "\n"
         );
         assert_eq!(String::from_utf8(text.clone()).unwrap(), expected);

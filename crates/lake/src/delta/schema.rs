@@ -1,19 +1,19 @@
 //! A table's columns as the log states them.
 
 use super::{Format, Metadata, PARTITION};
-use bartizan_model::{Kind, Micros};
-use bartizan_schema::table_columns;
+use bartizan_model::Micros;
+use bartizan_schema::Relation;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The metadata of a new table.
-pub(crate) fn new_metadata(kind: Kind, now: Micros) -> Metadata {
+pub(crate) fn new_metadata(relation: Relation, now: Micros) -> Metadata {
     Metadata {
         id: uuid::Uuid::new_v4().to_string(),
-        name: Some(kind.to_string()),
+        name: Some(relation.to_string()),
         description: None,
         format: Format { provider: "parquet".into(), options: BTreeMap::new() },
-        schema_string: schema_text(our_fields(kind)),
+        schema_string: schema_text(our_fields(relation)),
         partition_columns: vec![PARTITION.to_owned()],
         configuration: BTreeMap::new(),
         created_time: Some(now.0.div_euclid(1000)),
@@ -25,7 +25,7 @@ pub(crate) fn new_metadata(kind: Kind, now: Micros) -> Metadata {
 ///
 /// # Errors
 /// A sentence on what this version does not understand.
-pub(crate) fn upgrade(kind: Kind, found: &Metadata) -> Result<Option<Metadata>, String> {
+pub(crate) fn upgrade(relation: Relation, found: &Metadata) -> Result<Option<Metadata>, String> {
     if found.format.provider != "parquet" {
         return Err(format!("files of format `{}`", found.format.provider));
     }
@@ -35,7 +35,7 @@ pub(crate) fn upgrade(kind: Kind, found: &Metadata) -> Result<Option<Metadata>, 
     let schema: Value = serde_json::from_str(&found.schema_string).map_err(|e| format!("its schema: {e}"))?;
     let mut fields = schema["fields"].as_array().ok_or("a schema without fields")?.clone();
     let before = fields.len();
-    let ours = our_fields(kind);
+    let ours = our_fields(relation);
     for field in &fields {
         if field["nullable"] == json!(false) && !ours.iter().any(|o| o["name"] == field["name"]) {
             return Err(format!("the column {}, which every row must fill", field["name"]));
@@ -56,10 +56,10 @@ pub(crate) fn upgrade(kind: Kind, found: &Metadata) -> Result<Option<Metadata>, 
     Ok(Some(Metadata { schema_string: schema_text(fields), ..found.clone() }))
 }
 
-fn our_fields(kind: Kind) -> Vec<Value> {
+fn our_fields(relation: Relation) -> Vec<Value> {
     let field = |name: &str, of: &str, nullable: bool, doc: &str| json!({"name": name, "type": of, "nullable": nullable, "metadata": {"comment": doc}});
     let mut fields: Vec<Value> =
-        table_columns(kind).iter().map(|c| field(c.name, c.kind.delta(), c.nullable, c.doc)).collect();
+        relation.columns().iter().map(|c| field(c.name, c.kind.delta(), c.nullable, c.doc)).collect();
     fields.push(field(
         PARTITION,
         "date",
@@ -76,27 +76,28 @@ fn schema_text(fields: Vec<Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bartizan_model::Kind;
 
     #[test]
     fn new_columns_are_added_and_strange_ones_kept_or_refused() {
-        let ours = new_metadata(Kind::Losses, Micros(0));
-        assert_eq!(upgrade(Kind::Losses, &ours), Ok(None));
+        let ours = new_metadata(Kind::Losses.into(), Micros(0));
+        assert_eq!(upgrade(Kind::Losses.into(), &ours), Ok(None));
         let edit = |change: fn(&mut Vec<Value>)| {
             let mut schema: Value = serde_json::from_str(&ours.schema_string).unwrap();
             change(schema["fields"].as_array_mut().unwrap());
             Metadata { schema_string: schema.to_string(), ..ours.clone() }
         };
         let older = edit(|f| f.retain(|f| f["name"] != "detail"));
-        let upgraded = upgrade(Kind::Losses, &older).unwrap().unwrap();
+        let upgraded = upgrade(Kind::Losses.into(), &older).unwrap().unwrap();
         assert!(upgraded.schema_string.contains("detail"));
         assert_eq!(upgraded.id, ours.id);
-        assert_eq!(upgrade(Kind::Losses, &upgraded), Ok(None));
+        assert_eq!(upgrade(Kind::Losses.into(), &upgraded), Ok(None));
         let stranger =
             edit(|f| f.push(json!({"name": "x", "type": "long", "nullable": true, "metadata": {}})));
-        assert_eq!(upgrade(Kind::Losses, &stranger), Ok(None));
+        assert_eq!(upgrade(Kind::Losses.into(), &stranger), Ok(None));
         let must = edit(|f| f.push(json!({"name": "x", "type": "long", "nullable": false, "metadata": {}})));
-        assert!(upgrade(Kind::Losses, &must).is_err());
+        assert!(upgrade(Kind::Losses.into(), &must).is_err());
         let retyped = edit(|f| f[0]["type"] = json!("string"));
-        assert!(upgrade(Kind::Losses, &retyped).unwrap_err().contains("time"));
+        assert!(upgrade(Kind::Losses.into(), &retyped).unwrap_err().contains("time"));
     }
 }

@@ -2,8 +2,8 @@
 
 use super::time::{moment_of, moment_text};
 use arrow_schema::DataType;
-use bartizan_model::{Kind, Micros};
-use bartizan_schema::table_columns;
+use bartizan_model::Micros;
+use bartizan_schema::Relation;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
@@ -23,11 +23,11 @@ pub(crate) struct Bounds {
 
 /// The bounds of a file just written, and the text for its `add` action. Bounds that the text cannot hold
 /// (years before 0 or after 9999) are left out of both, so that a reload gives the same.
-pub(crate) fn of_file(kind: Kind, meta: &ParquetMetaData) -> (Bounds, String) {
+pub(crate) fn of_file(relation: Relation, meta: &ParquetMetaData) -> (Bounds, String) {
     let rows = u64::try_from(meta.file_metadata().num_rows()).unwrap_or(0);
     let mut bounds = Bounds { rows: Some(rows), ..Bounds::default() };
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for (index, column) in table_columns(kind).iter().enumerate() {
+    for (index, column) in relation.columns().iter().enumerate() {
         let is_time = matches!(column.kind.arrow(), DataType::Timestamp(..));
         if !is_time && !BOUNDED.contains(&column.name) {
             continue;

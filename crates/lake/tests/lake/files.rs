@@ -149,7 +149,7 @@ async fn memory_is_bounded_and_a_commit_makes_room() {
     assert_eq!(append(&table, batch_id(1, 3)), Append::Appended);
     // A batch that is larger than the limit is taken when nothing else is there.
     table.commit(NOW).await.unwrap();
-    let rows = crate::support::rows_at(table.kind(), batch_id(1, 4), &[NOW.0], NOW);
+    let rows = crate::support::rows_at(bartizan_model::Kind::Events, batch_id(1, 4), &[NOW.0], NOW);
     assert_eq!(table.append(batch_id(1, 4), vec![rows], 1_000_000, NOW).unwrap(), Append::Appended);
 }
 
@@ -170,7 +170,7 @@ async fn wrong_rows_are_refused_and_empty_batches_move_the_mark() {
     let table = open(dir.path()).await;
     let losses = crate::support::rows_at(bartizan_model::Kind::Losses, batch_id(1, 1), &[NOW.0], NOW);
     assert_eq!(table.append(batch_id(1, 1), vec![losses], 1, NOW).unwrap_err().kind(), ErrorKind::BadRows);
-    let rows = crate::support::rows_at(table.kind(), batch_id(1, 1), &[NOW.0], Micros(i64::MAX));
+    let rows = crate::support::rows_at(bartizan_model::Kind::Events, batch_id(1, 1), &[NOW.0], Micros(i64::MAX));
     assert_eq!(table.append(batch_id(1, 1), vec![rows], 1, NOW).unwrap_err().kind(), ErrorKind::BadRows);
     assert_eq!(table.append(batch_id(1, u64::MAX), vec![], 1, NOW).unwrap_err().kind(), ErrorKind::BadRows);
     assert_eq!(table.append(batch_id(1, 0), vec![], 1, NOW).unwrap(), Append::Duplicate);

@@ -58,7 +58,7 @@ pub(crate) fn append(table: &Table, id: BatchId) -> Append {
 }
 
 pub(crate) fn append_at(table: &Table, id: BatchId, times: &[i64]) -> Append {
-    let rows = rows_at(table.kind(), id, times, NOW);
+    let rows = rows_at(Kind::Events, id, times, NOW);
     table.append(id, vec![rows], 100, NOW).unwrap()
 }
 
