@@ -1,0 +1,75 @@
+//! How many rows there are.
+
+use super::Engine;
+use super::columns::sum_of;
+use super::planner::run;
+use crate::QueryError;
+use crate::lower::{self, Lowered};
+use crate::source::Window;
+use crate::stream::Stats;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use bartizan_filter::Filter;
+use bartizan_model::Kind;
+use bartizan_schema::measures;
+use datafusion::functions_aggregate::count::count_all;
+use datafusion::logical_expr::Expr;
+use futures::StreamExt;
+use std::time::Instant;
+
+/// How many rows there are, and what they sum up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Rows.
+    pub rows: u64,
+    /// The table's measures ([`measures`]) with their sums.
+    pub sums: Vec<(&'static str, i64)>,
+    /// What it took.
+    pub stats: Stats,
+}
+
+impl Engine {
+    /// How many rows a filter matches, and the sums of what the table counts.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub async fn count(&self, kind: Kind, filter: &Filter, window: Window) -> Result<Count, QueryError> {
+        let started = Instant::now();
+        let predicate = lower::filter(kind, filter);
+        let mut view = self.view(kind, window)?;
+        let mut rows = 0;
+        let mut sums: Vec<_> = measures(kind).iter().map(|name| (*name, 0_i64)).collect();
+        if matches!(predicate, Lowered::All) {
+            // A file that is wholly inside the window is counted without opening it, where its rows are alike.
+            view.files.retain(|file| {
+                let known = match sums.as_mut_slice() {
+                    [] => file.rows.map(|rows| (rows, 0)),
+                    [("packets", _)] => file.totals(),
+                    _ => None,
+                };
+                let Some((n, packets)) = known.filter(|_| window.covers(file.time)) else { return true };
+                rows += n;
+                sums.iter_mut().for_each(|(_, sum)| *sum = sum.saturating_add(packets));
+                false
+            });
+        }
+        if view.files.is_empty() && view.hot.is_empty() {
+            return Ok(Count { rows, sums, stats: Stats { took: started.elapsed(), ..Stats::default() } });
+        }
+        let files = view.files.len();
+        let totals: Vec<Expr> = std::iter::once(count_all()).chain(sum_of(measures(kind))).collect();
+        let frame = self.planner.frame(kind, view, predicate, window)?.aggregate(vec![], totals)?;
+        let mut stream = run(frame, files, started).await?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            let number = |column: usize| {
+                batch.column(column).as_primitive::<Int64Type>().iter().flatten().sum::<i64>()
+            };
+            rows += number(0).cast_unsigned();
+            for (column, (_, sum)) in sums.iter_mut().enumerate() {
+                *sum = sum.saturating_add(number(column + 1));
+            }
+        }
+        Ok(Count { rows, sums, stats: stream.stats() })
+    }
+}

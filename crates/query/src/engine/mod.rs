@@ -1,0 +1,128 @@
+//! The questions that can be asked, one file each, and what answers them.
+
+mod columns;
+mod count;
+mod groups;
+mod limits;
+mod planner;
+mod search;
+
+pub use columns::MAX_GROUPS;
+pub(crate) use columns::column;
+pub use count::Count;
+pub use limits::Limits;
+pub(crate) use planner::{Planner, execute};
+pub use search::{Order, Search};
+
+use crate::QueryError;
+use crate::source::{Source, View, Window};
+use arrow_schema::SchemaRef;
+use bartizan_model::Kind;
+use bartizan_schema::table_schema;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// Answers questions over a [`Source`]. One per process; cheap to share behind an `Arc`.
+pub struct Engine {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) planner: Planner,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("partitions", &self.planner.partitions).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over a source.
+    ///
+    /// # Errors
+    /// [`QueryError::Engine`] if the spill folder cannot be used.
+    pub fn new(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, QueryError> {
+        let mode = limits
+            .spill_dir
+            .clone()
+            .map_or(DiskManagerMode::OsTmpDirectory, |dir| DiskManagerMode::Directories(vec![dir]));
+        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(limits.spill);
+        let top = NonZeroUsize::new(5).expect("5 is not 0");
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory), top)))
+            .with_disk_manager_builder(disk)
+            .with_metadata_cache_limit(limits.metadata_cache)
+            .build_arc()?;
+        let store_url = ObjectStoreUrl::parse("bartizan://lake")?;
+        let store = source.store();
+        runtime.register_object_store(store_url.as_ref(), Arc::clone(&store));
+        let reader = Arc::new(CachedParquetFileReaderFactory::new(
+            store,
+            runtime.cache_manager.get_file_metadata_cache(),
+        ));
+
+        let partitions = limits.partitions.max(1);
+        let state = SessionStateBuilder::new()
+            .with_config(session_config(partitions, limits.batch_rows.max(1)))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state);
+        Ok(Self {
+            source,
+            planner: Planner { context, store_url, reader, partitions, sort_rows: limits.sort_rows.max(1) },
+        })
+    }
+
+    /// The view of now, without files that the window does not touch.
+    pub(crate) fn view(&self, kind: Kind, window: Window) -> Result<View, QueryError> {
+        let mut view = self.source.view(kind, window);
+        let schema = table_schema(kind);
+        for batch in &view.hot {
+            check_schema(kind, &schema, batch.schema_ref())?;
+        }
+        view.files.retain(|file| window.touches(file.time));
+        view.hot.retain(|batch| batch.num_rows() > 0);
+        Ok(view)
+    }
+}
+
+fn session_config(partitions: usize, batch_rows: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_batch_size(batch_rows)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.enable_page_index = true;
+    options.execution.parquet.bloom_filter_on_read = true;
+    config
+}
+
+/// Hot batches come from our own ingest; one of another shape would be read as the wrong columns.
+fn check_schema(kind: Kind, want: &SchemaRef, have: &SchemaRef) -> Result<(), QueryError> {
+    let differs = |i: usize| {
+        want.fields().get(i).map(|f| (f.name(), f.data_type()))
+            != have.fields().get(i).map(|f| (f.name(), f.data_type()))
+    };
+    if Arc::ptr_eq(want, have) {
+        return Ok(());
+    }
+    match (0..want.fields().len().max(have.fields().len())).find(|i| differs(*i)) {
+        None => Ok(()),
+        Some(i) => Err(QueryError::Schema {
+            table: kind.as_str(),
+            column: want
+                .fields()
+                .get(i)
+                .or_else(|| have.fields().get(i))
+                .map_or_else(String::new, |f| f.name().clone()),
+        }),
+    }
+}

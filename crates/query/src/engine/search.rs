@@ -1,0 +1,128 @@
+//! Rows in order of time.
+
+use super::Engine;
+use super::columns::known_columns;
+use super::planner::run;
+use crate::QueryError;
+use crate::id::RowId;
+use crate::lower::{self, Lowered};
+use crate::ordered::Ordered;
+use crate::source::Window;
+use crate::stream::{Meter, RowStream};
+use bartizan_filter::Filter;
+use bartizan_model::Kind;
+use bartizan_schema::table_schema;
+use futures::StreamExt;
+use std::time::Instant;
+
+/// Up to this limit a search keeps the best rows of all in memory; above it, it goes through time in slices.
+const TOP_ROWS: usize = 20_000;
+
+/// In which order rows come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By time, latest first; rows of one moment by stream, then latest batch and row first.
+    #[default]
+    NewestFirst,
+    /// By time, earliest first; rows of one moment by stream, batch and row.
+    OldestFirst,
+}
+
+/// One search.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    /// In which table.
+    pub kind: Kind,
+    /// Which rows.
+    pub filter: &'a Filter,
+    /// From when to when.
+    pub window: Window,
+    /// In which order.
+    pub order: Order,
+    /// At most how many rows; `None`: all.
+    pub limit: Option<usize>,
+    /// Which columns, in this order; `None`: all of the table.
+    pub columns: Option<Vec<String>>,
+}
+
+impl<'a> Search<'a> {
+    /// All rows of a table that a filter matches, newest first.
+    #[must_use]
+    pub const fn new(kind: Kind, filter: &'a Filter) -> Self {
+        Self { kind, filter, window: Window::ALL, order: Order::NewestFirst, limit: None, columns: None }
+    }
+}
+
+impl Engine {
+    /// Rows, in order of time.
+    ///
+    /// # Errors
+    /// [`QueryError::NoColumn`] for a column, of the list or of the filter, that the table does not have;
+    /// [`QueryError::Engine`] and [`QueryError::TooLarge`] also later, from the stream.
+    pub async fn search(&self, search: Search<'_>) -> Result<RowStream, QueryError> {
+        let predicate = lower::filter(search.kind, search.filter);
+        self.rows(search.kind, predicate, search.window, search.order, search.limit, search.columns).await
+    }
+
+    /// Entries of the ledger, newest first; of one host (its whole name, in any case) or of all.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub async fn losses(
+        &self,
+        window: Window,
+        host: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<RowStream, QueryError> {
+        let predicate = match host {
+            None => Lowered::All,
+            Some(host) => lower::text_is("host", host),
+        };
+        self.rows(Kind::Losses, predicate, window, Order::NewestFirst, limit, None).await
+    }
+
+    /// The row that was the `row`th of batch `seq` of a stream.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub async fn row(&self, kind: Kind, id: RowId) -> Result<RowStream, QueryError> {
+        let started = Instant::now();
+        let Ok(seq) = i64::try_from(id.batch.seq.0) else {
+            return Ok(RowStream::new(
+                table_schema(kind),
+                futures::stream::empty().boxed(),
+                Meter::default(),
+                0,
+                started,
+            ));
+        };
+        let mut view = self.view(kind, Window::ALL)?;
+        view.files.retain(|file| file.seq.is_none_or(|(min, max)| (min..=max).contains(&seq)));
+        let files = view.files.len();
+        let predicate = Lowered::Where(lower::row(&id, seq));
+        run(self.planner.frame(kind, view, predicate, Window::ALL)?, files, started).await
+    }
+
+    async fn rows(
+        &self,
+        kind: Kind,
+        predicate: Lowered,
+        window: Window,
+        order: Order,
+        limit: Option<usize>,
+        columns: Option<Vec<String>>,
+    ) -> Result<RowStream, QueryError> {
+        let started = Instant::now();
+        let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
+        let view = self.view(kind, window)?;
+        let files = view.files.len();
+        let ordered = Ordered { planner: self.planner.clone(), kind, predicate, order, columns };
+        match limit {
+            Some(limit) if limit <= TOP_ROWS => {
+                let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
+                run(frame, files, started).await
+            }
+            _ => Ok(ordered.sliced(view, window, files, started).limited(limit)),
+        }
+    }
+}
