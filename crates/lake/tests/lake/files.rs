@@ -170,7 +170,8 @@ async fn wrong_rows_are_refused_and_empty_batches_move_the_mark() {
     let table = open(dir.path()).await;
     let losses = crate::support::rows_at(bartizan_model::Kind::Losses, batch_id(1, 1), &[NOW.0], NOW);
     assert_eq!(table.append(batch_id(1, 1), vec![losses], 1, NOW).unwrap_err().kind(), ErrorKind::BadRows);
-    let rows = crate::support::rows_at(bartizan_model::Kind::Events, batch_id(1, 1), &[NOW.0], Micros(i64::MAX));
+    let rows =
+        crate::support::rows_at(bartizan_model::Kind::Events, batch_id(1, 1), &[NOW.0], Micros(i64::MAX));
     assert_eq!(table.append(batch_id(1, 1), vec![rows], 1, NOW).unwrap_err().kind(), ErrorKind::BadRows);
     assert_eq!(table.append(batch_id(1, u64::MAX), vec![], 1, NOW).unwrap_err().kind(), ErrorKind::BadRows);
     assert_eq!(table.append(batch_id(1, 0), vec![], 1, NOW).unwrap(), Append::Duplicate);
