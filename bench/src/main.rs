@@ -10,6 +10,7 @@ mod capture;
 mod database;
 mod delivery;
 mod figure;
+mod fleet;
 mod history;
 mod latency;
 mod machine;
@@ -34,6 +35,9 @@ fn main() -> Result<()> {
         say(&capture::count(group.parse()?)?.to_string());
         return Ok(());
     }
+    if let Some(("fleet", rest)) = named.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
+        return files_of_fleet(rest);
+    }
     if let Some(unknown) = named.iter().find(|n| !NAMES.contains(&n.as_str()) && !PARTS.contains(&n.as_str()))
     {
         bail!("there is no bench `{unknown}`; there are {}, {}", NAMES.join(", "), PARTS.join(", "));
@@ -48,6 +52,17 @@ fn main() -> Result<()> {
         })?;
     }
     say(&table(&figures));
+    Ok(())
+}
+
+/// `fleet FORM EVENTS FOLDER`: the events of the store's bench as files.
+fn files_of_fleet(args: &[String]) -> Result<()> {
+    let [form, events, dir] = args else {
+        bail!("usage: bartizan-bench fleet wire|parquet|json|tsv EVENTS FOLDER")
+    };
+    let plan = fleet::Plan::of(events.parse()?);
+    let written = fleet::write(plan, fleet::Batching::MINUTE, dir.as_ref(), fleet::Form::parse(form)?)?;
+    say(&format!("{written} events"));
     Ok(())
 }
 
