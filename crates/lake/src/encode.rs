@@ -22,13 +22,45 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 
-const ROW_GROUP_ROWS: usize = 262_144;
 const PAGE_ROWS: usize = 16_384;
-const ZSTD_LEVEL: i32 = 1;
 /// Columns whose values seldom repeat in a file, or rise: differences are shorter than a dictionary.
 const DELTA: &[&str] = &["time", "received", "from", "tcp_seq", "tcp_ack", "ip_id", "row"];
 /// Columns of free bytes: their smallest and largest values say nothing.
 const NO_BOUNDS: &[&str] = &["payload", "raw", "extra", "detail"];
+
+/// What a file is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// To be written soon, and replaced soon.
+    Fresh,
+    /// Merged, by time.
+    Merged,
+    /// Merged and sorted, and kept.
+    Sorted,
+}
+
+impl Form {
+    /// Rows in a row group.
+    pub(crate) const fn group_rows(self) -> usize {
+        262_144
+    }
+
+    const fn zstd_level(self) -> i32 {
+        match self {
+            Self::Fresh => 1,
+            Self::Merged => 3,
+            Self::Sorted => 9,
+        }
+    }
+
+    /// The columns that the rows are sorted by.
+    const fn sorted_by(self) -> &'static [&'static str] {
+        match self {
+            Self::Fresh | Self::Merged => &["time"],
+            Self::Sorted => &["src", "dport", "time"],
+        }
+    }
+}
 
 /// A Parquet file in memory.
 #[derive(Debug)]
@@ -49,9 +81,7 @@ pub(crate) fn encode(relation: Relation, batches: &[RecordBatch], path: &Path) -
 }
 
 fn write(relation: Relation, batches: &[RecordBatch]) -> Result<(Vec<u8>, ParquetMetaData), ParquetError> {
-    // Without Arrow's own schema in the footer, every reader sees plain Parquet types.
-    let options =
-        ArrowWriterOptions::new().with_properties(properties(relation)?).with_skip_arrow_metadata(true);
+    let options = options(relation, Form::Fresh)?;
     let mut file = Vec::new();
     let mut writer = ArrowWriter::try_new_with_options(&mut file, relation.schema(), options)?;
     for batch in batches {
@@ -61,17 +91,24 @@ fn write(relation: Relation, batches: &[RecordBatch]) -> Result<(Vec<u8>, Parque
     Ok((file, meta))
 }
 
-fn properties(relation: Relation) -> Result<WriterProperties, ParquetError> {
-    let time = relation.columns().iter().position(|c| c.name == "time").and_then(|i| i32::try_from(i).ok());
+pub(crate) fn options(relation: Relation, form: Form) -> Result<ArrowWriterOptions, ParquetError> {
+    // Without Arrow's own schema in the footer, every reader sees plain Parquet types.
+    Ok(ArrowWriterOptions::new().with_properties(properties(relation, form)?).with_skip_arrow_metadata(true))
+}
+
+fn properties(relation: Relation, form: Form) -> Result<WriterProperties, ParquetError> {
+    let sorted_by = form.sorted_by().iter().filter_map(|name| {
+        let index = relation.columns().iter().position(|c| c.name == *name)?;
+        let column_idx = i32::try_from(index).ok()?;
+        Some(SortingColumn { column_idx, descending: false, nulls_first: false })
+    });
     let mut builder = WriterProperties::builder()
         .set_created_by(crate::ENGINE.to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(form.zstd_level())?))
+        .set_max_row_group_row_count(Some(form.group_rows()))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_sorting_columns(
-            time.map(|column_idx| vec![SortingColumn { column_idx, descending: false, nulls_first: false }]),
-        );
+        .set_sorting_columns(Some(sorted_by.collect()));
     for column in relation.columns() {
         let path = ColumnPath::from(column.name);
         if DELTA.contains(&column.name) {

@@ -84,6 +84,12 @@ pub enum LakeError {
         /// Why.
         source: parquet::errors::ParquetError,
     },
+    /// A file is not what the log says it is.
+    #[error("`{path}` has not the checksum that the log says")]
+    Checksum {
+        /// The file.
+        path: Path,
+    },
     /// Other writers took the next entry again and again.
     #[error("gave up after {attempts} lost races for the next entry of `{table}`")]
     Contended {
@@ -140,7 +146,9 @@ impl LakeError {
             | Self::Replaced { .. }
             | Self::Stopped(_) => ErrorKind::Retry,
             Self::MissingFile { .. } | Self::Gap { .. } => ErrorKind::Missing,
-            Self::Entry { .. } | Self::Checkpoint { .. } | Self::Parquet { .. } => ErrorKind::Damaged,
+            Self::Entry { .. } | Self::Checkpoint { .. } | Self::Parquet { .. } | Self::Checksum { .. } => {
+                ErrorKind::Damaged
+            }
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Rows { .. } | Self::Arrow(_) => ErrorKind::BadRows,
         }

@@ -24,6 +24,8 @@ pub mod tag {
     pub const CRC32C: &str = "bartizan.crc32c";
     /// The columns by which the rows are sorted, comma-separated; absent: by `time`.
     pub const SORTED: &str = "bartizan.sorted";
+    /// `true` on what compaction made, of whatever size and order; absent on what a commit wrote.
+    pub const MERGED: &str = "bartizan.merged";
     /// In a rollup: the path of the data file of `events` whose rows it counts, from the table's folder.
     pub const OF: &str = "bartizan.of";
     /// In a rollup: `true` once retention took that data file away, so that the counts stand in its place.

@@ -31,6 +31,7 @@
 //! It knows nothing of queries.
 
 mod chunked;
+mod compact;
 mod delta;
 mod durable;
 mod encode;
@@ -47,6 +48,7 @@ mod table;
 mod tables;
 mod write;
 
+pub use compact::{Compact, Compacted, Shape};
 pub use durable::{DurableLocal, Probe, Space, SpaceLeft, Step};
 pub use error::{ErrorKind, LakeError};
 pub use files::{DataFile, Files, tag};

@@ -13,6 +13,9 @@ pub struct Options {
     pub commit_age: i64,
     /// Most rows in one file; more make several files in one commit. Bounds the memory of a commit.
     pub file_rows: usize,
+    /// Files of commits that compaction has not merged yet, from which on no more batches are taken; does not count
+    /// where nobody compacts, or where compaction fails.
+    pub fresh_files: usize,
     /// Commits between two checkpoints; 0: only when asked.
     pub checkpoint_every: i64,
     /// Age at which log entries that a checkpoint covers are deleted, in microseconds.
@@ -32,6 +35,7 @@ impl Default for Options {
             commit_bytes: 96 << 20,
             commit_age: 5_000_000,
             file_rows: 262_144,
+            fresh_files: 1000,
             checkpoint_every: 200,
             log_age: Micros::DAY,
             orphan_age: 7 * Micros::DAY,

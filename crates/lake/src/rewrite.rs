@@ -66,7 +66,7 @@ impl Shared {
         Ok(file.with_tag(tag::CRC32C, checksum))
     }
 
-    async fn rewrite(&self, rewrite: Rewrite, now: Micros) -> Result<i64, LakeError> {
+    pub(crate) async fn rewrite(&self, rewrite: Rewrite, now: Micros) -> Result<i64, LakeError> {
         let mut turn = self.turn.lock().await;
         self.settle_turn(&mut turn).await?;
         let fresh: Vec<Path> = self.new_paths(&rewrite);

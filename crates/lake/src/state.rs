@@ -8,7 +8,7 @@ use crate::chunked::Chunked;
 use crate::delta::checkpoint::Snapshot;
 use crate::delta::load::Replay;
 use crate::delta::{Metadata, Protocol, Remove, Txn};
-use crate::files::{DataFile, Files, relative};
+use crate::files::{DataFile, Files, relative, tag};
 use crate::hot::{Hot, HotBatch};
 use bartizan_model::{BatchId, Seq, StreamId};
 use object_store::path::Path;
@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub checkpoint: i64,
     pub metadata: Arc<Metadata>,
     pub files: Chunked<DataFile>,
+    /// How many of them a commit wrote.
+    pub fresh: usize,
     pub removed: BTreeMap<Path, Option<i64>>,
     pub marks: HashMap<StreamId, Mark>,
     /// Marks of other applications, kept as they are.
@@ -61,6 +63,7 @@ impl State {
             version: replay.version,
             checkpoint: replay.checkpoint,
             metadata: Arc::new(metadata),
+            fresh: files.iter().filter(|f| is_fresh(f)).count(),
             files: files.into_iter().collect(),
             removed: replay.removed,
             marks: HashMap::new(),
@@ -105,10 +108,12 @@ impl State {
                 .chain(change.removed.iter().map(|(p, _)| p))
                 .collect();
             self.files.retain(|file| !named.contains(file.path()));
+            self.fresh = self.files.iter().filter(|f| is_fresh(f)).count();
         }
         self.removed.extend(change.removed);
         for file in change.files {
             self.removed.remove(file.path());
+            self.fresh += usize::from(is_fresh(&file));
             self.files.push(Arc::new(file));
         }
         if let Some(metadata) = change.metadata {
@@ -157,6 +162,10 @@ impl State {
             strangers: self.strangers.clone(),
         }
     }
+}
+
+fn is_fresh(file: &DataFile) -> bool {
+    file.tag(tag::MERGED).is_none()
 }
 
 /// What a checkpoint is made from.

@@ -13,8 +13,8 @@ use bartizan_schema::Relation;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -38,8 +38,24 @@ pub(crate) struct Shared {
     pub checkpointing: AtomicBool,
     /// Files that no log names, and when that was first seen.
     pub unnamed: Mutex<HashMap<Path, Micros>>,
+    /// Held by the compactor: files that it leaves alone because they cannot be read.
+    pub compacting: tokio::sync::Mutex<HashSet<Path>>,
+    /// A [`Backlog`].
+    pub backlog: AtomicU8,
     /// Who still reads the log, and from which entry on.
     pub holds: Mutex<HashMap<String, i64>>,
+}
+
+/// How compaction goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Backlog {
+    /// Nobody compacts this table.
+    Unknown,
+    /// The last piece of work was done.
+    Worked,
+    /// The last piece of work failed. Who appends does not wait for it.
+    Stuck,
 }
 
 /// What the one who moves the version leaves to the next.
@@ -56,6 +72,17 @@ impl Shared {
     /// The state. A panic while it was held is a bug of ours in code that cannot leave it half changed.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a batch may come. Where compaction works but does not keep up, commits would make files faster than
+    /// they are merged, and every question would pay for that: then who appends waits. Where compaction fails, rows
+    /// are worth more than speed.
+    fn has_room(&self, state: &State, bytes: u64) -> bool {
+        let works = self.backlog.load(Ordering::Acquire) == Backlog::Worked as u8;
+        if works && state.fresh >= self.options.fresh_files {
+            return false;
+        }
+        state.hot.is_empty() || state.hot_bytes.saturating_add(bytes) <= self.options.hot_limit
     }
 }
 
@@ -148,6 +175,8 @@ impl Table {
                 room: Notify::new(),
                 checkpointing: AtomicBool::new(false),
                 unnamed: Mutex::default(),
+                compacting: tokio::sync::Mutex::default(),
+                backlog: AtomicU8::new(Backlog::Unknown as u8),
                 holds: Mutex::default(),
             }),
         })
@@ -210,7 +239,7 @@ impl Table {
         if id.seq <= state.received(&id.stream) {
             return Ok(Append::Duplicate);
         }
-        if !state.hot.is_empty() && state.hot_bytes.saturating_add(bytes) > self.shared.options.hot_limit {
+        if !self.shared.has_room(&state, bytes) {
             return Ok(Append::Busy);
         }
         state.heat(HotBatch::new(id, rows, bytes, now, time));
@@ -224,9 +253,7 @@ impl Table {
             changed.as_mut().enable();
             {
                 let state = self.shared.state();
-                if state.hot.is_empty()
-                    || state.hot_bytes.saturating_add(bytes) <= self.shared.options.hot_limit
-                {
+                if self.shared.has_room(&state, bytes) {
                     return;
                 }
             }

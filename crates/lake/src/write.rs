@@ -165,8 +165,14 @@ impl Shared {
     }
 
     pub(crate) fn check_space(&self) -> Result<(), LakeError> {
+        self.check_space_for(0)
+    }
+
+    /// Whether so many bytes may be written beside the reserve.
+    pub(crate) fn check_space_for(&self, bytes: u64) -> Result<(), LakeError> {
         let Some(space) = &self.options.space else { return Ok(()) };
-        let (free, reserve) = (space.space().map_err(LakeError::Space)?.free, self.options.reserve);
+        let free = space.space().map_err(LakeError::Space)?.free;
+        let reserve = self.options.reserve.saturating_add(bytes);
         if free < reserve { Err(LakeError::Reserve { free, reserve }) } else { Ok(()) }
     }
 
@@ -283,11 +289,16 @@ struct Job {
 impl Job {
     /// Nothing if the day has no name, which `append` has made sure of.
     fn new(table: &Path, part: Part, rows: Vec<RecordBatch>) -> Option<Self> {
-        let day = day_text(part.day);
-        debug_assert!(day.is_some(), "a day outside the calendar");
-        let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
-        Some(Self { part, path: table.clone().join(format!("date={}", day?)).join(name), rows })
+        let path = new_path(table, part.day);
+        debug_assert!(path.is_some(), "a day outside the calendar");
+        Some(Self { part, path: path?, rows })
     }
+}
+
+/// The place of a data file that does not exist yet; nothing if the day has no name.
+pub(crate) fn new_path(table: &Path, day: i64) -> Option<Path> {
+    let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
+    Some(table.clone().join(format!("date={}", day_text(day)?)).join(name))
 }
 
 /// Batches in groups of at most so many rows.

@@ -25,7 +25,8 @@ mod run;
 mod settings;
 mod sinks;
 mod space;
+mod upkeep;
 
 pub use run::run;
-pub use settings::{Commit, Settings, SettingsError, Spool, Written};
+pub use settings::{Commit, Compacting, Settings, SettingsError, Spool, Written};
 pub use sinks::{Sink, SinkError, WrittenSink};

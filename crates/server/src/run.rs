@@ -5,6 +5,7 @@ use crate::imports::Importer;
 use crate::others::Others;
 use crate::settings::{Settings, Written};
 use crate::space::DiskSpace;
+use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
 use bartizan_api::{Access, ApiState, Feed};
 use bartizan_catalog::Catalog;
@@ -76,6 +77,7 @@ struct Server {
     committers: Vec<tokio::task::JoinHandle<()>>,
     stop_commits: watch::Sender<bool>,
     keeper: tokio::task::JoinHandle<()>,
+    upkeep: std::thread::JoinHandle<()>,
 }
 
 impl Server {
@@ -127,6 +129,7 @@ impl Server {
         tokio::spawn(async move { relay.relay_commits().await });
         // Before anything of the log is deleted.
         let sinks = crate::sinks::start(&settings.sinks, &tables, &stopped);
+        let upkeep = upkeep::start(Work::new(settings, tables.clone()), commits_stopped.clone())?;
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
         let collector = others.collect(settings, &ingest, &certificate, &authority)?;
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
@@ -146,7 +149,7 @@ impl Server {
         announce(dir, "address", &format!("https://{front_address}"))?;
         announce(dir, "agents_address", &agents_address.to_string())?;
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
-        Ok(Self { stop, listeners, sinks, collector, committers, stop_commits, keeper })
+        Ok(Self { stop, listeners, sinks, collector, committers, stop_commits, keeper, upkeep })
     }
 
     /// Stops taking batches, then commits what was taken.
@@ -167,6 +170,13 @@ impl Server {
             drop(tokio::time::timeout(Duration::from_secs(30), committer).await);
         }
         drop(tokio::time::timeout(Duration::from_secs(5), self.keeper).await);
+        // What it has at hand may take longer than anybody wants to wait, and nothing is lost without it.
+        let ended = async {
+            while !self.upkeep.is_finished() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        drop(tokio::time::timeout(Duration::from_secs(5), ended).await);
     }
 }
 
@@ -186,6 +196,7 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {
         commit_age: i64::try_from(settings.commit_age.as_micros()).unwrap_or(i64::MAX),
         space: Some(Arc::new(DiskSpace(root))),
         reserve: settings.reserve,
+        fresh_files: settings.fresh_files,
         ..Options::default()
     };
     let now = bartizan_clock::now();

@@ -2,6 +2,7 @@
 
 use crate::sinks::{Sink, SinkError, WrittenSink};
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
+use bartizan_lake::Compact;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub struct Written {
     pub prefixes: Option<PathBuf>,
     /// When rows become files.
     pub commit: Commit,
+    /// How files are merged and sorted.
+    pub compact: Compacting,
     /// What is listened to beside agents.
     pub collect: Vec<WrittenListener>,
     /// Databases that rows are copied to.
@@ -40,6 +43,7 @@ impl Default for Written {
             names: Vec::new(),
             prefixes: None,
             commit: Commit::default(),
+            compact: Compacting::default(),
             collect: Vec::new(),
             sink: Vec::new(),
             spool: Spool::default(),
@@ -78,6 +82,57 @@ pub struct Commit {
 impl Default for Commit {
     fn default() -> Self {
         Self { age_ms: 5000, megabytes: 128, limit_megabytes: 512, reserve_megabytes: 512 }
+    }
+}
+
+/// `[compact]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compacting {
+    /// Percent of one core that background work may use.
+    pub cpu_percent: u32,
+    /// Rows of a sorted file.
+    pub unit_rows: u64,
+    /// Newest rows that stay in the order of time.
+    pub newest_rows: u64,
+    /// Minutes of quiet after which what is left of a day that is over is sorted.
+    pub settle_minutes: u64,
+    /// Files of commits that are not merged yet, at which senders have to wait.
+    pub limit_files: usize,
+}
+
+impl Default for Compacting {
+    fn default() -> Self {
+        Self {
+            cpu_percent: 100,
+            unit_rows: 2 << 20,
+            newest_rows: 1 << 18,
+            settle_minutes: 10,
+            limit_files: 1000,
+        }
+    }
+}
+
+impl Compacting {
+    fn check(&self) -> Result<Compact, SettingsError> {
+        let Self { cpu_percent, unit_rows, newest_rows, settle_minutes, limit_files } = *self;
+        if !(1..=100).contains(&cpu_percent) {
+            return wrong("compact.cpu_percent", format!("{cpu_percent} is not in 1..=100"));
+        }
+        if !(1 << 16..=1 << 24).contains(&unit_rows) {
+            return wrong("compact.unit_rows", format!("{unit_rows} is not in 65536..=16777216"));
+        }
+        if newest_rows > unit_rows {
+            return wrong("compact.newest_rows", format!("{newest_rows} is more than compact.unit_rows"));
+        }
+        if settle_minutes > 1440 {
+            return wrong("compact.settle_minutes", format!("{settle_minutes} is more than 1440"));
+        }
+        if limit_files < 100 {
+            return wrong("compact.limit_files", format!("{limit_files} is less than 100"));
+        }
+        let settle = i64::try_from(settle_minutes).unwrap_or(i64::MAX).saturating_mul(60_000_000);
+        Ok(Compact { unit_rows, keep_rows: newest_rows, settle, ..Compact::default() })
     }
 }
 
@@ -125,6 +180,12 @@ pub struct Settings {
     pub hot_limit: usize,
     /// Bytes of disk that are never used.
     pub reserve: u64,
+    /// How files are merged and sorted.
+    pub compact: Compact,
+    /// Percent of one core that background work may use.
+    pub compact_cpu_percent: u32,
+    /// Files that are not merged yet, at which senders have to wait.
+    pub fresh_files: usize,
     /// What is listened to beside agents.
     pub listeners: Vec<Listener>,
     /// Copies in databases.
@@ -167,6 +228,9 @@ impl Settings {
             commit_bytes: bytes(megabytes),
             hot_limit: bytes(limit_megabytes),
             reserve: reserve_megabytes.saturating_mul(1 << 20),
+            compact: written.compact.check()?,
+            compact_cpu_percent: written.compact.cpu_percent,
+            fresh_files: written.compact.limit_files,
             listeners: written.collect.into_iter().map(Listener::new).collect::<Result<_, _>>()?,
             sinks: sinks(written.sink)?,
             spool_bytes: spool << 20,
@@ -208,6 +272,10 @@ mod tests {
         assert!(error(Written { listen: "here".into(), ..Written::default() }).starts_with("listen: `here`"));
         let commit = Commit { age_ms: 1, ..Commit::default() };
         assert!(error(Written { commit, ..Written::default() }).starts_with("commit.age_ms: 1"));
+        let compact = Compacting { newest_rows: 1 << 20, unit_rows: 1 << 19, ..Compacting::default() };
+        assert!(error(Written { compact, ..Written::default() }).starts_with("compact.newest_rows: 1048576"));
+        let compact = Compacting { cpu_percent: 0, ..Compacting::default() };
+        assert!(error(Written { compact, ..Written::default() }).starts_with("compact.cpu_percent: 0"));
     }
 
     #[test]

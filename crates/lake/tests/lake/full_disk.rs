@@ -35,10 +35,10 @@ async fn the_reserve_is_not_touched() {
     assert_eq!(table.committed(&stream(1)), Seq(1));
 }
 
-struct Mounted<'a>(&'a Path);
+pub(crate) struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
-    fn new(at: &'a Path) -> Option<Self> {
+    pub(crate) fn new(at: &'a Path) -> Option<Self> {
         let run = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(at).output();
         run.is_ok_and(|o| o.status.success()).then_some(Self(at))
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod clocks;
+mod compact;
 mod crash;
 mod files;
 mod follow;
