@@ -21,8 +21,10 @@ mod ulogd;
 use anyhow::{Result, bail};
 use figure::{Figure, table};
 
-const NAMES: &[&str] =
-    &["decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "database", "syslog"];
+const NAMES: &[&str] = &[
+    "decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "database", "syslog",
+    "enrich",
+];
 /// Parts of `capture`, for those who ask for them.
 const PARTS: &[&str] = &["forward", "flows"];
 
@@ -74,6 +76,7 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
             parts::run("text_rows", figure)?;
             parts::run("record_rows", figure)
         }
+        "enrich" => parts::run("enrich_ns", figure),
         "spool" => parts::run("spool_mbps", figure),
         "lake" => parts::run("commit_cost", figure),
         "capture" => capture::run(figure),

@@ -3,6 +3,7 @@
 
 pub mod copy;
 pub mod decode;
+pub mod enrich;
 pub mod history;
 pub mod intake;
 pub mod records;

@@ -20,6 +20,7 @@ cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, late
                             syslog; all without a name
 cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
+cargo xtask python            what tests need of PyPI, into target/python
 cargo xtask layers            only the test of the layers";
 
 /// What people get; one build for demo, run and packages.
@@ -50,6 +51,7 @@ fn main() -> Result<()> {
         ["soak"] => soak(),
         ["fuzz", rest @ ..] => fuzz(rest.first().copied().unwrap_or("60")),
         ["layers"] => layers::check(),
+        ["python"] => needs::python(),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{HELP}");
             Ok(())
@@ -65,6 +67,7 @@ fn build(what: &[&str]) -> Result<()> {
 
 fn test() -> Result<()> {
     needs::install(Need::TEST)?;
+    needs::python()?;
     step("formatting");
     Step::cargo(&["fmt", "--all", "--check"]).run()?;
     step("layers");
@@ -80,6 +83,7 @@ fn test() -> Result<()> {
 
 fn soak() -> Result<()> {
     needs::install(Need::TEST)?;
+    needs::python()?;
     Step::cargo(EVERYTHING).run()?;
     step("tests with many more rounds; this takes hours");
     all_tests("soak", true)

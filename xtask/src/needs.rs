@@ -1,7 +1,8 @@
 //! What a machine must have besides the Rust toolchain: installed as root, otherwise said exactly.
 
 use crate::shell::{self, Step, step};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
 use std::path::Path;
 
 /// One package of Debian, and how to see that what it brings is there.
@@ -50,6 +51,7 @@ impl Need {
         command("ulogd2", "ulogd"),
         command("softflowd", "softflowd"),
         command("python3", "python3"),
+        Self { package: "python3-venv", proof: Proof::Module("ensurepip") },
         command("rsyslog", "rsyslogd"),
         command("openssl", "openssl"),
         command("bsdutils", "logger"),
@@ -102,4 +104,25 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
     let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
     args.extend(&missing);
     apt(&args)
+}
+
+/// What tests need of PyPI, by name and version.
+const REQUIREMENTS: &str = "e2e/python/requirements.txt";
+/// Where that is installed, apart from the system's Python.
+const PYTHON: &str = "target/python";
+
+/// Installs the Python packages of the tests into a folder of their own, if they are not there as required.
+pub(crate) fn python() -> Result<()> {
+    let required = fs::read_to_string(REQUIREMENTS).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    // Written when everything is there, so that a half of it is done again.
+    let stamp = Path::new(PYTHON).join("requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == required) {
+        return Ok(());
+    }
+    step("installing what tests need of PyPI");
+    let _ = fs::remove_dir_all(PYTHON);
+    Step::new("python3").args(&["-m", "venv", PYTHON]).run()?;
+    let pip = format!("{PYTHON}/bin/pip");
+    Step::new(&pip).args(&["install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]).run()?;
+    fs::write(&stamp, required).with_context(|| format!("cannot write {}", stamp.display()))
 }

@@ -201,6 +201,7 @@ mod tests {
     use super::*;
     use crate::fleet::{Batching, Plan, Senders};
     use arrow_select::concat::concat_batches;
+    use bartizan_enrich::Places;
     use bartizan_ingest::{Receipt, Whose, complete};
     use bartizan_prefix::Dialects;
 
@@ -213,7 +214,8 @@ mod tests {
             .iter()
             .map(|s| {
                 let host = Whose::Host(fleet.host(s.host.into()));
-                let receipt = Receipt { host, id: s.id(&fleet), received: s.received };
+                let receipt =
+                    Receipt { host, id: s.id(&fleet), received: s.received, places: &Places::default() };
                 complete(Kind::Events, &s.wire(), receipt, &Dialects::built_in()).unwrap()
             })
             .collect();

@@ -16,6 +16,8 @@
 //! | `POST unparsed` | `filter since? until? limit?` | events that were not fully understood, by host, sender and shape |
 //! | `GET hosts` | | a list |
 //! | `GET senders` | | a list: what senders without an agent delivered |
+//! | `GET enrich` | | `{"files":[…],"sets":[…]}`: databases and sets, with their state |
+//! | `POST enrich/lookup` | `addresses` | a list: country, autonomous system and sets of each |
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
 //! | `POST imports` | `format name kinds head? named? variant? landmarks?` | `{"import","variant","session","committed","marks","checks"}` |
 //! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
@@ -45,6 +47,7 @@
 mod ask;
 mod auth;
 mod body;
+mod enrich;
 mod exact;
 mod export;
 mod fleet;
@@ -69,6 +72,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use bartizan_enrich::Enrichment;
 use bartizan_filter::Context;
 use bartizan_query::Engine;
 use std::sync::Arc;
@@ -92,6 +96,12 @@ impl Names for Arc<Context> {
     }
 }
 
+impl Names for Enrichment {
+    fn context(&self) -> Arc<Context> {
+        Self::context(self)
+    }
+}
+
 /// What the handlers use.
 #[derive(Clone)]
 pub struct ApiState {
@@ -107,6 +117,8 @@ pub struct ApiState {
     pub live: Arc<dyn Live>,
     /// What a filter may name: sets, the fleet's addresses, services.
     pub names: Arc<dyn Names>,
+    /// What is known of addresses.
+    pub enrichment: Arc<Enrichment>,
     /// Who may ask.
     pub access: Arc<Access>,
     /// The program's version, shown by `health`.
@@ -130,6 +142,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/filter/check", post(ask::check))
         .route("/hosts", get(fleet::hosts))
         .route("/senders", get(fleet::senders))
+        .route("/enrich", get(enrich::status))
+        .route("/enrich/lookup", post(enrich::lookup))
         .route("/unparsed", post(unparsed::unparsed))
         .route("/tokens", post(fleet::create_token))
         .route("/imports", post(imports::open).get(imports::list))

@@ -21,6 +21,7 @@ Examples:
   bartizan prefix test '[WAN_LOCAL-default-D]'
   bartizan import '/var/log/kern.log*' --dry-run
   bartizan unparsed host:gw --since 1d
+  bartizan enrich lookup 192.0.2.7
   bartizan token create --uses 10 --ttl 1h
 
 Exit codes:
@@ -105,6 +106,9 @@ pub(crate) enum Command {
     /// See what log prefixes say
     #[command(subcommand)]
     Prefix(PrefixCommand),
+    /// See what is known of addresses: countries, autonomous systems, sets
+    #[command(subcommand)]
+    Enrich(EnrichCommand),
     /// Work on filters
     #[command(subcommand)]
     Filter(FilterCommand),
@@ -463,6 +467,23 @@ pub(crate) enum PrefixCommand {
         #[arg(long, value_name = "FILE")]
         prefixes: Option<PathBuf>,
         /// How to write them
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnrichCommand {
+    /// Show the databases: of which date their data are, and what is wrong with them
+    Status(HostsArgs),
+    /// Show the sets that filters may name
+    Sets(HostsArgs),
+    /// Show what is known of addresses
+    Lookup {
+        /// An address
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// How to write it
         #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },

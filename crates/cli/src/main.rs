@@ -65,6 +65,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
         Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,
         Command::Senders(senders) => client::block_on(command::senders(&connection, &senders, style))?,
+        Command::Enrich(enrich) => client::block_on(command::enrich(&connection, enrich, style))?,
         Command::Unparsed(unparsed) => client::block_on(command::unparsed(&connection, unparsed, style))?,
         Command::Lines(ask) => client::block_on(command::rows(&connection, Kind::Lines, ask, style))?,
         Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,

@@ -11,7 +11,7 @@
 //!         | "*"                                 everything
 //! value   = "*" | "@"set | address | CIDR | address"-"address | class
 //!         | n | n"-"n | (">"|">="|"<"|"<=")n | service | protocol | flag
-//!         | string | glob with * and ? | '"' text '"' | ~"regular expression"
+//!         | ["AS"]n | string | glob with * and ? | '"' text '"' | ~"regular expression"
 //! ```
 //!
 //! Meaning:

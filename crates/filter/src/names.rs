@@ -147,6 +147,11 @@ pub(crate) fn service_names() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|(name, _)| *name)
 }
 
+/// Whether a text field holds codes of countries.
+pub(crate) fn is_country(field: &str) -> bool {
+    field == "country" || field.ends_with(".country")
+}
+
 /// The only values that a text field can hold, where that is known.
 pub(crate) fn vocabulary(field: &str) -> Option<&'static [&'static str]> {
     const ACTIONS: &[&str] =

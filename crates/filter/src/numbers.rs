@@ -29,6 +29,13 @@ pub(crate) fn read(
 ) -> Result<(), Fault> {
     let max = max_of(field);
     let lower = text.to_lowercase();
+    let numbers;
+    let text = if field.kind == FieldKind::Asn {
+        numbers = without_sign(&lower);
+        numbers.as_str()
+    } else {
+        text
+    };
     match field.kind {
         FieldKind::Port => {
             let ports = context.service(&lower);
@@ -71,6 +78,16 @@ pub(crate) fn read(
         return Ok(());
     }
     Err(unknown(field, text, span, context))
+}
+
+/// `as64500-as64510` and `>as64500` without the letters.
+fn without_sign(text: &str) -> String {
+    let plain = |part: &str| {
+        let (operator, number) = comparison(part).unwrap_or(("", part));
+        let digits = number.strip_prefix("as").filter(|rest| integer(rest).is_some());
+        format!("{operator}{}", digits.unwrap_or(number))
+    };
+    text.split('-').map(plain).collect::<Vec<_>>().join("-")
 }
 
 /// Splits a comparison: the operator and what follows.

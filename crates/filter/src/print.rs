@@ -71,7 +71,10 @@ fn term(term: &Term, out: &mut impl Write) -> fmt::Result {
             };
             match name {
                 Some(name) => out.write_str(name),
-                None => number(*range, numbers::max_of(term.field), out),
+                None => {
+                    let sign = if term.field.kind == FieldKind::Asn { "AS" } else { "" };
+                    number(*range, numbers::max_of(term.field), sign, out)
+                }
             }
         }),
         Values::Flags(mask) => {
@@ -93,12 +96,12 @@ fn list<T, W: Write>(items: &[T], out: &mut W, print: impl Fn(&T, &mut W) -> fmt
     Ok(())
 }
 
-fn number(range: NumRange, max: i64, out: &mut impl Write) -> fmt::Result {
+fn number(range: NumRange, max: i64, sign: &str, out: &mut impl Write) -> fmt::Result {
     match range {
-        NumRange { first, last } if first == last => write!(out, "{first}"),
-        NumRange { first, last } if last == max => write!(out, ">={first}"),
-        NumRange { first: 0, last } => write!(out, "<={last}"),
-        NumRange { first, last } => write!(out, "{first}-{last}"),
+        NumRange { first, last } if first == last => write!(out, "{sign}{first}"),
+        NumRange { first, last } if last == max => write!(out, ">={sign}{first}"),
+        NumRange { first: 0, last } => write!(out, "<={sign}{last}"),
+        NumRange { first, last } => write!(out, "{sign}{first}-{sign}{last}"),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn typed(field: &'static Field, raws: &[Raw<'_>], context: &Context) 
     }
     let values = match field.kind {
         FieldKind::Addr => addresses(field, &rest, context)?,
-        FieldKind::Port | FieldKind::Proto | FieldKind::Number => {
+        FieldKind::Port | FieldKind::Proto | FieldKind::Asn | FieldKind::Number => {
             let mut ranges = Vec::with_capacity(rest.len());
             for raw in rest {
                 numbers::read(field, unquoted(field, raw)?, raw.span.clone(), context, &mut ranges)?;
@@ -190,6 +190,13 @@ fn check_whole(field: &'static Field, text: &str, span: &Range<usize>) -> Result
     let folded = fold(text);
     if field.name == "mac" {
         return slips::check_mac(&folded, span);
+    }
+    if names::is_country(field.name) && !(folded.len() == 2 && folded.bytes().all(|b| b.is_ascii_lowercase()))
+    {
+        return Err(Fault::new(
+            span.clone(),
+            format!("a country is its code of two letters, as `{}:NL` (ISO 3166-1)", field.name),
+        ));
     }
     let Some(vocabulary) = names::vocabulary(field.name) else { return Ok(()) };
     if vocabulary.contains(&folded.as_str()) {

@@ -10,9 +10,10 @@ use arrow_array::{
 };
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, Field, Schema};
+use bartizan_enrich::Places;
 use bartizan_model::{Action, BatchId, Kind, Micros};
 use bartizan_prefix::{Dialects, Meaning};
-use bartizan_schema::{Column, Origin, table_columns, table_schema};
+use bartizan_schema::{Column, ColumnKind, Origin, table_columns, table_schema};
 use std::sync::Arc;
 
 /// Why a batch could not be completed; it passed the wire's checks, so this is our own fault.
@@ -56,6 +57,8 @@ pub struct Receipt<'a> {
     pub id: BatchId,
     /// When it came.
     pub received: Micros,
+    /// Countries and autonomous systems as they are known then.
+    pub places: &'a Places,
 }
 
 /// The rows of `batch`, whose columns are a subset of the wire schema of `kind`, as rows of the table.
@@ -70,11 +73,12 @@ pub fn complete(
     dialects: &Dialects,
 ) -> Result<RecordBatch, CompleteError> {
     let told = Told::new(batch, dialects);
+    let whereabouts = Whereabouts::new(batch, receipt.places);
     let columns = table_columns(kind)
         .iter()
         .map(|column| match column.origin {
             Origin::Sender => sent(kind, column, batch),
-            Origin::Server => filled(kind, column, batch, receipt),
+            Origin::Server => filled(kind, column, batch, receipt, &whereabouts),
             Origin::Either => either(kind, column, batch, &told),
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -151,8 +155,12 @@ fn filled(
     column: &Column,
     batch: &RecordBatch,
     receipt: Receipt<'_>,
+    whereabouts: &Whereabouts,
 ) -> Result<ArrayRef, CompleteError> {
     let rows = batch.num_rows();
+    if let Some(known) = whereabouts.column(column.name) {
+        return Ok(known);
+    }
     Ok(match (column.name, receipt.host) {
         ("host" | "sender", Whose::Each) => return sent(kind, column, batch),
         ("host", Whose::Host(host)) => Arc::new(repeated(host, rows)),
@@ -179,6 +187,37 @@ fn repeated(text: &str, rows: usize) -> StringViewArray {
         builder.append_value(text);
     }
     builder.finish()
+}
+
+/// Country and autonomous system of both addresses of each row.
+struct Whereabouts([(&'static str, ArrayRef); 4]);
+
+impl Whereabouts {
+    fn new(batch: &RecordBatch, places: &Places) -> Self {
+        let of = |name: &str| -> (ArrayRef, ArrayRef) {
+            match batch.column_by_name(name).and_then(|addrs| addrs.as_fixed_size_binary_opt()) {
+                Some(addrs) => {
+                    let (countries, systems) = places.columns(addrs);
+                    (Arc::new(countries), Arc::new(systems))
+                }
+                None => (
+                    new_null_array(&ColumnKind::Text.arrow(), batch.num_rows()),
+                    new_null_array(&ColumnKind::I64.arrow(), batch.num_rows()),
+                ),
+            }
+        };
+        let ((src_country, src_asn), (dst_country, dst_asn)) = (of("src"), of("dst"));
+        Self([
+            ("src_country", src_country),
+            ("src_asn", src_asn),
+            ("dst_country", dst_country),
+            ("dst_asn", dst_asn),
+        ])
+    }
+
+    fn column(&self, name: &str) -> Option<ArrayRef> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, column)| Arc::clone(column))
+    }
 }
 
 /// What the prefixes of a batch say, each distinct one read once.
@@ -241,7 +280,8 @@ mod tests {
             stream: StreamId { host: HostId::from_bytes([1; 16]), lane: Lane::DISK[0], epoch: Epoch(2) },
             seq: Seq(9),
         };
-        let receipt = Receipt { host: Whose::Host("web-01"), id, received: Micros(7) };
+        let receipt =
+            Receipt { host: Whose::Host("web-01"), id, received: Micros(7), places: &Places::default() };
         let rows = complete(
             Kind::Events,
             &wire_batch(&["IN drop: ", "x", "ssh ACCEPT "]),
@@ -282,6 +322,48 @@ mod tests {
     }
 
     #[test]
+    fn addresses_get_the_country_and_system_that_are_known_at_receipt() {
+        let list = "192.0.2.0\t192.0.2.255\t64500\tNL\tx\n2001:db8::\t2001:db8::f\t0\tDE\tx\n";
+        let database = bartizan_enrich::Database::read(list.as_bytes(), Micros(0)).unwrap();
+        let places = Places::new(vec![Arc::new(database)]);
+        let batch = wire_batch(&["a", "b", "c"]);
+        let addr = |text: Option<&str>| text.map(|t| bartizan_model::addr_from_ip(t.parse().unwrap()));
+        let column = |texts: [Option<&str>; 3]| -> ArrayRef {
+            let addrs = texts.into_iter().map(addr);
+            Arc::new(arrow_array::FixedSizeBinaryArray::try_from_sparse_iter_with_size(addrs, 16).unwrap())
+        };
+        let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+        let mut columns = batch.columns().to_vec();
+        for (name, addrs) in [
+            ("src", [Some("192.0.2.7"), None, Some("10.0.0.1")]),
+            ("dst", [Some("10.0.0.1"), Some("192.0.2.9"), Some("2001:db8::1")]),
+        ] {
+            fields.push(Arc::new(wire_schema(Kind::Events).field_with_name(name).unwrap().clone()));
+            columns.push(column(addrs));
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let id = BatchId {
+            stream: StreamId { host: HostId::from_bytes([1; 16]), lane: Lane::DISK[0], epoch: Epoch(2) },
+            seq: Seq(9),
+        };
+        let receipt = Receipt { host: Whose::Host("h"), id, received: Micros(7), places: &places };
+        let rows = complete(Kind::Events, &batch, receipt, &Dialects::built_in()).unwrap();
+        let texts = |name: &str| -> Vec<String> {
+            let column = rows.column_by_name(name).unwrap().as_string_view();
+            column.iter().map(|v| v.unwrap_or("-").into()).collect()
+        };
+        let numbers = |name: &str| -> Vec<i64> {
+            let column = rows.column_by_name(name).unwrap().as_primitive::<arrow_array::types::Int64Type>();
+            column.iter().map(|v| v.unwrap_or(0)).collect()
+        };
+        assert_eq!(
+            (texts("src_country"), texts("dst_country")),
+            (vec!["NL".to_owned(), "-".into(), "-".into()], vec!["-".to_owned(), "NL".into(), "DE".into()])
+        );
+        assert_eq!((numbers("src_asn"), numbers("dst_asn")), (vec![64500, 0, 0], vec![0, 64500, 0]));
+    }
+
+    #[test]
     fn every_column_of_every_table_has_a_source() {
         for kind in Kind::ALL {
             let id = BatchId {
@@ -290,7 +372,8 @@ mod tests {
             };
             let schema = wire_schema(kind);
             let empty = RecordBatch::new_empty(schema);
-            let receipt = Receipt { host: Whose::Host("h"), id, received: Micros(7) };
+            let receipt =
+                Receipt { host: Whose::Host("h"), id, received: Micros(7), places: &Places::default() };
             let rows = complete(kind, &empty, receipt, &Dialects::built_in()).unwrap();
             assert_eq!(rows.schema(), table_schema(kind));
         }

@@ -1,9 +1,9 @@
 //! Ingest: from a received batch to rows that can be searched, and to the acknowledgement.
 //!
 //! The way of a batch: [`complete`](complete::complete) casts it to the table's types and fills the columns
-//! that the server owns (host from the certificate, receipt time, action, the event's name); the lake takes
-//! it into its hot set, or knows it already; live tails see it; a committer writes hot rows by size or age;
-//! the sender hears of it when every batch up to a number is committed.
+//! that the server owns (host from the certificate, receipt time, action, country and autonomous system, the event's
+//! name); the lake takes it into its hot set, or knows it already; live tails see it; a committer writes hot rows by
+//! size or age; the sender hears of it when every batch up to a number is committed.
 //!
 //! Invariants:
 //! - **IN-1** an acknowledgement for a number is sent only when every batch that the stream brought up to

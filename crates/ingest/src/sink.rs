@@ -6,6 +6,7 @@ use crate::pending::Pending;
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use async_trait::async_trait;
+use bartizan_enrich::Enrichment;
 use bartizan_lake::{Append, LakeError, Tables};
 use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
 use bartizan_prefix::Dialects;
@@ -14,7 +15,7 @@ use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Shows new events to whoever looks on; never waits.
@@ -26,6 +27,7 @@ pub struct Ingest {
     pending: Mutex<HashMap<StreamId, Pending>>,
     activity: Activity,
     dialects: Dialects,
+    enrichment: Arc<Enrichment>,
     show: Show,
     commits: watch::Sender<u64>,
 }
@@ -39,6 +41,7 @@ impl Ingest {
             pending: Mutex::default(),
             activity: Activity::default(),
             dialects: Dialects::built_in(),
+            enrichment: Arc::default(),
             show: Box::new(show),
             commits: watch::Sender::new(0),
         }
@@ -48,6 +51,13 @@ impl Ingest {
     #[must_use]
     pub fn with_dialects(mut self, dialects: Dialects) -> Self {
         self.dialects = dialects;
+        self
+    }
+
+    /// Fills countries and autonomous systems from these databases, as they are when a batch comes.
+    #[must_use]
+    pub fn with_enrichment(mut self, enrichment: Arc<Enrichment>) -> Self {
+        self.enrichment = enrichment;
         self
     }
 
@@ -81,7 +91,8 @@ impl Ingest {
             }
             return Ok(());
         };
-        let receipt = Receipt { host: Whose::Each, id, received };
+        let places = self.enrichment.places();
+        let receipt = Receipt { host: Whose::Each, id, received, places: &places };
         let rows =
             complete(kind, batch, receipt, &self.dialects).map_err(|e| Refusal::permanent(e.to_string()))?;
         self.append(id, kind, &rows, memory_of(kind, batch), received).await.map(|_| ())
@@ -169,7 +180,8 @@ impl Sink for Ingest {
     async fn accept(&self, peer: &Peer, batch: IncomingBatch) -> Result<(), Refusal> {
         let IncomingBatch { id, kind, batch, weight, .. } = batch;
         let received = bartizan_clock::now();
-        let receipt = Receipt { host: Whose::Host(&peer.name), id, received };
+        let places = self.enrichment.places();
+        let receipt = Receipt { host: Whose::Host(&peer.name), id, received, places: &places };
         let rows =
             complete(kind, &batch, receipt, &self.dialects).map_err(|e| Refusal::permanent(e.to_string()))?;
         let bytes = memory_of(kind, &batch);
@@ -203,7 +215,6 @@ mod tests {
     use super::*;
     use arrow_array::{DictionaryArray, types::Int32Type};
     use arrow_schema::{Field, Schema};
-    use std::sync::Arc;
 
     /// A ruleset of a few rows is megabytes, whatever it was packed to.
     #[test]

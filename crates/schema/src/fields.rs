@@ -6,6 +6,8 @@ use bartizan_model::Kind;
 pub enum FieldKind {
     /// Addresses, networks, ranges and classes of them.
     Addr,
+    /// Numbers of autonomous systems, with or without `AS` before them.
+    Asn,
     /// Port numbers, ranges and service names.
     Port,
     /// Protocol numbers and names.
@@ -59,7 +61,7 @@ const fn f(
     Field { name, kind, columns, doc }
 }
 
-use FieldKind::{Addr, Flags, Number, Port, Proto, Text};
+use FieldKind::{Addr, Asn, Flags, Number, Port, Proto, Text};
 
 /// Every field of the filter language.
 pub const FIELDS: &[Field] = &[
@@ -71,6 +73,12 @@ pub const FIELDS: &[Field] = &[
         &["src", "dst", "reply_src", "reply_dst"],
         "either address; of a flow any, before or after NAT",
     ),
+    f("src.country", Text, &["src_country"], "country of the source address: src.country:NL"),
+    f("dst.country", Text, &["dst_country"], "country of the destination address"),
+    f("country", Text, &["src_country", "dst_country"], "country of either address"),
+    f("src.asn", Asn, &["src_asn"], "autonomous system of the source address: src.asn:AS64500"),
+    f("dst.asn", Asn, &["dst_asn"], "autonomous system of the destination address"),
+    f("asn", Asn, &["src_asn", "dst_asn"], "autonomous system of either address"),
     f("sport", Port, &["sport"], "source port"),
     f("dport", Port, &["dport"], "destination port"),
     f(

@@ -6,7 +6,8 @@
 //! DIR/server.key              the server's own key and certificate
 //! DIR/admin.token             the token that may ask everything; made at the first start, readable by its owner
 //! DIR/catalog.db              hosts and join tokens
-//! DIR/lake/                   the tables
+//! DIR/lake/                   the tables, unless they are in S3
+//! DIR/writer.id               who this server is, in the lease of a lake in S3
 //! DIR/collector.id            who collects for others, in the names of their batches
 //! DIR/spool/collected/        what senders without an agent delivered, until it is in the lake
 //! DIR/address, agents_address, collect_addresses   where it listens, written when it does
@@ -18,15 +19,18 @@
 //! by the collector from its spool.
 
 mod claims;
+mod enrich;
 mod fleet;
 mod imports;
 mod others;
+mod place;
 mod run;
 mod settings;
 mod sinks;
 mod space;
 mod upkeep;
 
+pub use place::{Place, WrittenLake};
 pub use run::run;
-pub use settings::{Commit, Compacting, Settings, SettingsError, Spool, Written};
+pub use settings::{Commit, Compacting, Enrich, Settings, SettingsError, Spool, Written};
 pub use sinks::{Sink, SinkError, WrittenSink};

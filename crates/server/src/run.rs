@@ -3,21 +3,21 @@
 use crate::fleet::Fleet;
 use crate::imports::Importer;
 use crate::others::Others;
+use crate::place::{Opened, Writer};
 use crate::settings::{Settings, Written};
-use crate::space::DiskSpace;
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
 use bartizan_api::{Access, ApiState, Feed};
 use bartizan_catalog::Catalog;
 use bartizan_collect::Collector;
 use bartizan_config::{Setting, load_program};
+use bartizan_enrich::Enrichment;
 use bartizan_ingest::{Ingest, commit_forever};
-use bartizan_lake::{DurableLocal, Options, Tables};
+use bartizan_lake::{Options, Tables};
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
 use bartizan_prefix::Dialects;
 use bartizan_query::{Engine, Limits};
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
-use object_store::ObjectStore;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 
 /// Where the configuration is looked for when nothing is said.
@@ -43,7 +44,20 @@ pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Resul
     let settings = load(config.as_deref(), dir.as_deref())?;
     let _lock = lock(&settings.dir)?;
     let server = Server::start(&settings).await?;
-    signal().await;
+    let mut signals = Signals::new()?;
+    loop {
+        tokio::select! {
+            signal = signals.next() => if signal == Signal::Stop { break },
+            // What is not committed is sent again; who has the lake now takes it.
+            lost = server.lost() => return Err(lost),
+        }
+        if let Err(error) = server.reload(load(config.as_deref(), dir.as_deref())).await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the new configuration is wrong; the old one counts"
+            );
+        }
+    }
     server.stop().await;
     Ok(())
 }
@@ -78,6 +92,8 @@ struct Server {
     stop_commits: watch::Sender<bool>,
     keeper: tokio::task::JoinHandle<()>,
     upkeep: std::thread::JoinHandle<()>,
+    writer: Option<Writer>,
+    enrichment: Arc<Enrichment>,
 }
 
 impl Server {
@@ -93,10 +109,13 @@ impl Server {
 
         let front = listen("listen", settings.listen).await?;
         let agents = listen("agents_listen", settings.agents_listen).await?;
-        let tables = open_lake(settings).await?;
+        let (tables, writer) = open_lake(settings).await?;
         let feed = Arc::new(Feed::new(TAIL_BATCHES));
         let show = Arc::clone(&feed);
-        let ingest = Ingest::new(tables.clone(), move |rows| show.publish(rows)).with_dialects(dialects);
+        let enrichment = crate::enrich::start(settings.enrichment.clone()).await?;
+        let ingest = Ingest::new(tables.clone(), move |rows| show.publish(rows))
+            .with_dialects(dialects)
+            .with_enrichment(Arc::clone(&enrichment));
         let ingest = Arc::new(ingest);
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &Limits::default())?);
         let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
@@ -116,7 +135,8 @@ impl Server {
             tokens: Arc::clone(&fleet) as _,
             imports: importer,
             live: feed,
-            names: Arc::new(Arc::new(bartizan_filter::Context::default())),
+            names: Arc::clone(&enrichment) as _,
+            enrichment: Arc::clone(&enrichment),
             access: Arc::new(access),
             version: env!("CARGO_PKG_VERSION"),
         });
@@ -131,6 +151,7 @@ impl Server {
         let sinks = crate::sinks::start(&settings.sinks, &tables, &stopped);
         let upkeep = upkeep::start(Work::new(settings, tables.clone()), commits_stopped.clone())?;
         tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
+        tokio::spawn(crate::enrich::keep(Arc::clone(&enrichment), stopped.clone()));
         let collector = others.collect(settings, &ingest, &certificate, &authority)?;
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
         let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router().reset_fallback());
@@ -149,7 +170,33 @@ impl Server {
         announce(dir, "address", &format!("https://{front_address}"))?;
         announce(dir, "agents_address", &agents_address.to_string())?;
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
-        Ok(Self { stop, listeners, sinks, collector, committers, stop_commits, keeper, upkeep })
+        Ok(Self {
+            stop,
+            listeners,
+            sinks,
+            collector,
+            committers,
+            stop_commits,
+            keeper,
+            upkeep,
+            writer,
+            enrichment,
+        })
+    }
+
+    /// Waits until somebody else has the lake; for ever, if that cannot be.
+    async fn lost(&self) -> anyhow::Error {
+        match &self.writer {
+            Some(writer) => writer.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets a new configuration count, as far as that is possible in a running server: databases and sets.
+    async fn reload(&self, settings: anyhow::Result<Settings>) -> anyhow::Result<()> {
+        crate::enrich::configure(&self.enrichment, settings?.enrichment).await?;
+        tracing::info!("databases and sets are as configured now; other keys count after a restart");
+        Ok(())
     }
 
     /// Stops taking batches, then commits what was taken.
@@ -177,6 +224,9 @@ impl Server {
             }
         };
         drop(tokio::time::timeout(Duration::from_secs(5), ended).await);
+        if let Some(writer) = self.writer {
+            drop(tokio::time::timeout(Duration::from_secs(5), writer.release()).await);
+        }
     }
 }
 
@@ -187,20 +237,19 @@ fn dialects(file: Option<&Path>) -> anyhow::Result<Dialects> {
     Ok(Dialects::with(&path.display().to_string(), &text)?)
 }
 
-async fn open_lake(settings: &Settings) -> anyhow::Result<Tables> {
-    let root = settings.dir.join("lake");
-    let store: Arc<dyn ObjectStore> = Arc::new(DurableLocal::new(&root)?);
+async fn open_lake(settings: &Settings) -> anyhow::Result<(Tables, Option<Writer>)> {
+    let Opened { store, space, writer } = settings.lake.open(&settings.dir).await?;
     let options = Options {
         hot_limit: settings.hot_limit as u64,
         commit_bytes: settings.commit_bytes as u64,
         commit_age: i64::try_from(settings.commit_age.as_micros()).unwrap_or(i64::MAX),
-        space: Some(Arc::new(DiskSpace(root))),
+        space,
         reserve: settings.reserve,
         fresh_files: settings.fresh_files,
         ..Options::default()
     };
     let now = bartizan_clock::now();
-    Ok(Tables::open(&store, &options, now).await?)
+    Ok((Tables::open(&store, &options, now).await?, writer))
 }
 
 /// Hourly: what the lake no longer needs is deleted, and the server's certificate is renewed in time.
@@ -254,7 +303,7 @@ fn announce(dir: &Path, name: &str, address: &str) -> anyhow::Result<()> {
 }
 
 /// Replaces a small file at once, so that nobody reads half of it.
-fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let new = path.with_extension("new");
     let write = || {
         let mut file =
@@ -266,15 +315,35 @@ fn replace(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("cannot listen to signals");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// What somebody wants of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP.
+struct Signals {
+    term: unix::Signal,
+    int: unix::Signal,
+    hup: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| unix::signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.term.recv() => Signal::Stop,
+            _ = self.int.recv() => Signal::Stop,
+            _ = self.hup.recv() => Signal::Reload,
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Settings in two stages: what was written in `server.toml`, and what was meant by it.
 
+use crate::place::{Place, WrittenLake};
 use crate::sinks::{Sink, SinkError, WrittenSink};
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
+use bartizan_enrich::{SetError, Sets};
 use bartizan_lake::Compact;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +25,8 @@ pub struct Written {
     pub names: Vec<String>,
     /// A file of forms of log prefixes that are tried before the built-in ones.
     pub prefixes: Option<PathBuf>,
+    /// Where the tables are.
+    pub lake: WrittenLake,
     /// When rows become files.
     pub commit: Commit,
     /// How files are merged and sorted.
@@ -32,6 +37,10 @@ pub struct Written {
     pub sink: Vec<WrittenSink>,
     /// Where what comes from others than agents waits for the lake.
     pub spool: Spool,
+    /// What is known of addresses.
+    pub enrich: Enrich,
+    /// Networks with names, for filters: addresses, networks, ranges, other sets with `@`, paths of files.
+    pub sets: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Written {
@@ -42,13 +51,24 @@ impl Default for Written {
             agents_listen: "127.0.0.1:8444".into(),
             names: Vec::new(),
             prefixes: None,
+            lake: WrittenLake::default(),
             commit: Commit::default(),
             compact: Compacting::default(),
             collect: Vec::new(),
             sink: Vec::new(),
             spool: Spool::default(),
+            enrich: Enrich::default(),
+            sets: BTreeMap::new(),
         }
     }
+}
+
+/// `[enrich]` as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrich {
+    /// Files that say country and autonomous system; the first one that knows counts.
+    pub files: Vec<PathBuf>,
 }
 
 /// `[spool]` as written.
@@ -153,6 +173,9 @@ pub enum SettingsError {
     /// One of a sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// One of a set.
+    #[error(transparent)]
+    Set(#[from] SetError),
 }
 
 fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
@@ -172,6 +195,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// A file of forms of log prefixes.
     pub prefixes: Option<PathBuf>,
+    /// Where the tables are.
+    pub lake: Place,
     /// How long a row may wait in memory.
     pub commit_age: Duration,
     /// Bytes of rows in memory that are written before their time.
@@ -192,6 +217,8 @@ pub struct Settings {
     pub sinks: Vec<Sink>,
     /// Bytes of the spool of what comes there.
     pub spool_bytes: u64,
+    /// What is known of addresses.
+    pub enrichment: bartizan_enrich::Settings,
 }
 
 impl Settings {
@@ -224,6 +251,7 @@ impl Settings {
             prefixes: written.prefixes,
             listen,
             agents_listen,
+            lake: Place::new(written.lake, |name| std::env::var(name).ok())?,
             commit_age: Duration::from_millis(age_ms),
             commit_bytes: bytes(megabytes),
             hot_limit: bytes(limit_megabytes),
@@ -234,6 +262,10 @@ impl Settings {
             listeners: written.collect.into_iter().map(Listener::new).collect::<Result<_, _>>()?,
             sinks: sinks(written.sink)?,
             spool_bytes: spool << 20,
+            enrichment: bartizan_enrich::Settings {
+                files: written.enrich.files,
+                sets: Sets::new(&written.sets)?,
+            },
         })
     }
 }
@@ -270,6 +302,8 @@ mod tests {
     fn wrong_values_are_named() {
         let error = |w: Written| Settings::new(w).unwrap_err().to_string();
         assert!(error(Written { listen: "here".into(), ..Written::default() }).starts_with("listen: `here`"));
+        let sets = BTreeMap::from([("office".to_owned(), vec!["192.0.2.300".to_owned()])]);
+        assert!(error(Written { sets, ..Written::default() }).starts_with("sets.office: `192.0.2.300`"));
         let commit = Commit { age_ms: 1, ..Commit::default() };
         assert!(error(Written { commit, ..Written::default() }).starts_with("commit.age_ms: 1"));
         let compact = Compacting { newest_rows: 1 << 20, unit_rows: 1 << 19, ..Compacting::default() };

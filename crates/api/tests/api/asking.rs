@@ -22,6 +22,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("GET", "/api/v1/hosts"),
     ("GET", "/api/v1/senders"),
     ("POST", "/api/v1/unparsed"),
+    ("GET", "/api/v1/enrich"),
+    ("POST", "/api/v1/enrich/lookup"),
     ("POST", "/api/v1/tokens"),
     ("POST", "/api/v1/imports"),
     ("GET", "/api/v1/imports"),
@@ -311,4 +313,17 @@ async fn what_is_not_a_question_is_refused_as_a_problem() {
         let (got, kind, _) = server.text(request).await;
         assert_eq!((got, kind.as_str()), (status, PROBLEM_JSON), "{uri}");
     }
+}
+
+#[tokio::test]
+async fn what_is_known_of_addresses_is_told() {
+    let server = server().await;
+    let asked = json!({"addresses": ["192.0.2.1", "2001:db8::1"]});
+    let (status, found) = server.ask("/api/v1/enrich/lookup", asked).await;
+    let known = |address: &str| json!({"address": address, "country": null, "asn": null, "as_name": null, "sets": []});
+    assert_eq!((status, found), (StatusCode::OK, json!([known("192.0.2.1"), known("2001:db8::1")])));
+    let (status, problem) = server.ask("/api/v1/enrich/lookup", json!({"addresses": ["web"]})).await;
+    assert_eq!((status, &problem["detail"]), (StatusCode::BAD_REQUEST, &json!("`web` is no address")));
+    let (_, _, text) = server.text(get("/api/v1/enrich")).await;
+    assert_eq!(text, r#"{"files":[],"sets":[]}"#);
 }

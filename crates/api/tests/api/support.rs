@@ -281,6 +281,7 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         imports: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
         names: Arc::new(Arc::new(Context::default())),
+        enrichment: Arc::default(),
         access: Arc::new(Access::new(vec![Access::digest("another"), Access::digest(TOKEN)])),
         version: "1.2.3",
     });

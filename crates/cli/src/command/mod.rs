@@ -1,6 +1,7 @@
 //! What the commands do.
 
 mod ask;
+mod enrich;
 mod export;
 mod imports;
 mod local;
@@ -12,6 +13,7 @@ mod show;
 mod tail;
 
 pub(crate) use ask::{hosts, losses, rows, search, token};
+pub(crate) use enrich::enrich;
 pub(crate) use export::export;
 pub(crate) use imports::imports;
 pub(crate) use local::{completion, filter, man, server, version};

@@ -159,9 +159,10 @@ impl Parser<'_> {
     /// `dport:22 80`
     pub(super) fn split_list(&self, word: &str, span: &Range<usize>) -> Option<Fault> {
         let previous = self.previous?;
-        let numeric = matches!(previous.kind, FieldKind::Port | FieldKind::Number | FieldKind::Proto)
-            && word.starts_with(|c: char| c.is_ascii_digit())
-            && word.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        let numeric =
+            matches!(previous.kind, FieldKind::Port | FieldKind::Number | FieldKind::Asn | FieldKind::Proto)
+                && word.starts_with(|c: char| c.is_ascii_digit())
+                && word.bytes().all(|b| b.is_ascii_digit() || b == b'-');
         if !numeric {
             return None;
         }

@@ -83,6 +83,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("ttl:300", "300", "`ttl` goes from 0 to 255; `300` is beyond", ""),
     ("vlan:4096", "4096", "`vlan` goes from 0 to 4095; `4096` is beyond", ""),
     ("len:big", "big", "`len` takes numbers; `big` is none", ""),
+    ("asn:ASx", "ASx", "`asn` takes numbers; `asx` is none", ""),
+    ("country:germany", "germany", "a country is its code of two letters, as `country:NL` (ISO 3166-1)", ""),
     ("mark:-1", "-1", "no value of `mark` is below 0", "mark:1"),
     ("src:host.example", "host.example", "`src` takes addresses, and `host.example` is a name; names are not looked up", "host:host.example"),
     ("-src:web-01", "web-01", "`src` takes addresses, and `web-01` is a name; names are not looked up", "-host:web-01"),

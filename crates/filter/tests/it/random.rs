@@ -108,6 +108,7 @@ fn text_values(field: &'static Field) -> BoxedStrategy<Values> {
         "hook" => select(vec!["input", "output", "forward"]).prop_map(str::to_owned).boxed(),
         "family" => select(vec!["ip", "ip6", "inet"]).prop_map(str::to_owned).boxed(),
         "ct" => select(vec!["new", "established"]).prop_map(str::to_owned).boxed(),
+        "country" | "src.country" | "dst.country" => "[a-z]{2}".boxed(),
         "mac" => "[0-9a-f]{2}(:[0-9a-f]{2}){1,5}".boxed(),
         _ => word().prop_map(|text| fold(&text)).boxed(),
     };

@@ -1,21 +1,21 @@
 //! F45: times of ten years ago and ten years ahead.
 
-use crate::support::{NOW, append_at, batch_id, keys, open, scratch};
+use crate::support::{NOW, Place, append_at, batch_id, everywhere, keys};
 use bartizan_model::Micros;
+
+everywhere!(strange_times_go_by_the_day_of_receipt_and_to_their_own_file files_are_sorted_by_time);
 
 const YEARS: i64 = 3650 * Micros::DAY;
 
-#[tokio::test]
-async fn strange_times_go_by_the_day_of_receipt_and_to_their_own_file() {
-    let dir = scratch();
-    let table = open(dir.path()).await;
+async fn strange_times_go_by_the_day_of_receipt_and_to_their_own_file(place: &Place) {
+    let table = place.open().await;
     let n = NOW.0;
     append_at(&table, batch_id(1, 1), &[n, n + 5, n - YEARS, n + YEARS, n - Micros::DAY, i64::MIN, i64::MAX]);
     append_at(&table, batch_id(2, 1), &[n + 1]);
     let committed = table.commit(NOW).await.unwrap().unwrap();
     assert_eq!((committed.rows, committed.files), (8, 3));
 
-    for table in [table, open(dir.path()).await] {
+    for table in [table, place.open().await] {
         assert_eq!(keys(&table).await.len(), 8);
         let view = table.view();
         let today = NOW.day();
@@ -35,12 +35,10 @@ async fn strange_times_go_by_the_day_of_receipt_and_to_their_own_file() {
     }
 }
 
-#[tokio::test]
-async fn files_are_sorted_by_time() {
+async fn files_are_sorted_by_time(place: &Place) {
     use arrow_array::cast::AsArray;
     use arrow_array::types::TimestampMicrosecondType;
-    let dir = scratch();
-    let table = open(dir.path()).await;
+    let table = place.open().await;
     let n = NOW.0;
     append_at(&table, batch_id(1, 1), &[n + 9, n + 1, n + 5]);
     append_at(&table, batch_id(2, 1), &[n + 2, n + 8]);

@@ -1,9 +1,11 @@
 //! Following the log: each row is in one entry, and the log is kept for whoever still reads it.
 
-use crate::support::{Key, NOW, append, batch_id, expected, keys_of, open, scratch};
+use crate::support::{Key, NOW, Place, append, batch_id, everywhere, expected, keys_of};
 use bartizan_lake::{LakeError, Table};
 use bartizan_model::Micros;
 use std::collections::BTreeSet;
+
+everywhere!(every_row_is_in_one_entry_and_in_one_piece the_log_is_kept_from_the_entry_that_is_read_next);
 
 /// All rows of the entries from one on, each file in two halves as after a stop in the middle.
 async fn follow(table: &Table, from: i64) -> BTreeSet<Key> {
@@ -24,10 +26,8 @@ async fn follow(table: &Table, from: i64) -> BTreeSet<Key> {
     set
 }
 
-#[tokio::test]
-async fn every_row_is_in_one_entry_and_in_one_piece() {
-    let dir = scratch();
-    let table = open(dir.path()).await;
+async fn every_row_is_in_one_entry_and_in_one_piece(place: &Place) {
+    let table = place.open().await;
     for seq in 1..=5 {
         append(&table, batch_id(1, seq));
         append(&table, batch_id(2, seq));
@@ -39,13 +39,11 @@ async fn every_row_is_in_one_entry_and_in_one_piece() {
     let version = table.view().version;
     table.commit(NOW).await.unwrap();
     assert_eq!(follow(&table, version + 1).await.len(), 3);
-    assert_eq!(follow(&open(dir.path()).await, 0).await.len(), 33);
+    assert_eq!(follow(&place.open().await, 0).await.len(), 33);
 }
 
-#[tokio::test]
-async fn the_log_is_kept_from_the_entry_that_is_read_next() {
-    let dir = scratch();
-    let table = open(dir.path()).await;
+async fn the_log_is_kept_from_the_entry_that_is_read_next(place: &Place) {
+    let table = place.open().await;
     table.hold("copy", 0);
     table.hold("other", 4);
     for seq in 1..=6 {

@@ -10,5 +10,6 @@ mod follow;
 mod full_disk;
 mod model;
 mod readers;
+mod s3;
 mod support;
 mod writers;

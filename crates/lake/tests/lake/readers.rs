@@ -1,13 +1,13 @@
 //! L3: readers that look while rows move from hot batches to files.
 
-use crate::support::{NOW, ROWS, append, batch_id, open, scratch, stream};
+use crate::support::{NOW, Place, ROWS, append, batch_id, everywhere, stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_count_each_row_once_while_it_moves() {
-    let dir = scratch();
-    let table = open(dir.path()).await;
+everywhere!(readers_count_each_row_once_while_it_moves);
+
+async fn readers_count_each_row_once_while_it_moves(place: &Place) {
+    let table = place.open().await;
     let (started, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let stop = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..3)

@@ -1,3 +1,4 @@
+use crate::s3::Service;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{
@@ -6,6 +7,7 @@ use arrow_array::{
 use bartizan_lake::{Append, DurableLocal, Options, Probe, Step, Table};
 use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId};
 use bartizan_schema::table_schema;
+use object_store::ObjectStore;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,6 +100,46 @@ pub(crate) fn expected(streams: &[(u8, u64)]) -> BTreeSet<Key> {
     });
     all.collect()
 }
+
+/// Where a lake of a test is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Local(tempfile::TempDir),
+    S3(Service),
+}
+
+impl Place {
+    pub(crate) async fn open(&self) -> Table {
+        self.open_with(options()).await
+    }
+
+    pub(crate) async fn open_with(&self, options: Options) -> Table {
+        let store: Arc<dyn ObjectStore> = match self {
+            Self::Local(dir) => Arc::new(DurableLocal::new(dir.path()).unwrap()),
+            Self::S3(service) => service.store(),
+        };
+        Table::open(store, Kind::Events, options, NOW).await.unwrap()
+    }
+}
+
+/// Tests that are to hold wherever the lake is.
+macro_rules! everywhere {
+    ($($test:ident)*) => {
+        mod local {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(&crate::support::Place::Local(crate::support::scratch())).await;
+            })*
+        }
+        mod s3 {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(&crate::support::Place::S3(crate::s3::Service::start())).await;
+            })*
+        }
+    };
+}
+pub(crate) use everywhere;
 
 pub(crate) fn options() -> Options {
     Options { checkpoint_every: 0, ..Options::default() }

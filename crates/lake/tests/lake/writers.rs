@@ -1,13 +1,13 @@
 //! Several servers on one lake: two tables on one folder that commit in turn and at once.
 
-use crate::support::{NOW, append, batch_id, expected, keys, open, scratch, stream};
+use crate::support::{NOW, Place, append, batch_id, everywhere, expected, keys, stream};
 use bartizan_lake::Append;
 use bartizan_model::Seq;
 
-#[tokio::test]
-async fn two_writers_in_turn_keep_every_row_once() {
-    let dir = scratch();
-    let (a, b) = (open(dir.path()).await, open(dir.path()).await);
+everywhere!(two_writers_in_turn_keep_every_row_once writers_at_once_each_get_their_entries_in);
+
+async fn two_writers_in_turn_keep_every_row_once(place: &Place) {
+    let (a, b) = (place.open().await, place.open().await);
     // A batch comes to both, because its acknowledgement was lost on the way.
     for table in [&a, &b] {
         assert_eq!(append(table, batch_id(1, 1)), Append::Appended);
@@ -24,22 +24,20 @@ async fn two_writers_in_turn_keep_every_row_once() {
     assert_eq!(a.committed(&stream(1)), Seq(3));
     assert_eq!(keys(&a).await, expected(&[(1, 3), (2, 1)]));
     // All of it is there already: nothing is written.
-    let c = open(dir.path()).await;
+    let c = place.open().await;
     assert_eq!(append(&a, batch_id(2, 2)), Append::Appended);
     assert_eq!(append(&c, batch_id(2, 2)), Append::Appended);
     a.commit(NOW).await.unwrap().unwrap();
     assert_eq!(c.commit(NOW).await.unwrap(), None);
     assert_eq!(c.hot().batches, 0);
     assert_eq!(keys(&c).await, expected(&[(1, 3), (2, 2)]));
-    assert_eq!(open(dir.path()).await.verify(true).await.unwrap(), [], "no file is left unnamed");
+    assert_eq!(place.open().await.verify(true).await.unwrap(), [], "no file is left unnamed");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_at_once_each_get_their_entries_in() {
-    let dir = scratch();
+async fn writers_at_once_each_get_their_entries_in(place: &Place) {
     let mut tasks = Vec::new();
     for n in 0..3_u8 {
-        let table = open(dir.path()).await;
+        let table = place.open().await;
         tasks.push(tokio::spawn(async move {
             for seq in 1..=10 {
                 assert_eq!(append(&table, batch_id(n, seq)), Append::Appended);
@@ -51,7 +49,7 @@ async fn writers_at_once_each_get_their_entries_in() {
     for task in tasks {
         task.await.unwrap();
     }
-    let table = open(dir.path()).await;
+    let table = place.open().await;
     assert_eq!(keys(&table).await, expected(&[(0, 10), (1, 10), (2, 10), (9, 10)]));
     assert_eq!(table.verify(false).await.unwrap(), []);
 }

@@ -57,6 +57,8 @@ const TEXTS: &[&str] = &[
     "ip",
     "ip6",
     "new",
+    "NL",
+    "de",
     "nflog",
     "aa:bb:cc:dd:ee:ff",
     "a text longer than twelve bytes",
@@ -129,6 +131,7 @@ fn values(kind: FieldKind) -> BoxedStrategy<String> {
             1 => one(&["ssh", "https", "20-90", "1024-65535", ">443", "<22", ">=65535"]),
         ].boxed(),
         FieldKind::Proto => one(&["tcp", "udp", "icmp", "icmpv6", "sctp", "6", "17", "255", "0-17"]).boxed(),
+        FieldKind::Asn => one(&["0", "AS1", "as255", "AS1000-AS65535", ">=AS65536", "4294967295"]).boxed(),
         FieldKind::Flags => one(&["syn", "ack", "fin", "rst", "ae", "cwr"]).boxed(),
         FieldKind::Number => prop_oneof![
             proptest::sample::select(SMALL.to_vec()).prop_map(|n| n.to_string()),

@@ -1,0 +1,66 @@
+//! The lake is read by others while the server writes and compacts: deltalake, DuckDB and Polars, each with a reader of
+//! its own, find each row once.
+
+use bartizan_e2e::process::Server;
+use bartizan_e2e::python::Script;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+const FILES: u64 = 20;
+const LINES: u64 = 6_000;
+
+#[test]
+fn other_programs_find_each_row_once_while_the_server_writes_and_compacts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::new(&dir.path().join("server"), "commit.age_ms = 100\n").unwrap();
+    server.start().unwrap();
+    let table = server.dir().join("lake/events");
+    let mut readers = Script::start("readers.py", &[table.to_str().unwrap()]).unwrap();
+    readers.line().unwrap();
+    for file in 0..FILES {
+        let path = dir.path().join("log");
+        fs::write(&path, lines(file)).unwrap();
+        server.ask(&["import", path.to_str().unwrap(), "-q", "--zone", "UTC"]).unwrap();
+    }
+    let answers: Vec<Value> =
+        readers.finish().unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (log, answers) = answers.split_last().unwrap();
+
+    let all = FILES * LINES;
+    let mut before: BTreeMap<&str, u64> = BTreeMap::new();
+    for answer in answers {
+        let rows = answer["rows"].as_u64().unwrap();
+        assert_eq!(answer["names"], answer["rows"], "a row is there twice: {answer}");
+        assert_eq!(answer["packets"], answer["rows"], "{answer}");
+        let before = before.entry(answer["who"].as_str().unwrap()).or_default();
+        assert!(rows >= *before && rows <= all, "{before} rows before, now {answer}");
+        *before = rows;
+    }
+    assert_eq!(before.keys().copied().collect::<Vec<_>>(), ["deltalake", "duckdb", "polars"]);
+    for last in answers.iter().filter(|answer| answer["last"] == true) {
+        assert_eq!((last["rows"].as_u64(), last["port"].as_u64()), (Some(all), Some(all / 2)), "{last}");
+    }
+    assert_eq!(server.search_count("*").unwrap(), all);
+    assert_eq!(server.search_count("dport:22").unwrap(), all / 2);
+    let between =
+        answers.iter().filter(|a| a["last"] == false && (1..all).contains(&a["rows"].as_u64().unwrap()));
+    assert!(between.count() > 0, "nobody looked while rows came: {answers:?}");
+    eprintln!("{} answers, the log's operations: {}", answers.len(), log["operations"]);
+}
+
+/// Packets of one hour, every second one to port 22.
+fn lines(file: u64) -> String {
+    let mut text = String::new();
+    for i in 0..LINES {
+        let (minute, second, port) = (i * 59 / LINES, i % 60, if i % 2 == 0 { 22 } else { 443 });
+        writeln!(
+            text,
+            "2026-11-20T{:02}:{minute:02}:{second:02}Z gw kernel: open: IN=eth0 OUT= SRC=192.0.2.{} DST=10.0.{}.{} LEN=60 TOS=0x00 PREC=0x00 TTL=49 ID={i} DF PROTO=TCP SPT={} DPT={port} WINDOW=1024 RES=0x00 SYN URGP=0",
+            file % 24, i % 250, file, i % 200, 1024 + i,
+        )
+        .unwrap();
+    }
+    text
+}
