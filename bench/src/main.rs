@@ -15,6 +15,7 @@ mod history;
 mod latency;
 mod machine;
 mod parts;
+mod store;
 mod syslog;
 mod ulogd;
 
@@ -37,8 +38,21 @@ fn main() -> Result<()> {
         say(&capture::count(group.parse()?)?.to_string());
         return Ok(());
     }
-    if let Some(("fleet", rest)) = named.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
-        return files_of_fleet(rest);
+    match named.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
+        Some(("fleet", rest)) => return files_of_fleet(rest),
+        Some(("store-part", rest)) => {
+            say(&store::run_part(rest)?.to_string());
+            return Ok(());
+        }
+        Some(("store", rest)) => {
+            let mut figures = Vec::new();
+            let mut matrix = String::new();
+            store::run(rest, &mut |figure| show(&mut figures, figure), &mut |text| matrix += text)?;
+            say(&table(&figures));
+            say(&matrix);
+            return Ok(());
+        }
+        _ => {}
     }
     if let Some(unknown) = named.iter().find(|n| !NAMES.contains(&n.as_str()) && !PARTS.contains(&n.as_str()))
     {
@@ -48,13 +62,15 @@ fn main() -> Result<()> {
     let asked = |name: &&&str| named.iter().any(|n| n == **name);
     let all = NAMES.iter().filter(|n| named.is_empty() || asked(n));
     for name in all.chain(PARTS.iter().filter(asked)) {
-        run(name, &mut |figure: Figure| {
-            say(&figure.line());
-            figures.push(figure);
-        })?;
+        run(name, &mut |figure: Figure| show(&mut figures, figure))?;
     }
     say(&table(&figures));
     Ok(())
+}
+
+fn show(figures: &mut Vec<Figure>, figure: Figure) {
+    say(&figure.line());
+    figures.push(figure);
 }
 
 /// `fleet FORM EVENTS FOLDER`: the events of the store's bench as files.
@@ -63,7 +79,7 @@ fn files_of_fleet(args: &[String]) -> Result<()> {
         bail!("usage: bartizan-bench fleet wire|parquet|json|tsv EVENTS FOLDER")
     };
     let plan = fleet::Plan::of(events.parse()?);
-    let written = fleet::write(plan, fleet::Batching::MINUTE, dir.as_ref(), fleet::Form::parse(form)?)?;
+    let written = fleet::write(plan, fleet::Batching::bulk(plan), dir.as_ref(), fleet::Form::parse(form)?)?;
     say(&format!("{written} events"));
     Ok(())
 }

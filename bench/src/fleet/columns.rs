@@ -208,8 +208,9 @@ mod tests {
     /// What the layouts are measured with is what the server makes of what agents send, but for enrichment.
     #[test]
     fn rows_of_the_table_are_completed_batches() {
-        let fleet = Fleet::new(Plan { events: 100_000.0, days: 1, seed: 42 });
-        let sent = Senders::new(Batching::MINUTE).cut(&fleet.hour(10));
+        let plan = Plan { events: 100_000.0, days: 1, seed: 42 };
+        let fleet = Fleet::new(plan);
+        let sent = Senders::new(Batching::bulk(plan)).cut(&fleet.hour(10));
         let completed: Vec<_> = sent
             .iter()
             .map(|s| {

@@ -56,9 +56,14 @@ impl Form {
 /// Writes the hours of a fleet into `dir/FORM/`, and `dir/ranges.tsv`; what is there already stays. Returns how many
 /// events there are.
 pub(crate) fn write(plan: Plan, batching: Batching, dir: &Path, form: Form) -> Result<u64> {
+    write_last(plan, batching, dir, form, plan.days * 24)
+}
+
+/// The same of the last hours only.
+pub(crate) fn write_last(plan: Plan, batching: Batching, dir: &Path, form: Form, hours: u32) -> Result<u64> {
     let folder = dir.join(form.name());
     let mark = folder.join("complete");
-    let what = format!("{plan:?} {batching:?}");
+    let what = format!("{plan:?} {batching:?} last {hours} hours");
     if let Ok(known) = fs::read_to_string(&mark)
         && let Some((events, same)) = known.split_once(' ')
         && same == what
@@ -69,12 +74,13 @@ pub(crate) fn write(plan: Plan, batching: Batching, dir: &Path, form: Form) -> R
     fs::create_dir_all(&folder)?;
     fs::write(dir.join("ranges.tsv"), ranges())?;
     let fleet = Fleet::new(plan);
+    let first = fleet.hours() - hours.min(fleet.hours());
     let work = Work {
         fleet: &fleet,
         folder: &folder,
         form,
-        next: AtomicU32::new(0),
-        turn: Mutex::new((0, Senders::new(batching))),
+        next: AtomicU32::new(first),
+        turn: Mutex::new((first, Senders::new(batching))),
         turned: Condvar::new(),
     };
     let events = thread::scope(|scope| {
@@ -227,8 +233,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan { events: 20_000.0, days: 1, seed: 42 };
-        let events = write(plan, Batching::MINUTE, dir.path(), Form::Wire).unwrap();
-        let (fleet, mut senders) = (Fleet::new(plan), Senders::new(Batching::MINUTE));
+        let events = write(plan, Batching::bulk(plan), dir.path(), Form::Wire).unwrap();
+        let (fleet, mut senders) = (Fleet::new(plan), Senders::new(Batching::bulk(plan)));
         let want: Vec<_> = (0..fleet.hours()).flat_map(|hour| senders.cut(&fleet.hour(hour))).collect();
         let read: Vec<_> = Spooled::open(dir.path()).unwrap().collect::<Result<_>>().unwrap();
         assert_eq!(read.len(), want.len());
@@ -239,7 +245,7 @@ mod tests {
         }
         // a second time nothing is made
         let before = fs::metadata(dir.path().join("wire/h000.wire")).unwrap().modified().unwrap();
-        assert_eq!(write(plan, Batching::MINUTE, dir.path(), Form::Wire).unwrap(), events);
+        assert_eq!(write(plan, Batching::bulk(plan), dir.path(), Form::Wire).unwrap(), events);
         assert_eq!(fs::metadata(dir.path().join("wire/h000.wire")).unwrap().modified().unwrap(), before);
     }
 
@@ -248,7 +254,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan { events: 20_000.0, days: 1, seed: 42 };
         for form in [Form::Json, Form::Tsv, Form::Parquet] {
-            let events = write(plan, Batching::MINUTE, dir.path(), form).unwrap();
+            let events = write(plan, Batching::bulk(plan), dir.path(), form).unwrap();
             let files = fs::read_dir(dir.path().join(form.name())).unwrap().count();
             assert_eq!(files, 25, "24 hours and the mark");
             if form == Form::Json {

@@ -18,11 +18,11 @@ mod traffic;
 mod world;
 
 pub(crate) use columns::table_rows;
-pub(crate) use files::{Form, Received, Spooled, write};
+pub(crate) use files::{Form, Received, Spooled, write, write_last};
 use origin::ranges;
 pub(crate) use sent::{Batching, Senders, Sent};
 
-use bartizan_model::{Action, Micros};
+use bartizan_model::{Action, Epoch, Lane, Micros, StreamId};
 use bartizan_prefix::Dialects;
 use traffic::Minute;
 use world::World;
@@ -133,7 +133,12 @@ impl Fleet {
         events
     }
 
-    /// The names of the hosts.
+    /// The stream of a host's agent.
+    pub(crate) fn stream(&self, place: u8) -> StreamId {
+        StreamId { host: self.world.hosts[usize::from(place)].id, lane: Lane::DISK[0], epoch: Epoch(1) }
+    }
+
+    /// The name of a host.
     pub(crate) fn host(&self, place: usize) -> &str {
         &self.world.hosts[place].name
     }

@@ -1,9 +1,9 @@
 //! Events as the agents of their hosts send them: numbered batches, received a moment after they were closed.
 
 use super::world::HOSTS;
-use super::{Event, Fleet};
+use super::{Event, Fleet, Plan};
 use arrow_array::RecordBatch;
-use bartizan_model::{BatchId, Epoch, Lane, Micros, Seq, StreamId};
+use bartizan_model::{BatchId, Micros, Seq};
 
 /// From the end of a batch to its receipt: group commit of the spool and the way.
 const DELAY: (i64, i64) = (20_000, 80_000);
@@ -20,8 +20,12 @@ pub(crate) struct Batching {
 impl Batching {
     /// As agents are set when they come: a host that logs a few events a second sends each alone.
     pub(crate) const LIVE: Self = Self { rows: 8192, age: 100_000 };
-    /// Batches of a minute, for loading in bulk.
-    pub(crate) const MINUTE: Self = Self { rows: 8192, age: 60_000_000 };
+
+    /// Batches as busy hosts have them, of 500 rows on average, however few events there are: for loading in bulk.
+    pub(crate) fn bulk(plan: Plan) -> Self {
+        let per_host = plan.events / HOSTS as f64 / f64::from(plan.days) / Micros::DAY as f64;
+        Self { rows: 8192, age: (500.0 / per_host) as i64 }
+    }
 }
 
 /// One batch on its way.
@@ -37,8 +41,7 @@ pub(crate) struct Sent {
 impl Sent {
     /// Its name.
     pub(crate) fn id(&self, fleet: &Fleet) -> BatchId {
-        let host = fleet.world.hosts[usize::from(self.host)].id;
-        BatchId { stream: StreamId { host, lane: Lane::DISK[0], epoch: Epoch(1) }, seq: Seq(self.seq) }
+        BatchId { stream: fleet.stream(self.host), seq: Seq(self.seq) }
     }
 
     /// The batch as its agent makes it.
@@ -92,13 +95,14 @@ impl Senders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::Plan;
     use std::collections::BTreeMap;
 
     #[test]
     fn every_event_is_sent_once_and_numbers_have_no_gaps() {
-        let fleet = Fleet::new(Plan { events: 200_000.0, days: 1, seed: 42 });
-        for batching in [Batching::LIVE, Batching::MINUTE, Batching { rows: 7, age: i64::MAX / 4 }] {
+        let plan = Plan { events: 200_000.0, days: 1, seed: 42 };
+        let fleet = Fleet::new(plan);
+        let bulk = Batching::bulk(plan);
+        for batching in [Batching::LIVE, bulk, Batching { rows: 7, age: i64::MAX / 4 }] {
             let mut senders = Senders::new(batching);
             let mut seqs: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
             for hour in 0..2 {

@@ -146,7 +146,8 @@ async fn changed(mut table: watch::Receiver<i64>) -> Option<watch::Receiver<i64>
 
 /// About how many bytes rows take in memory: the fixed width of every column, absent ones too, and the texts and
 /// bytes that came, unpacked.
-fn memory_of(kind: Kind, received: &RecordBatch) -> u64 {
+#[must_use]
+pub fn memory_of(kind: Kind, received: &RecordBatch) -> u64 {
     let width: usize = table_columns(kind)
         .iter()
         .map(|c| match c.kind {

@@ -31,4 +31,5 @@ mod s3;
 mod scene;
 mod sinks;
 mod ulogd;
+mod upkeep;
 mod wrong;

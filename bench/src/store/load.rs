@@ -1,0 +1,164 @@
+//! Loading in bulk: what agents have in their spools, into committed files. Two threads take batches as the server
+//! does, each those of half of the hosts, and a third commits by size.
+
+use super::Paths;
+use crate::fleet::{Fleet, Received, Spooled};
+use crate::machine::{cpu_seconds, peak_megabytes};
+use anyhow::{Context as _, Result, anyhow};
+use bartizan_ingest::{Receipt, Whose, complete, memory_of};
+use bartizan_lake::{Append, Options, Table};
+use bartizan_model::{BatchId, Epoch, Kind, Micros, Seq, StreamId};
+use bartizan_prefix::Dialects;
+use bartizan_wire::{Limits, decode, messages};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Threads that take batches.
+const TAKERS: usize = 2;
+/// Batches that wait for each.
+const QUEUE: usize = 64;
+/// How often the committer looks.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// The server's settings as they come, but for the age: the fleet's time goes by a thousand times faster.
+pub(super) fn options() -> Options {
+    Options { hot_limit: 512 << 20, commit_bytes: 128 << 20, commit_age: i64::MAX, ..Options::default() }
+}
+
+/// Loads all of the fleet into the lake, and says what that took.
+pub(super) fn run(paths: &Paths) -> Result<Value> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TAKERS).enable_all().build()?;
+    runtime.block_on(async {
+        let tables = paths.tables(options()).await?;
+        let (begun, cpu) = (Instant::now(), cpu_seconds(std::process::id())?);
+        let feed = Feed { paths, epoch: Epoch(1), pace: None, stop: None };
+        let loaded = feed.run(tables.of(Kind::Events)).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let cpu = cpu_seconds(std::process::id())? - cpu;
+        let view = tables.of(Kind::Events).view();
+        let bytes: u64 = view.files.iter().map(|f| f.size()).sum();
+        let record = json!({
+            "rows": loaded.rows, "batches": loaded.batches, "seconds": seconds, "cpu_s": cpu, "bytes": bytes,
+            "files": view.files.len(), "memory_mb": peak_megabytes(std::process::id())?,
+        });
+        // for the part that asks while events come
+        std::fs::write(paths.root.join("load.json"), record.to_string())?;
+        Ok(record)
+    })
+}
+
+/// What goes into a table, how fast.
+pub(super) struct Feed<'a> {
+    pub(super) paths: &'a Paths,
+    /// Of the streams; another one makes the same batches new ones.
+    pub(super) epoch: Epoch,
+    /// Rows a second.
+    pub(super) pace: Option<f64>,
+    /// Ends it early.
+    pub(super) stop: Option<&'a AtomicBool>,
+}
+
+pub(super) struct Loaded {
+    pub(super) rows: u64,
+    pub(super) batches: u64,
+}
+
+impl Feed<'_> {
+    /// Until all is committed.
+    pub(super) async fn run(&self, table: &Table) -> Result<Loaded> {
+        let taken = AtomicBool::new(false);
+        let take = async {
+            let loaded = self.take(table).await;
+            taken.store(true, Ordering::Release);
+            loaded
+        };
+        let commit = async {
+            loop {
+                let last = taken.load(Ordering::Acquire);
+                let now = self.paths.now();
+                if last || table.is_due(now) {
+                    table.commit(now).await?;
+                } else {
+                    tokio::time::sleep(LOOK).await;
+                }
+                if last {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let (loaded, committed) = tokio::join!(take, commit);
+        committed?;
+        loaded
+    }
+
+    async fn take(&self, table: &Table) -> Result<Loaded> {
+        let (rows, batches) = (AtomicU64::new(0), AtomicU64::new(0));
+        let fleet = std::sync::Arc::new(Fleet::new(self.paths.plan));
+        let mut queues = Vec::new();
+        let mut takers = Vec::new();
+        for _ in 0..TAKERS {
+            let (queue, mut batches) = mpsc::channel::<Received>(QUEUE);
+            queues.push(queue);
+            let (table, fleet, epoch) = (table.clone(), std::sync::Arc::clone(&fleet), self.epoch);
+            takers.push(tokio::spawn(async move {
+                let dialects = Dialects::built_in();
+                while let Some(batch) = batches.recv().await {
+                    accept(&table, &fleet, &dialects, epoch, batch).await?;
+                }
+                anyhow::Ok(())
+            }));
+        }
+        let fleet_made = Instant::now();
+        for batch in Spooled::open(&self.paths.fleet)? {
+            let batch = batch?;
+            if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                break;
+            }
+            let so_far = rows.fetch_add(batch.rows.into(), Ordering::Relaxed);
+            batches.fetch_add(1, Ordering::Relaxed);
+            if let Some(pace) = self.pace {
+                let due = Duration::from_secs_f64(so_far as f64 / pace);
+                tokio::time::sleep(due.saturating_sub(fleet_made.elapsed())).await;
+            }
+            let queue = &queues[usize::from(batch.host) % TAKERS];
+            if queue.send(batch).await.is_err() {
+                break; // the taker says why
+            }
+        }
+        drop(queues);
+        for taker in takers {
+            taker.await.context("a taker ended")??;
+        }
+        Ok(Loaded { rows: rows.into_inner(), batches: batches.into_inner() })
+    }
+}
+
+/// A batch as the wire brings it becomes rows of the table.
+async fn accept(
+    table: &Table,
+    fleet: &Fleet,
+    dialects: &Dialects,
+    epoch: Epoch,
+    batch: Received,
+) -> Result<()> {
+    let rows = decode(Kind::Events, &messages(&batch.packed)?, &Limits::default())?;
+    let stream = StreamId { epoch, ..fleet.stream(batch.host) };
+    let id = BatchId { stream, seq: Seq(batch.seq) };
+    let host = Whose::Host(fleet.host(batch.host.into()));
+    let bytes = memory_of(Kind::Events, &rows);
+    let rows = complete(Kind::Events, &rows, Receipt { host, id, received: batch.received }, dialects)?;
+    loop {
+        match table.append(id, vec![rows.clone()], bytes, batch.received)? {
+            Append::Appended => return Ok(()),
+            Append::Busy => table.room(bytes).await,
+            Append::Duplicate => return Err(anyhow!("batch {id:?} was there already")),
+        }
+    }
+}
+
+/// The time after the last event, when all is received.
+pub(super) const fn after(end: Micros) -> Micros {
+    Micros(end.0 + 3_600_000_000)
+}
