@@ -110,16 +110,16 @@ impl<'a> Minute<'a> {
         let host = &self.world.hosts[number];
         event.host = number as u8;
         match self.r.unit() {
-            kind if kind < 0.88 => self.from_internet(event, host),
-            kind if kind < 0.97 => self.from_inside(event, host),
-            _ => self.from_host(event, host),
+            kind if kind < 0.88 => self.internet(event, host),
+            kind if kind < 0.97 => self.inside(event, host),
+            _ => self.outbound(event, host),
         }
         if self.r.chance(0.05) {
             event.mark = Some(self.r.pick(&[1, 0x10, 0x20]));
         }
     }
 
-    fn from_internet(&mut self, event: &mut Event, host: &Host) {
+    fn internet(&mut self, event: &mut Event, host: &Host) {
         event.mac = Some(host.macs[usize::from(self.r.chance(0.1))]);
         event.in_if = Some(host.interface);
         event.hook = 1;
@@ -220,7 +220,7 @@ impl<'a> Minute<'a> {
         (Habit::One, any_port(r), dport)
     }
 
-    fn from_inside(&mut self, event: &mut Event, host: &Host) {
+    fn inside(&mut self, event: &mut Event, host: &Host) {
         const NOISE: [(u16, u16); 7] =
             [(137, 78), (138, 229), (1900, 202), (5353, 180), (67, 328), (161, 71), (514, 190)];
         let r = &mut self.r;
@@ -248,7 +248,7 @@ impl<'a> Minute<'a> {
         event.prefix = if r.chance(0.6) { prefix::DROP_IN } else { prefix::ACCEPT_NEW };
     }
 
-    fn from_host(&mut self, event: &mut Event, host: &Host) {
+    fn outbound(&mut self, event: &mut Event, host: &Host) {
         let r = &mut self.r;
         let outside = &self.world.outside;
         event.src = host.v4;
