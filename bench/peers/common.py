@@ -71,6 +71,11 @@ def addr(text):
     return str(mapped or ip)
 
 
+def hex_addr(digits):
+    """The same of 16 bytes in hexadecimal digits, where it is these."""
+    return addr(digits if ":" in digits else str(ipaddress.IPv6Address(bytes.fromhex(digits))))
+
+
 def cells(rows):
     """Rows as lists of texts; what is not there is the empty text."""
     return [["" if cell is None else str(cell) for cell in row] for row in rows]

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 
-from common import arguments, cells, cpu_s, evict, peak_mb, say, size, timed
+from common import arguments, cells, cpu_s, evict, hex_addr, peak_mb, say, size, timed
 from questions import ClickHouse, DuckDb, questions
 
 os.environ["TZ"] = "UTC"
@@ -26,9 +26,8 @@ INDEX ix_src src_ip TYPE bloom_filter(0.01) GRANULARITY 2, INDEX ix_mm src_ip TY
 INDEX ix_dp dst_port TYPE set(256) GRANULARITY 1)
 ENGINE = MergeTree PARTITION BY toDate(ts) ORDER BY ts SETTINGS index_granularity = 8192"""
 COLUMNS = """ts, host, prefix, hook, ifNull(in_if, ''), ifNull(out_if, ''),
-reinterpret(reverse(toString(src_ip)), 'UInt128')::IPv6, reinterpret(reverse(toString(dst_ip)), 'UInt128')::IPv6, proto,
-ifNull(src_port, 0), ifNull(dst_port, 0), length, ttl, ifNull(tcp_flags, 0), ifNull(icmp_type, 0), ifNull(icmp_code, 0),
-mark, uid, ifNull(mac, ''), ifNull(country, '')"""
+CAST(src_ip, 'IPv6'), CAST(dst_ip, 'IPv6'), proto, ifNull(src_port, 0), ifNull(dst_port, 0), length, ttl,
+ifNull(tcp_flags, 0), ifNull(icmp_type, 0), ifNull(icmp_code, 0), mark, uid, ifNull(mac, ''), ifNull(country, '')"""
 
 
 class Chdb:
@@ -132,11 +131,13 @@ def load(name, source, store):
 
 
 def normal(question, rows):
-    """Numbers as numbers: a port that is not there is 0 in one engine and nothing in the other."""
+    """A port that is not there is 0 in one engine and nothing in the other; addresses as people write them."""
     if question in ("Q3", "Q7a"):
         return [["" if row[0] in (0, None) else row[0], *row[1:]] for row in rows]
     if question in ("Q4", "Q5", "Q8"):
-        return [[*row[:4], row[4] or "", row[5] or ""] for row in rows]
+        return [[*row[:2], hex_addr(row[2]), hex_addr(row[3]), row[4] or "", row[5] or ""] for row in rows]
+    if question in ("Q2", "Q7b"):
+        return [[hex_addr(row[0]), *row[1:]] for row in rows]
     return rows
 
 

@@ -27,24 +27,26 @@ TABLE = """CREATE TABLE ulog2 (_id bigserial PRIMARY KEY, oob_time_sec integer, 
 oob_prefix varchar(32), oob_mark integer, oob_in varchar(32), oob_out varchar(32), oob_family smallint,
 ip_saddr_str inet, ip_daddr_str inet, ip_protocol smallint, ip_ttl smallint, ip_totlen integer, mac_saddr_str macaddr,
 tcp_sport integer, tcp_dport integer, tcp_urg boolean, tcp_ack boolean, tcp_psh boolean, tcp_rst boolean,
-tcp_syn boolean, tcp_fin boolean, udp_sport integer, udp_dport integer, icmp_type smallint, icmp_code smallint,
+tcp_syn boolean, tcp_fin boolean, udp_sport integer, udp_dport integer, sctp_sport integer, sctp_dport integer,
+icmp_type smallint, icmp_code smallint,
 icmpv6_type smallint, icmpv6_code smallint, uid integer, host text, country text);
 CREATE INDEX ON ulog2 (oob_family); CREATE INDEX ON ulog2 (ip_saddr_str); CREATE INDEX ON ulog2 (ip_daddr_str);
 CREATE INDEX ON ulog2 (tcp_sport); CREATE INDEX ON ulog2 (tcp_dport); CREATE INDEX ON ulog2 (udp_sport);
 CREATE INDEX ON ulog2 (udp_dport); CREATE INDEX ON ulog2 (oob_time_sec);"""
 COLUMNS = """oob_time_sec, oob_time_usec, oob_hook, oob_prefix, oob_mark, oob_in, oob_out, oob_family, ip_saddr_str,
 ip_daddr_str, ip_protocol, ip_ttl, ip_totlen, mac_saddr_str, tcp_sport, tcp_dport, tcp_urg, tcp_ack, tcp_psh, tcp_rst,
-tcp_syn, tcp_fin, udp_sport, udp_dport, icmp_type, icmp_code, icmpv6_type, icmpv6_code, uid, host, country"""
+tcp_syn, tcp_fin, udp_sport, udp_dport, sctp_sport, sctp_dport, icmp_type, icmp_code, icmpv6_type,
+icmpv6_code, uid, host, country"""
 BATCH = 50_000
 PATIENCE_S = 30
 
 
 def questions():
-    port, day, hour = "coalesce(tcp_dport, udp_dport)", NOW_S - 86_400, NOW_S - 3600
+    port, day, hour = "coalesce(tcp_dport, udp_dport, sctp_dport)", NOW_S - 86_400, NOW_S - 3600
     newest = "ORDER BY oob_time_sec DESC, oob_time_usec DESC LIMIT 100"
     row = (
         "oob_time_sec::bigint * 1000000 + oob_time_usec, host, ip_saddr_str, ip_daddr_str,"
-        f" coalesce(tcp_sport, udp_sport), {port}"
+        f" coalesce(tcp_sport, udp_sport, sctp_sport), {port}"
     )
 
     def rows(where):
@@ -64,7 +66,9 @@ def questions():
             " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"
         ),
         "Q4": rows(f"ip_saddr_str = '{NEEDLE}'"),
-        "Q5": rows(f"ip_saddr_str BETWEEN '{LOW}' AND '{HIGH}' AND tcp_dport = 22"),
+        "Q5": rows(
+            f"ip_saddr_str BETWEEN '{LOW}' AND '{HIGH}' AND (tcp_dport = 22 OR udp_dport = 22 OR sctp_dport = 22)"
+        ),
         "Q6": both(
             "SELECT host, oob_prefix, count(*) FROM ulog2 GROUP BY 1, 2"
             ' ORDER BY 3 DESC, host COLLATE "C", oob_prefix COLLATE "C"'

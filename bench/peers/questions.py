@@ -47,7 +47,7 @@ class ClickHouse:
 
     @staticmethod
     def shown(column):
-        return f"hex({column})"
+        return f"toString({column})"
 
 
 def questions(sql):

@@ -29,7 +29,7 @@ QUESTIONS = {
     "Q2": f"{ALL} | stats by (src_ip) count() c | sort by (c desc, src_ip) limit 20",
     "Q3": f'{HOUR} "oob.prefix":="DROP-IN " | stats by (dest_port) count() c | sort by (c desc, dest_port) limit 20',
     "Q4": f'{ALL} src_ip:="{NEEDLE}" | {NEWEST}',
-    "Q5": f'{ALL} src_ip:ipv4_range("203.0.113.0/24") dest_port:="22" ip.protocol:="6" | {NEWEST}',
+    "Q5": f'{ALL} src_ip:ipv4_range("203.0.113.0/24") dest_port:="22" | {NEWEST}',
     "Q6": f'{ALL} | stats by (dvc, "oob.prefix") count() c',
     "Q7a": f"{DAY} | stats by (dest_port) count_uniq(src_ip) c | sort by (c desc, dest_port) limit 50",
     "Q7b": f"{DAY} | stats by (src_ip) count_uniq(dest_port) p, count_uniq(dvc) h, count() c"

@@ -167,7 +167,7 @@ pub(crate) fn tsv(fleet: &Fleet, event: &Event, out: &mut impl Write) -> Result<
     let number = |value: Option<u32>| value.map_or_else(|| NONE.to_owned(), |v| v.to_string());
     let flag = |bit: u8| number(event.tcp_flags.map(|flags| u32::from(flags >> bit & 1)));
     let of = |proto: u8| event.ports.filter(|_| event.proto == proto);
-    let (tcp, udp) = (of(6), of(17));
+    let (tcp, udp, sctp) = (of(6), of(17), of(132));
     let icmp = |proto: u8| event.icmp.filter(|_| event.proto == proto);
     let columns = [
         (event.time.div_euclid(1_000_000)).to_string(),
@@ -194,6 +194,8 @@ pub(crate) fn tsv(fleet: &Fleet, event: &Event, out: &mut impl Write) -> Result<
         flag(0),
         number(udp.map(|p| p.0.into())),
         number(udp.map(|p| p.1.into())),
+        number(sctp.map(|p| p.0.into())),
+        number(sctp.map(|p| p.1.into())),
         number(icmp(1).map(|i| i.0.into())),
         number(icmp(1).map(|i| i.1.into())),
         number(icmp(58).map(|i| i.0.into())),
