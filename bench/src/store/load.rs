@@ -5,12 +5,14 @@ use super::Paths;
 use crate::fleet::{Fleet, Received, Spooled};
 use crate::machine::{cpu_seconds, peak_megabytes};
 use anyhow::{Context as _, Result, anyhow};
+use bartizan_enrich::{Database, Places};
 use bartizan_ingest::{Receipt, Whose, complete, memory_of};
 use bartizan_lake::{Append, Options, Table};
 use bartizan_model::{BatchId, Epoch, Kind, Micros, Seq, StreamId};
 use bartizan_prefix::Dialects;
 use bartizan_wire::{Limits, decode, messages};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -95,17 +97,20 @@ impl Feed<'_> {
 
     async fn take(&self, table: &Table) -> Result<Loaded> {
         let (rows, batches) = (AtomicU64::new(0), AtomicU64::new(0));
-        let fleet = std::sync::Arc::new(Fleet::new(self.paths.plan));
+        let ranges = std::fs::read(self.paths.fleet.join("ranges.tsv"))?;
+        let places = Arc::new(Places::new(vec![Arc::new(Database::read(&ranges, self.paths.now())?)]));
+        let fleet = Arc::new(Fleet::new(self.paths.plan));
         let mut queues = Vec::new();
         let mut takers = Vec::new();
         for _ in 0..TAKERS {
             let (queue, mut batches) = mpsc::channel::<Received>(QUEUE);
             queues.push(queue);
-            let (table, fleet, epoch) = (table.clone(), std::sync::Arc::clone(&fleet), self.epoch);
+            let (table, fleet, epoch) = (table.clone(), Arc::clone(&fleet), self.epoch);
+            let places = Arc::clone(&places);
             takers.push(tokio::spawn(async move {
                 let dialects = Dialects::built_in();
                 while let Some(batch) = batches.recv().await {
-                    accept(&table, &fleet, &dialects, epoch, batch).await?;
+                    accept(&table, &fleet, (&dialects, &places), epoch, batch).await?;
                 }
                 anyhow::Ok(())
             }));
@@ -139,7 +144,7 @@ impl Feed<'_> {
 async fn accept(
     table: &Table,
     fleet: &Fleet,
-    dialects: &Dialects,
+    (dialects, places): (&Dialects, &Places),
     epoch: Epoch,
     batch: Received,
 ) -> Result<()> {
@@ -148,7 +153,8 @@ async fn accept(
     let id = BatchId { stream, seq: Seq(batch.seq) };
     let host = Whose::Host(fleet.host(batch.host.into()));
     let bytes = memory_of(Kind::Events, &rows);
-    let rows = complete(Kind::Events, &rows, Receipt { host, id, received: batch.received }, dialects)?;
+    let receipt = Receipt { host, id, received: batch.received, places };
+    let rows = complete(Kind::Events, &rows, receipt, dialects)?;
     loop {
         match table.append(id, vec![rows.clone()], bytes, batch.received)? {
             Append::Appended => return Ok(()),
