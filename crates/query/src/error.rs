@@ -1,3 +1,4 @@
+use crate::files::LeftOut;
 use datafusion::error::DataFusionError;
 
 /// What went wrong with a question.
@@ -30,6 +31,15 @@ pub enum QueryError {
     /// The question needs more memory than one question may have.
     #[error("the question needs more than its share of memory: narrow the time or the filter")]
     TooLarge(#[source] Box<DataFusionError>),
+    /// The question went over a limit of its own.
+    #[error("the question went over its limit of {what}: narrow the time or the filter")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+    },
+    /// The answer is right but for the rows of files that cannot be read; it comes after all others.
+    #[error("{} of the lake cannot be read, and its rows are missing: {}", files(.0), first(.0))]
+    LeftOut(Vec<LeftOut>),
     /// The engine or a file failed.
     #[error("the query failed")]
     Engine(#[source] Box<DataFusionError>),
@@ -50,6 +60,8 @@ pub enum ErrorKind {
     Question,
     /// The question is too large; narrow it.
     TooLarge,
+    /// Nothing; the operator must look. What was answered is right, and not all.
+    Incomplete,
     /// Nothing; the operator must look.
     Internal,
 }
@@ -60,10 +72,28 @@ impl QueryError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::NoColumn { .. } | Self::Ambiguous { .. } | Self::Groups { .. } => ErrorKind::Question,
-            Self::TooLarge(_) => ErrorKind::TooLarge,
+            Self::TooLarge(_) | Self::Limit { .. } => ErrorKind::TooLarge,
+            Self::LeftOut(_) => ErrorKind::Incomplete,
             Self::Engine(_) | Self::Schema { .. } => ErrorKind::Internal,
         }
     }
+}
+
+fn files(left_out: &[LeftOut]) -> String {
+    match left_out.len() {
+        1 => "a file".to_owned(),
+        n => format!("{n} files"),
+    }
+}
+
+/// The first few of them.
+fn first(left_out: &[LeftOut]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = left_out.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if left_out.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
 }
 
 impl From<DataFusionError> for QueryError {

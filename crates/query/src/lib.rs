@@ -11,18 +11,23 @@
 //!   with [`ErrorKind::TooLarge`], never by the kernel.
 //! - **Cancelled by dropping.** A [`RowStream`] that is dropped ends the tasks behind it.
 //!
-//! On failure: a question that is wrong fails before anything is read; a file that cannot be read fails the
-//! question (a stream gives the rows before it, then the error, then ends) and never shortens an answer
-//! silently.
+//! - **Few at a time.** A few questions work at once, on threads of their own that stand back behind those that
+//!   take rows in; askers take turns ([`asked_by`]).
+//!
+//! On failure: a question that is wrong fails before anything is read. A file that is missing or damaged is left
+//! out and named, and never shortens an answer silently: a stream gives all rows that there are, then
+//! [`QueryError::LeftOut`], then ends. Any other failure ends a stream where it is.
 //!
 //! It does not write, does not know the clock, and does not decide who may ask what.
 
 mod engine;
 mod error;
 mod export;
+mod files;
 mod id;
 mod lower;
 mod ordered;
+mod question;
 pub mod render;
 mod slices;
 mod source;
@@ -34,6 +39,8 @@ mod udf;
 pub use engine::{Count, Engine, Limits, MAX_GROUPS, Order, Search};
 pub use error::{ErrorKind, QueryError};
 pub use export::{Encoder, ExportError, FileFormat};
+pub use files::{Damage, LeftOut};
 pub use id::{ID, RowId, RowIdError};
+pub use question::asked_by;
 pub use source::{DataFile, Source, View, Window};
 pub use stream::{RowStream, Stats};

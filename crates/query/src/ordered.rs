@@ -1,7 +1,8 @@
 //! Rows in order of time.
 
 use crate::Order;
-use crate::engine::{Planner, column, execute};
+use crate::QueryError;
+use crate::engine::{Planner, column};
 use crate::lower::Lowered;
 use crate::slices::{Slices, time_of};
 use crate::source::{View, Window};
@@ -10,7 +11,7 @@ use arrow_schema::{Schema, SchemaRef};
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::SortExpr;
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// A question for rows in order of time.
+#[derive(Clone)]
 pub(crate) struct Ordered {
     pub(crate) planner: Planner,
     pub(crate) kind: Kind,
@@ -41,6 +43,7 @@ impl Ordered {
     pub(crate) fn sliced(self, view: View, window: Window, files: usize, started: Instant) -> RowStream {
         let meter = Meter::default();
         let schema = self.schema();
+        let question = Arc::clone(&self.planner.question);
         let slices = Slices::new(&view, window, self.order);
         let wanted = self.planner.sort_rows;
         let found = Arc::new(AtomicU64::new(wanted));
@@ -50,14 +53,21 @@ impl Ordered {
                 // Asked for when the slice before has ended: what it gave decides the size of this one.
                 let rows = next_size(rows, found.swap(0, Ordering::Relaxed), this.planner.sort_rows);
                 let Some(slice) = slices.next(rows) else { return Ok(None) };
-                let stream = execute(this.frame(part_of(&view, slice), slice)?, &meter).await?;
+                let stream = loop {
+                    let frame = this.frame(part_of(&view, slice), slice)?;
+                    match this.planner.start(frame, &meter).await {
+                        // Sorted, so that no row of this slice was given yet.
+                        Err(error) => this.planner.mend(error).await?,
+                        Ok(stream) => break stream,
+                    }
+                };
                 let count = Arc::clone(&found);
                 let counted = stream.inspect_ok(move |batch| {
                     count.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 });
-                Ok::<_, DataFusionError>(Some((counted, (this, view, slices, rows, meter, found))))
+                Ok::<_, QueryError>(Some((counted, (this, view, slices, rows, meter, found))))
             });
-        RowStream::new(schema, slices.try_flatten().boxed(), meter, files, started)
+        RowStream::new(schema, slices.try_flatten().boxed(), meter, files, started).of(&question)
     }
 
     fn schema(&self) -> SchemaRef {

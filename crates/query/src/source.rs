@@ -19,6 +19,10 @@ pub struct DataFile {
     pub seq: Option<(i64, i64)>,
     /// The least and the greatest `packets` in it, if they are known and every row has a value.
     pub packets: Option<(i64, i64)>,
+    /// Its CRC-32C, if that was noted when it was written.
+    pub crc32c: Option<u32>,
+    /// Whether its rows are sorted by `src`, `dport` and `time` and not by `time`.
+    pub by_source: bool,
 }
 
 impl DataFile {

@@ -1,7 +1,7 @@
 use crate::QueryError;
+use crate::question::Question;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use datafusion::error::DataFusionError;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricValue;
 use futures::stream::BoxStream;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub struct Stats {
     /// Files that the time window touches; pruning inside them is not counted.
     pub files: usize,
-    /// Bytes read from files so far, footers that were in the cache not counted.
+    /// Bytes read from files so far.
     pub bytes: u64,
     /// Row groups left unread because their statistics rule out a match, so far.
     pub groups_pruned: u64,
@@ -55,7 +55,7 @@ impl Meter {
 
 /// The rows of an answer, batch by batch. Dropping it ends the work behind it.
 pub struct RowStream {
-    inner: Option<BoxStream<'static, Result<RecordBatch, DataFusionError>>>,
+    inner: Option<BoxStream<'static, Result<RecordBatch, QueryError>>>,
     meter: Meter,
     schema: SchemaRef,
     left: Option<usize>,
@@ -63,17 +63,34 @@ pub struct RowStream {
     files: usize,
     started: Instant,
     took: Option<Duration>,
+    question: Option<Arc<Question>>,
 }
 
 impl RowStream {
     pub(crate) fn new(
         schema: SchemaRef,
-        inner: BoxStream<'static, Result<RecordBatch, DataFusionError>>,
+        inner: BoxStream<'static, Result<RecordBatch, QueryError>>,
         meter: Meter,
         files: usize,
         started: Instant,
     ) -> Self {
-        Self { inner: Some(inner), meter, schema, left: None, rows: 0, files, started, took: None }
+        Self {
+            inner: Some(inner),
+            meter,
+            schema,
+            left: None,
+            rows: 0,
+            files,
+            started,
+            took: None,
+            question: None,
+        }
+    }
+
+    /// The answer to this question.
+    pub(crate) fn of(mut self, question: &Arc<Question>) -> Self {
+        self.question = Some(Arc::clone(question));
+        self
     }
 
     /// Ends after so many rows.
@@ -98,7 +115,8 @@ impl RowStream {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let took = self.took.unwrap_or_else(|| self.started.elapsed());
-        Stats { files: self.files, took, ..self.meter.total() }
+        let bytes = self.question.as_ref().map_or(0, |question| question.bytes());
+        Stats { files: self.files, took, bytes, ..self.meter.total() }
     }
 
     /// All the batches that are left.
@@ -117,14 +135,18 @@ impl RowStream {
         self.inner = None;
         self.took.get_or_insert(self.started.elapsed());
     }
+
+    /// After the last row: the error that there should be more.
+    fn lacks(&mut self) -> Option<Result<RecordBatch, QueryError>> {
+        self.end();
+        let left_out = self.question.as_ref()?.left_out();
+        (!left_out.is_empty()).then_some(Err(QueryError::LeftOut(left_out)))
+    }
 }
 
 fn add_metrics(plan: &dyn ExecutionPlan, stats: &mut Stats) {
     for metric in plan.metrics().iter().flat_map(|set| set.iter()) {
         match metric.value() {
-            MetricValue::Count { name, count } if name == "bytes_scanned" => {
-                stats.bytes += count.value() as u64
-            }
             MetricValue::PruningMetrics { name, pruning_metrics }
                 if name.starts_with("row_groups_pruned") =>
             {
@@ -147,25 +169,22 @@ impl std::fmt::Debug for RowStream {
     }
 }
 
-/// Ends after the first error.
+/// Ends after the first error. [`QueryError::LeftOut`] comes after all rows that there are.
 impl Stream for RowStream {
     type Item = Result<RecordBatch, QueryError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.left == Some(0) {
-            self.end();
+        if self.left == Some(0) && self.inner.is_some() {
+            return Poll::Ready(self.lacks());
         }
         let Some(inner) = self.inner.as_mut() else {
             return Poll::Ready(None);
         };
         match std::task::ready!(inner.poll_next_unpin(cx)) {
-            None => {
-                self.end();
-                Poll::Ready(None)
-            }
+            None => Poll::Ready(self.lacks()),
             Some(Err(e)) => {
                 self.end();
-                Poll::Ready(Some(Err(e.into())))
+                Poll::Ready(Some(Err(e)))
             }
             Some(Ok(mut batch)) => {
                 if let Some(left) = self.left.as_mut() {

@@ -7,6 +7,7 @@
 //!
 //! Nothing here decides which files or batches there are, or leaves any out: the engine does.
 
+use crate::files::Readers;
 use crate::source::DataFile;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -16,7 +17,6 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DfResult;
@@ -25,20 +25,16 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use object_store::ObjectMeta;
 use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
-
-/// How much of a file's end is read at first: enough for footer and page index of a usual file.
-const FOOTER_BYTES: usize = 64 << 10;
 
 pub(crate) struct ViewTable {
     pub(crate) schema: SchemaRef,
     pub(crate) hot: Vec<RecordBatch>,
     pub(crate) files: Vec<DataFile>,
     pub(crate) store_url: ObjectStoreUrl,
-    pub(crate) reader: Arc<dyn ParquetFileReaderFactory>,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) partitions: usize,
 }
 
@@ -114,8 +110,7 @@ impl ViewTable {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let source = ParquetSource::new(self.schema())
             .with_table_parquet_options(state.default_table_options().parquet)
-            .with_parquet_file_reader_factory(Arc::clone(&self.reader))
-            .with_metadata_size_hint(FOOTER_BYTES);
+            .with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
             .with_file_groups(self.file_groups())
             .with_projection_indices(projection.cloned())?
@@ -137,15 +132,8 @@ impl ViewTable {
     }
 
     fn partitioned(&self, file: &DataFile) -> PartitionedFile {
-        // A file is immutable and its name is never used twice, so that path and size are its version.
-        PartitionedFile::new_from_meta(ObjectMeta {
-            location: file.path.clone(),
-            last_modified: Default::default(),
-            size: file.size,
-            e_tag: None,
-            version: None,
-        })
-        .with_statistics(Arc::new(self.statistics(file)))
+        PartitionedFile::new_from_meta(Readers::described(file))
+            .with_statistics(Arc::new(self.statistics(file)))
     }
 
     fn statistics(&self, file: &DataFile) -> Statistics {

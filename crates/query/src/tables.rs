@@ -1,5 +1,5 @@
 use crate::source::{DataFile, Source, View, Window};
-use bartizan_lake::Tables;
+use bartizan_lake::{Tables, tag};
 use bartizan_model::Kind;
 use object_store::ObjectStore;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ impl Source for Tables {
                     time: file.time(),
                     seq: file.seq(),
                     packets: file.packets(),
+                    crc32c: file.tag(tag::CRC32C).and_then(|sum| u32::from_str_radix(sum, 16).ok()),
+                    by_source: file.tag(tag::SORTED).is_some(),
                 })
                 .collect(),
             hot: view

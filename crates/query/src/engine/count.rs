@@ -2,8 +2,8 @@
 
 use super::Engine;
 use super::columns::sum_of;
-use super::planner::run;
 use crate::QueryError;
+use crate::files::LeftOut;
 use crate::lower::{self, Lowered};
 use crate::source::Window;
 use crate::stream::Stats;
@@ -26,6 +26,8 @@ pub struct Count {
     pub sums: Vec<(&'static str, i64)>,
     /// What it took.
     pub stats: Stats,
+    /// Files that cannot be read, and whose rows are not counted.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Engine {
@@ -34,6 +36,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::search`].
     pub async fn count(&self, kind: Kind, filter: &Filter, window: Window) -> Result<Count, QueryError> {
+        let engine = self.asked();
+        loop {
+            match engine.count_once(kind, filter, window).await {
+                Err(error) => engine.planner.mend(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn count_once(&self, kind: Kind, filter: &Filter, window: Window) -> Result<Count, QueryError> {
         let started = Instant::now();
         let predicate = lower::filter(kind, filter);
         let mut view = self.view(kind, window)?;
@@ -54,14 +66,19 @@ impl Engine {
             });
         }
         if view.files.is_empty() && view.hot.is_empty() {
-            return Ok(Count { rows, sums, stats: Stats { took: started.elapsed(), ..Stats::default() } });
+            let stats = Stats { took: started.elapsed(), ..Stats::default() };
+            return Ok(Count { rows, sums, stats, left_out: self.planner.question.left_out() });
         }
         let files = view.files.len();
         let totals: Vec<Expr> = std::iter::once(count_all()).chain(sum_of(measures(kind))).collect();
         let frame = self.planner.frame(kind, view, predicate, window)?.aggregate(vec![], totals)?;
-        let mut stream = run(frame, files, started).await?;
+        let mut stream = self.planner.run(frame, files, started).await?;
         while let Some(batch) = stream.next().await {
-            let batch = batch?;
+            let batch = match batch {
+                // Said beside the numbers.
+                Err(QueryError::LeftOut(_)) => break,
+                batch => batch?,
+            };
             let number = |column: usize| {
                 batch.column(column).as_primitive::<Int64Type>().iter().flatten().sum::<i64>()
             };
@@ -70,6 +87,6 @@ impl Engine {
                 *sum = sum.saturating_add(number(column + 1));
             }
         }
-        Ok(Count { rows, sums, stats: stream.stats() })
+        Ok(Count { rows, sums, stats: stream.stats(), left_out: self.planner.question.left_out() })
     }
 }

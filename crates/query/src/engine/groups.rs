@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::columns::{column, group_columns, sum_of};
-use super::planner::run;
 use crate::QueryError;
 use crate::lower;
 use crate::source::Window;
@@ -60,6 +59,24 @@ impl Engine {
         n: Option<usize>,
         last: bool,
     ) -> Result<RowStream, QueryError> {
+        let engine = self.asked();
+        loop {
+            match engine.groups_once(kind, filter, window, by, n, last).await {
+                Err(error) => engine.planner.mend(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn groups_once<S: AsRef<str>>(
+        &self,
+        kind: Kind,
+        filter: &Filter,
+        window: Window,
+        by: &[S],
+        n: Option<usize>,
+        last: bool,
+    ) -> Result<RowStream, QueryError> {
         let started = Instant::now();
         let columns = group_columns(kind, by)?;
         let predicate = lower::filter(kind, filter);
@@ -82,6 +99,6 @@ impl Engine {
             .aggregate(groups, totals)?
             .sort(order)?
             .limit(0, n)?;
-        run(frame, files, started).await
+        self.planner.run(frame, files, started).await
     }
 }

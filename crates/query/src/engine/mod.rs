@@ -11,15 +11,16 @@ pub use columns::MAX_GROUPS;
 pub(crate) use columns::column;
 pub use count::Count;
 pub use limits::Limits;
-pub(crate) use planner::{Planner, execute};
+pub(crate) use planner::Planner;
 pub use search::{Order, Search};
 
 use crate::QueryError;
+use crate::files::{Files, Footers, LeftOut, Quarantine};
+use crate::question::{Allowance, Question, Workers};
 use crate::source::{Source, View, Window};
 use arrow_schema::SchemaRef;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -56,30 +57,51 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory), top)))
             .with_disk_manager_builder(disk)
-            .with_metadata_cache_limit(limits.metadata_cache)
             .build_arc()?;
         let store_url = ObjectStoreUrl::parse("bartizan://lake")?;
         let store = source.store();
         runtime.register_object_store(store_url.as_ref(), Arc::clone(&store));
-        let reader = Arc::new(CachedParquetFileReaderFactory::new(
-            store,
-            runtime.cache_manager.get_file_metadata_cache(),
-        ));
+        let footers = Footers::new(limits.metadata_cache);
+        let files = Arc::new(Files { store, footers, quarantine: Quarantine::default() });
 
         let partitions = limits.partitions.max(1);
         let state = SessionStateBuilder::new()
             .with_config(session_config(partitions, limits.batch_rows.max(1)))
-            .with_runtime_env(runtime)
+            .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .build();
         let context = SessionContext::new_with_state(state);
         Ok(Self {
             source,
-            planner: Planner { context, store_url, reader, partitions, sort_rows: limits.sort_rows.max(1) },
+            planner: Planner {
+                context,
+                store_url,
+                files,
+                workers: Arc::new(Workers::new(partitions, limits.questions)?),
+                question: Question::new(Allowance {
+                    time: limits.question_time,
+                    bytes: limits.question_bytes,
+                }),
+                runtime,
+                partitions,
+                sort_rows: limits.sort_rows.max(1),
+                limits: Arc::new(limits.clone()),
+            },
         })
     }
 
-    /// The view of now, without files that the window does not touch.
+    /// The files that cannot be read and are left out of answers now.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<LeftOut> {
+        self.planner.files.quarantine.list()
+    }
+
+    /// The engine for one question: its limits, and what its answer lacks.
+    pub(crate) fn asked(&self) -> Self {
+        Self { source: Arc::clone(&self.source), planner: self.planner.asked() }
+    }
+
+    /// The view of now, without files that the window does not touch or that are out of use.
     pub(crate) fn view(&self, kind: Kind, window: Window) -> Result<View, QueryError> {
         let mut view = self.source.view(kind, window);
         let schema = table_schema(kind);
@@ -88,6 +110,7 @@ impl Engine {
         }
         view.files.retain(|file| window.touches(file.time));
         view.hot.retain(|batch| batch.num_rows() > 0);
+        self.planner.usable(&mut view);
         Ok(view)
     }
 }

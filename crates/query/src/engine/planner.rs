@@ -1,48 +1,86 @@
 //! From a view and a predicate to a plan, and from a plan to its rows.
 
+use super::Limits;
 use crate::QueryError;
+use crate::files::{Files, Readers};
 use crate::lower::{self, Lowered};
+use crate::question::{Allowance, Question, Share, Workers};
 use crate::source::{View, Window};
 use crate::stream::{Meter, RowStream};
 use crate::table::ViewTable;
+use arrow_array::RecordBatch;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::error::Result as DfResult;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Makes plans.
+/// Makes and starts the plans of one question.
 #[derive(Clone)]
 pub(crate) struct Planner {
     pub(super) context: SessionContext,
     pub(super) store_url: ObjectStoreUrl,
-    pub(super) reader: Arc<CachedParquetFileReaderFactory>,
-    pub(super) partitions: usize,
+    pub(crate) files: Arc<Files>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) question: Arc<Question>,
+    /// The question's memory and everybody's disk.
+    pub(crate) runtime: Arc<RuntimeEnv>,
+    pub(crate) partitions: usize,
     pub(crate) sort_rows: u64,
+    pub(super) limits: Arc<Limits>,
 }
 
 impl Planner {
+    /// For one more question.
+    pub(crate) fn asked(&self) -> Self {
+        let all = self.context.runtime_env();
+        let share = Share::new(Arc::clone(&all.memory_pool), self.limits.question_memory);
+        let allowance = Allowance { time: self.limits.question_time, bytes: self.limits.question_bytes };
+        Self {
+            question: Question::new(allowance),
+            runtime: Arc::new(RuntimeEnv {
+                memory_pool: Arc::new(share),
+                disk_manager: Arc::clone(&all.disk_manager),
+                cache_manager: Arc::clone(&all.cache_manager),
+                object_store_registry: Arc::clone(&all.object_store_registry),
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// Takes the files that are out of use from a view, and notes them.
+    pub(crate) fn usable(&self, view: &mut View) {
+        view.files.retain(|file| match self.files.quarantine.of(&file.path) {
+            None => true,
+            Some(damage) => {
+                self.question.lacks(&file.path, damage);
+                false
+            }
+        });
+    }
+
     /// The rows of a view that are inside a window and match.
     pub(crate) fn frame(
         &self,
         kind: Kind,
-        view: View,
+        mut view: View,
         predicate: Lowered,
         window: Window,
     ) -> DfResult<DataFrame> {
+        self.usable(&mut view);
         let table = ViewTable {
             schema: table_schema(kind),
             hot: view.hot,
             files: view.files,
             store_url: self.store_url.clone(),
-            reader: Arc::clone(&self.reader) as _,
+            readers: Arc::new(self.readers()),
             partitions: self.partitions,
         };
         let mut frame = self.context.read_table(Arc::new(table))?;
@@ -54,19 +92,47 @@ impl Planner {
             Lowered::Where(expr) => frame.filter(expr)?,
         })
     }
-}
 
-/// An answer whose plan is made, and whose reading starts now.
-pub(crate) async fn run(frame: DataFrame, files: usize, started: Instant) -> Result<RowStream, QueryError> {
-    let meter = Meter::default();
-    let stream = execute(frame, &meter).await?;
-    Ok(RowStream::new(stream.schema(), stream.boxed(), meter, files, started))
-}
+    pub(crate) fn readers(&self) -> Readers {
+        Readers { files: Arc::clone(&self.files), question: Arc::clone(&self.question) }
+    }
 
-/// Starts a plan.
-pub(crate) async fn execute(frame: DataFrame, meter: &Meter) -> DfResult<SendableRecordBatchStream> {
-    let task = Arc::new(frame.task_ctx());
-    let plan = frame.create_physical_plan().await?;
-    meter.start(Arc::clone(&plan));
-    execute_stream(plan, task)
+    /// An answer whose plan is made, and whose reading has begun: its first batch is here, or the failure that came
+    /// before it. Sorting and grouping give no row before they have read all, so that a file which cannot be read
+    /// shows here, and [`Planner::mend`] can help.
+    pub(crate) async fn run(
+        &self,
+        frame: DataFrame,
+        files: usize,
+        started: Instant,
+    ) -> Result<RowStream, QueryError> {
+        let meter = Meter::default();
+        let schema = Arc::clone(frame.schema().inner());
+        let rows = self.start(frame, &meter).await?;
+        Ok(RowStream::new(schema, rows, meter, files, started).of(&self.question))
+    }
+
+    /// The batches of a plan, as of [`Planner::run`].
+    pub(crate) async fn start(
+        &self,
+        frame: DataFrame,
+        meter: &Meter,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, QueryError>>, QueryError> {
+        let task = Arc::new(frame.task_ctx().with_runtime(Arc::clone(&self.runtime)));
+        let plan = frame.create_physical_plan().await?;
+        meter.start(Arc::clone(&plan));
+        let mut running = self.workers.run(&self.question, async move {
+            Ok(execute_stream(plan, task)?.map_err(QueryError::from).boxed())
+        });
+        let first = running.next().await.transpose()?;
+        Ok(futures::stream::iter(first.map(Ok)).chain(running).boxed())
+    }
+
+    /// Nothing, if the question can be asked again, without files that turned out to be damaged or missing.
+    ///
+    /// # Errors
+    /// The failure, if that is of no use.
+    pub(crate) async fn mend(&self, error: QueryError) -> Result<(), QueryError> {
+        self.question.mend(&self.files, error).await
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::columns::known_columns;
-use super::planner::run;
 use crate::QueryError;
 use crate::id::RowId;
 use crate::lower::{self, Lowered};
@@ -13,6 +12,7 @@ use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
 use futures::StreamExt;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Up to this limit a search keeps the best rows of all in memory; above it, it goes through time in slices.
@@ -86,6 +86,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::search`].
     pub async fn row(&self, kind: Kind, id: RowId) -> Result<RowStream, QueryError> {
+        let engine = self.asked();
+        loop {
+            match engine.row_once(kind, id).await {
+                Err(error) => engine.planner.mend(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn row_once(&self, kind: Kind, id: RowId) -> Result<RowStream, QueryError> {
         let started = Instant::now();
         let Ok(seq) = i64::try_from(id.batch.seq.0) else {
             return Ok(RowStream::new(
@@ -100,7 +110,7 @@ impl Engine {
         view.files.retain(|file| file.seq.is_none_or(|(min, max)| (min..=max).contains(&seq)));
         let files = view.files.len();
         let predicate = Lowered::Where(lower::row(&id, seq));
-        run(self.planner.frame(kind, view, predicate, Window::ALL)?, files, started).await
+        self.planner.run(self.planner.frame(kind, view, predicate, Window::ALL)?, files, started).await
     }
 
     async fn rows(
@@ -112,17 +122,33 @@ impl Engine {
         limit: Option<usize>,
         columns: Option<Vec<String>>,
     ) -> Result<RowStream, QueryError> {
-        let started = Instant::now();
         let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
-        let view = self.view(kind, window)?;
+        let planner = self.asked().planner;
+        let ordered = Ordered { planner, kind, predicate, order, columns };
+        let engine = Self { source: Arc::clone(&self.source), planner: ordered.planner.clone() };
+        loop {
+            match engine.rows_once(&ordered, window, limit).await {
+                Err(error) => engine.planner.mend(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn rows_once(
+        &self,
+        ordered: &Ordered,
+        window: Window,
+        limit: Option<usize>,
+    ) -> Result<RowStream, QueryError> {
+        let started = Instant::now();
+        let view = self.view(ordered.kind, window)?;
         let files = view.files.len();
-        let ordered = Ordered { planner: self.planner.clone(), kind, predicate, order, columns };
         match limit {
             Some(limit) if limit <= TOP_ROWS => {
                 let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
-                run(frame, files, started).await
+                self.planner.run(frame, files, started).await
             }
-            _ => Ok(ordered.sliced(view, window, files, started).limited(limit)),
+            _ => Ok(ordered.clone().sliced(view, window, files, started).limited(limit)),
         }
     }
 }

@@ -129,6 +129,25 @@ impl Lake {
         Arc::new(Self { dir, store, state: Mutex::default() })
     }
 
+    /// Where a file is.
+    pub(crate) fn on_disk(&self, file: &DataFile) -> std::path::PathBuf {
+        self.dir.path().join(file.path.as_ref())
+    }
+
+    /// From now on nothing can be read, or everything again.
+    pub(crate) fn fail(&self, fail: bool) {
+        let (now, away) = (self.dir.path().join("events"), self.dir.path().join("away"));
+        let (from, to) = if fail { (&now, &away) } else { (&away, &now) };
+        if !fail {
+            std::fs::remove_file(to).unwrap();
+        }
+        std::fs::rename(from, to).unwrap();
+        if fail {
+            // Not a folder: what is below it is not missing, it cannot be asked for.
+            std::fs::write(from, b"").unwrap();
+        }
+    }
+
     pub(crate) fn add_hot(&self, kind: Kind, rows: RecordBatch) {
         self.change(kind, |view| {
             view.hot.push(rows);
@@ -183,6 +202,8 @@ impl Lake {
             rows: Some(rows.num_rows() as u64),
             seq: numbers("seq"),
             packets: numbers("packets"),
+            crc32c: Some(crc32c::crc32c(&std::fs::read(&on_disk).unwrap())),
+            by_source: false,
             time: times
                 .values()
                 .iter()

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
+mod damage;
 mod differential;
+mod limits;
 mod questions;
 mod snapshot;
 mod tables;
