@@ -9,8 +9,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bartizan_filter::Filter;
 use bartizan_model::Kind;
-use bartizan_query::Search;
 use bartizan_query::render::Rows;
+use bartizan_query::{QueryError, RowStream, Search, Spread};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,6 +86,22 @@ pub(crate) struct Counted {
     #[serde(flatten)]
     sums: BTreeMap<&'static str, i64>,
     took_ms: u64,
+    /// Only where rows could not be read.
+    #[serde(flatten)]
+    incomplete: Option<Incomplete>,
+}
+
+/// Rows are missing, and why.
+#[derive(Serialize)]
+struct Incomplete {
+    complete: bool,
+    problem: Problem,
+}
+
+impl Incomplete {
+    fn of(error: QueryError) -> Self {
+        Self { complete: false, problem: error.into() }
+    }
 }
 
 pub(crate) async fn count(
@@ -98,6 +114,7 @@ pub(crate) async fn count(
         rows: count.rows,
         sums: count.sums.into_iter().collect(),
         took_ms: ndjson::millis(count.stats.took),
+        incomplete: (!count.left_out.is_empty()).then(|| Incomplete::of(QueryError::LeftOut(count.left_out))),
     }))
 }
 
@@ -120,14 +137,24 @@ pub(crate) async fn top(
     let filter = parse(&state, body.table, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
-    let mut top = state.engine.top(body.table, &filter, window, &body.by, limit).await?;
+    groups(state.engine.top(body.table, &filter, window, &body.by, limit).await?).await
+}
 
+/// A few groups as one object.
+async fn groups(mut top: RowStream) -> Result<Response, Problem> {
     let columns: Vec<_> = top.schema().fields().iter().map(|f| f.name().clone()).collect();
     let columns = serde_json::to_string(&columns).expect("names are texts");
     let mut out = format!("{{\"columns\":{columns},\"rows\":[").into_bytes();
     let mut first = true;
+    let mut incomplete = None;
     while let Some(batch) = futures::StreamExt::next(&mut top).await {
-        let batch = batch?;
+        let batch = match batch {
+            Err(error @ QueryError::LeftOut(_)) => {
+                incomplete = Some(Incomplete::of(error));
+                break;
+            }
+            batch => batch?,
+        };
         let rows = Rows::new(&batch);
         for row in 0..rows.len() {
             if !first {
@@ -137,8 +164,58 @@ pub(crate) async fn top(
             rows.write_json(row, &mut out);
         }
     }
-    out.extend_from_slice(format!("],\"took_ms\":{}}}", ndjson::millis(top.stats().took)).as_bytes());
+    out.extend_from_slice(format!("],\"took_ms\":{}", ndjson::millis(top.stats().took)).as_bytes());
+    if let Some(Incomplete { problem, .. }) = incomplete {
+        let problem = serde_json::to_string(&problem).expect("a problem has only texts and numbers");
+        out.extend_from_slice(format!(",\"complete\":false,\"problem\":{problem}").as_bytes());
+    }
+    out.push(b'}');
     Ok(([(CONTENT_TYPE, "application/json")], out).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DistinctBody {
+    #[serde(default = "events")]
+    table: Kind,
+    filter: String,
+    by: String,
+    of: String,
+    since: Option<When>,
+    until: Option<When>,
+    limit: Option<u64>,
+}
+
+pub(crate) async fn distinct(
+    State(state): State<ApiState>,
+    Body(body): Body<DistinctBody>,
+) -> Result<Response, Problem> {
+    let filter = parse(&state, body.table, &body.filter)?;
+    let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
+    let window = window(body.since, body.until)?;
+    groups(state.engine.distinct(body.table, &filter, window, &body.by, &body.of, limit).await?).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SpreadBody {
+    filter: String,
+    ports: u64,
+    hosts: u64,
+    since: Option<When>,
+    until: Option<When>,
+    limit: Option<u64>,
+}
+
+pub(crate) async fn spread(
+    State(state): State<ApiState>,
+    Body(body): Body<SpreadBody>,
+) -> Result<Response, Problem> {
+    let filter = parse(&state, Kind::Events, &body.filter)?;
+    let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
+    let window = window(body.since, body.until)?;
+    let spread = Spread { ports: body.ports, hosts: body.hosts };
+    groups(state.engine.spread(&filter, window, spread, limit).await?).await
 }
 
 #[derive(Deserialize)]

@@ -44,7 +44,10 @@ impl fmt::Debug for Access {
 
 pub(crate) async fn require(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     match bearer(&request) {
-        Some(token) if access.allows(token) => next.run(request).await,
+        Some(token) if access.allows(token) => {
+            let who = Access::digest(token).first_chunk().copied().map_or(0, u64::from_le_bytes);
+            bartizan_query::asked_by(who, next.run(request)).await
+        }
         Some(_) => Problem::unauthorized("the token is not known").into_response(),
         None => {
             Problem::unauthorized("a bearer token is needed: `Authorization: Bearer TOKEN`").into_response()

@@ -5,6 +5,8 @@
 //! | `POST search` | `table? filter since? until? limit? columns?` | NDJSON rows, newest first, then `{"end":…}` |
 //! | `POST count` | `table? filter since? until?` | `{"rows":n,"packets":n,"took_ms":t}` |
 //! | `POST top` | `table? filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"packets":n,"rows":n}],"took_ms":t}` |
+//! | `POST distinct` | `table? filter by of since? until? limit?` | as of `top`: how many different values of the column `of` each value of `by` has |
+//! | `POST spread` | `filter ports hosts since? until? limit?` | as of `top`: sources that touched more ports than that, on more hosts than that |
 //! | `POST losses` | `filter? since? until? host? limit?` | NDJSON as of `search` |
 //! | `POST export` | `table? filter since? until? columns? format? payload?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
 //! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
@@ -39,6 +41,8 @@
 //! - **Unknown members are refused**, so that a misspelt `untill` is not all of time.
 //! - **Bounded.** A question is at most 64 KiB; a slow reader of a tail costs a fixed buffer, and what it did
 //!   not get is counted and told to it.
+//! - **Rows that cannot be read are told of**: an answer that lacks those of a damaged file has `"complete":false`
+//!   and a `problem` that names the file.
 //! - **A stream that ends without its `end` line is not complete**, and one whose `end` says
 //!   `"complete":false` is not either. A file that is not complete ends with a broken connection.
 //!
@@ -132,6 +136,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/search", post(ask::search))
         .route("/count", post(ask::count))
         .route("/top", post(ask::top))
+        .route("/distinct", post(ask::distinct))
+        .route("/spread", post(ask::spread))
         .route("/losses", post(ask::losses))
         .route("/export", post(export::export))
         .route("/rules", post(rulesets::rules))

@@ -126,6 +126,12 @@ impl From<QueryError> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 e.to_string(),
             ),
+            ErrorKind::Incomplete => Self::new(
+                "urn:bartizan:incomplete",
+                "some rows cannot be read",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                e.to_string(),
+            ),
             ErrorKind::Internal => Self::internal(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the query failed; the server's log says why",

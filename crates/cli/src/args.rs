@@ -163,8 +163,20 @@ pub(crate) struct AskArgs {
     /// Sum up by these columns, the largest first
     #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with_all = ["columns"])]
     pub(crate) by: Vec<String>,
+    /// With one column in --by: those with the most different values of this column
+    #[arg(long, value_name = "COLUMN", requires = "by")]
+    pub(crate) distinct: Option<String>,
+    /// Sources that touched more ports than this, on more hosts than that
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "PORTS,HOSTS",
+        num_args = 1,
+        conflicts_with_all = ["by", "columns", "count"]
+    )]
+    pub(crate) spread: Vec<u64>,
     /// So many of them
-    #[arg(long, default_value_t = 10, value_name = "N", requires = "by")]
+    #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: u64,
 }
 
@@ -173,7 +185,7 @@ pub(crate) struct SearchArgs {
     #[command(flatten)]
     pub(crate) ask: AskArgs,
     /// Go on with what comes, like tail
-    #[arg(short, long, conflicts_with_all = ["since", "until", "count", "by"])]
+    #[arg(short, long, conflicts_with_all = ["since", "until", "count", "by", "spread"])]
     pub(crate) follow: bool,
 }
 

@@ -79,6 +79,23 @@ impl QueryError {
     }
 }
 
+/// Whether memory or the disk for sorting was too small; what other crates wrap is unwrapped.
+fn is_exhausted(e: &DataFusionError) -> bool {
+    if let DataFusionError::ResourcesExhausted(_) = e.find_root() {
+        return true;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(e);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let found = inner.and_then(|inner| inner.downcast_ref::<DataFusionError>());
+        if found.is_some_and(|inner| matches!(inner.find_root(), DataFusionError::ResourcesExhausted(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 fn files(left_out: &[LeftOut]) -> String {
     match left_out.len() {
         1 => "a file".to_owned(),
@@ -98,9 +115,6 @@ fn first(left_out: &[LeftOut]) -> String {
 
 impl From<DataFusionError> for QueryError {
     fn from(e: DataFusionError) -> Self {
-        match e.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Self::TooLarge(Box::new(e)),
-            _ => Self::Engine(Box::new(e)),
-        }
+        if is_exhausted(&e) { Self::TooLarge(Box::new(e)) } else { Self::Engine(Box::new(e)) }
     }
 }

@@ -29,6 +29,7 @@ mod lower;
 mod ordered;
 mod question;
 pub mod render;
+mod scan;
 mod slices;
 mod source;
 mod stream;
@@ -36,7 +37,7 @@ mod table;
 mod tables;
 mod udf;
 
-pub use engine::{Count, Engine, Limits, MAX_GROUPS, Order, Search};
+pub use engine::{Count, Engine, Limits, MAX_GROUPS, Order, Search, Spread};
 pub use error::{ErrorKind, QueryError};
 pub use export::{Encoder, ExportError, FileFormat};
 pub use files::{Damage, LeftOut};

@@ -8,6 +8,7 @@ use crate::slices::{Slices, time_of};
 use crate::source::{View, Window};
 use crate::stream::{Meter, RowStream};
 use arrow_schema::{Schema, SchemaRef};
+use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
 use datafusion::dataframe::DataFrame;
@@ -24,6 +25,8 @@ pub(crate) struct Ordered {
     pub(crate) planner: Planner,
     pub(crate) kind: Kind,
     pub(crate) predicate: Lowered,
+    /// The same as a filter, where it is one.
+    pub(crate) filter: Option<Filter>,
     pub(crate) order: Order,
     pub(crate) columns: Option<Vec<String>>,
 }
@@ -70,7 +73,7 @@ impl Ordered {
         RowStream::new(schema, slices.try_flatten().boxed(), meter, files, started).of(&question)
     }
 
-    fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         let all = table_schema(self.kind);
         match &self.columns {
             None => all,

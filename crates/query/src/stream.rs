@@ -18,6 +18,10 @@ pub struct Stats {
     pub files: usize,
     /// Bytes read from files so far.
     pub bytes: u64,
+    /// Files that were opened, of those.
+    pub opened: usize,
+    /// Rows of which the columns of the filter were read, where our own scan answered; the others do not count.
+    pub looked_at: u64,
     /// Row groups left unread because their statistics rule out a match, so far.
     pub groups_pruned: u64,
     /// From the question to now, or to the end of the answer.
@@ -116,7 +120,8 @@ impl RowStream {
     pub fn stats(&self) -> Stats {
         let took = self.took.unwrap_or_else(|| self.started.elapsed());
         let bytes = self.question.as_ref().map_or(0, |question| question.bytes());
-        Stats { files: self.files, took, bytes, ..self.meter.total() }
+        let (looked_at, opened) = self.question.as_ref().map_or((0, 0), |question| question.looked_at());
+        Stats { files: self.files, took, bytes, opened, looked_at, ..self.meter.total() }
     }
 
     /// All the batches that are left.

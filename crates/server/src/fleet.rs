@@ -56,7 +56,11 @@ impl Fleet {
         let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let mut events = self.engine.top(Kind::Events, &Filter::all(), window, &["host"], MOST_HOSTS).await?;
         while let Some(batch) = events.next().await {
-            let batch = batch?;
+            let batch = match batch {
+                // The list of hosts is worth more than counts that are whole; the log names the file.
+                Err(QueryError::LeftOut(_)) => break,
+                batch => batch?,
+            };
             let Some(numbers) = batch.column_by_name("packets") else { continue };
             let numbers = numbers.as_primitive::<Int64Type>();
             for (host, count) in batch.column(0).as_string_view().iter().zip(numbers) {
@@ -69,7 +73,11 @@ impl Fleet {
             .expect("a filter that is written here");
         let mut losses = self.engine.top(Kind::Losses, &events_only, window, &["host"], MOST_HOSTS).await?;
         while let Some(batch) = losses.next().await {
-            let batch = batch?;
+            let batch = match batch {
+                // The list of hosts is worth more than counts that are whole; the log names the file.
+                Err(QueryError::LeftOut(_)) => break,
+                batch => batch?,
+            };
             let Some(numbers) = batch.column_by_name("count") else { continue };
             let numbers = numbers.as_primitive::<Int64Type>();
             for (host, count) in batch.column(0).as_string_view().iter().zip(numbers) {

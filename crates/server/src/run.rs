@@ -16,7 +16,7 @@ use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{Options, Tables};
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
 use bartizan_prefix::Dialects;
-use bartizan_query::{Engine, Limits};
+use bartizan_query::Engine;
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
 use std::fs;
 use std::io::Write as _;
@@ -117,7 +117,7 @@ impl Server {
             .with_dialects(dialects)
             .with_enrichment(Arc::clone(&enrichment));
         let ingest = Arc::new(ingest);
-        let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &Limits::default())?);
+        let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &settings.query)?);
         let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
         let others = Others::load(&catalog).await?;
         let fleet = Arc::new(Fleet::new(

@@ -5,6 +5,7 @@ use crate::sinks::{Sink, SinkError, WrittenSink};
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
 use bartizan_enrich::{SetError, Sets};
 use bartizan_lake::Compact;
+use bartizan_query::Limits;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ pub struct Written {
     pub enrich: Enrich,
     /// Networks with names, for filters: addresses, networks, ranges, other sets with `@`, paths of files.
     pub sets: BTreeMap<String, Vec<String>>,
+    /// What questions may use.
+    pub query: Query,
 }
 
 impl Default for Written {
@@ -59,6 +62,7 @@ impl Default for Written {
             spool: Spool::default(),
             enrich: Enrich::default(),
             sets: BTreeMap::new(),
+            query: Query::default(),
         }
     }
 }
@@ -69,6 +73,76 @@ impl Default for Written {
 pub struct Enrich {
     /// Files that say country and autonomous system; the first one that knows counts.
     pub files: Vec<PathBuf>,
+}
+
+/// `[query]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Query {
+    /// Threads that work on questions; 0: as many as the machine has processors.
+    pub threads: usize,
+    /// Questions that work at one time.
+    pub questions: usize,
+    /// Megabytes of memory for all of them, for sorting and grouping.
+    pub megabytes: usize,
+    /// Megabytes of that memory for one.
+    pub question_megabytes: usize,
+    /// Seconds that one may work.
+    pub question_seconds: u64,
+    /// Gigabytes that one may read from files; 0: any.
+    pub question_gigabytes: u64,
+    /// Gigabytes of temporary files, for sorting what does not fit in memory.
+    pub spill_gigabytes: u64,
+    /// Megabytes of memory for footers and indexes of files.
+    pub index_megabytes: usize,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            questions: 4,
+            megabytes: 512,
+            question_megabytes: 384,
+            question_seconds: 300,
+            question_gigabytes: 0,
+            spill_gigabytes: 8,
+            index_megabytes: 64,
+        }
+    }
+}
+
+impl Query {
+    fn limits(&self) -> Result<Limits, SettingsError> {
+        if self.questions == 0 || self.questions > 1024 {
+            return wrong("query.questions", format!("{} is not in 1..=1024", self.questions));
+        }
+        if self.megabytes < 16 || self.megabytes > 1 << 20 {
+            return wrong("query.megabytes", format!("{} is not in 16..=1048576", self.megabytes));
+        }
+        if self.question_megabytes < 16 || self.question_megabytes > self.megabytes {
+            let problem = format!("{} is not in 16..=query.megabytes", self.question_megabytes);
+            return wrong("query.question_megabytes", problem);
+        }
+        if self.question_seconds == 0 {
+            return wrong("query.question_seconds", "0 leaves no time".to_owned());
+        }
+        if self.threads > 1024 {
+            return wrong("query.threads", format!("{} is not in 0..=1024", self.threads));
+        }
+        let processors = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Ok(Limits {
+            memory: self.megabytes << 20,
+            question_memory: self.question_megabytes << 20,
+            question_time: Duration::from_secs(self.question_seconds),
+            question_bytes: self.question_gigabytes.saturating_mul(1 << 30),
+            questions: self.questions,
+            metadata_cache: self.index_megabytes.saturating_mul(1 << 20),
+            spill: self.spill_gigabytes.saturating_mul(1 << 30),
+            partitions: if self.threads == 0 { processors() } else { self.threads },
+            ..Limits::default()
+        })
+    }
 }
 
 /// `[spool]` as written.
@@ -219,6 +293,8 @@ pub struct Settings {
     pub spool_bytes: u64,
     /// What is known of addresses.
     pub enrichment: bartizan_enrich::Settings,
+    /// What questions may use.
+    pub query: Limits,
 }
 
 impl Settings {
@@ -266,6 +342,7 @@ impl Settings {
                 files: written.enrich.files,
                 sets: Sets::new(&written.sets)?,
             },
+            query: written.query.limits()?,
         })
     }
 }
@@ -310,6 +387,9 @@ mod tests {
         assert!(error(Written { compact, ..Written::default() }).starts_with("compact.newest_rows: 1048576"));
         let compact = Compacting { cpu_percent: 0, ..Compacting::default() };
         assert!(error(Written { compact, ..Written::default() }).starts_with("compact.cpu_percent: 0"));
+        let query = Query { question_megabytes: 1024, ..Query::default() };
+        let error = error(Written { query, ..Written::default() });
+        assert!(error.starts_with("query.question_megabytes: 1024"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/search"),
     ("POST", "/api/v1/count"),
     ("POST", "/api/v1/top"),
+    ("POST", "/api/v1/distinct"),
+    ("POST", "/api/v1/spread"),
     ("POST", "/api/v1/losses"),
     ("POST", "/api/v1/export"),
     ("POST", "/api/v1/rules"),
@@ -130,6 +132,59 @@ async fn rows_are_counted_and_grouped() {
     let (status, problem) = server.ask("/api/v1/top", json!({"filter": "", "by": ["ip"]})).await;
     assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("urn:bartizan:bad-question")));
     assert_eq!(problem["detail"], "`ip` is either of `src`, `dst`: group by one of them");
+}
+
+#[tokio::test]
+async fn different_values_are_counted() {
+    let server = server().await;
+    let body = json!({"filter": "", "by": "host", "of": "src", "limit": 5});
+    let (status, answer) = server.ask("/api/v1/distinct", body).await;
+    assert_eq!((status, &answer["columns"]), (StatusCode::OK, &json!(["host", "distinct", "rows"])));
+    assert_eq!(
+        answer["rows"],
+        json!([{"host": "web1", "distinct": 2, "rows": 2}, {"host": "web2", "distinct": 1, "rows": 1}])
+    );
+    let (status, answer) =
+        server.ask("/api/v1/spread", json!({"filter": "", "ports": 1, "hosts": 1, "since": NOW})).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer["rows"], json!([{"src": "192.0.2.1", "ports": 2, "hosts": 2, "rows": 2}]));
+    let (status, problem) =
+        server.ask("/api/v1/distinct", json!({"filter": "", "by": "host", "of": "port"})).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("urn:bartizan:bad-question")));
+}
+
+/// The one file of the events is gone; the row in memory is answered, and every answer says that it is not all.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_told_of() {
+    let server = server().await;
+    let events = server._dir.path().join("events");
+    let mut day = std::fs::read_dir(&events).unwrap().map(|e| e.unwrap().path());
+    let day = day.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("date=")).unwrap();
+    std::fs::remove_file(std::fs::read_dir(day).unwrap().next().unwrap().unwrap().path()).unwrap();
+
+    let lines = server.lines("/api/v1/search", json!({"filter": "", "columns": ["host"]})).await;
+    assert_eq!((lines.len(), &lines[0]), (2, &json!({"host": "web2"})));
+    let end = &lines[1]["end"];
+    assert_eq!((&end["rows"], &end["complete"]), (&json!(1), &json!(false)));
+    assert_eq!(end["problem"]["type"], "urn:bartizan:incomplete");
+    let detail = end["problem"]["detail"].as_str().unwrap();
+    assert!(detail.contains("events/date=") && detail.contains("(missing)"), "{detail}");
+    for (path, body) in [
+        ("/api/v1/count", json!({"filter": "dport:1-999"})),
+        ("/api/v1/top", json!({"filter": "", "by": ["host"]})),
+        ("/api/v1/distinct", json!({"filter": "", "by": "host", "of": "src"})),
+        ("/api/v1/spread", json!({"filter": "", "ports": 0, "hosts": 0})),
+    ] {
+        let (status, answer) = server.ask(path, body).await;
+        assert_eq!((status, &answer["complete"]), (StatusCode::OK, &json!(false)), "{path} {answer}");
+        assert_eq!(answer["problem"]["type"], "urn:bartizan:incomplete");
+        let rows = &answer["rows"];
+        assert!(*rows == json!(1) || rows.as_array().is_some_and(|rows| rows.len() == 1), "{answer}");
+    }
+    // A file that would not be whole breaks off.
+    let body = json!({"filter": "", "format": "parquet"}).to_string();
+    let response = server.send(post("/api/v1/export", &body)).await;
+    assert!(response.into_body().collect().await.is_err());
 }
 
 #[tokio::test]

@@ -47,7 +47,11 @@ pub(crate) async fn rows(
     let by = columns::wanted(kind, &ask.by)?;
     let named = columns::wanted(kind, &ask.columns)?;
     let client = Client::new(Connection::find(args)?)?;
-    let done = if ask.count {
+    let done = if !ask.spread.is_empty() {
+        spread(&client, kind, question, &ask, style).await
+    } else if let Some(of) = &ask.distinct {
+        distinct(&client, kind, question, (&by, of), &ask, style).await
+    } else if ask.count {
         count(&client, kind, &question, ask.output, style).await
     } else if by.is_empty() {
         rows_of(&client, kind, question, named, &ask, style).await
@@ -73,19 +77,30 @@ async fn count(
     style: Style,
 ) -> Result<(), Failure> {
     let mut answer = client.post("/api/v1/count", question).await?;
+    let missing = incomplete(&answer);
     if answer["rows"].as_u64().is_none() {
         return Err(anyhow!("the answer holds no number of rows").into());
     }
     let names = measures(kind).iter().copied().chain(std::iter::once("rows"));
     let columns: Vec<_> = names.map(|name| Column::of(kind, name)).collect();
     if let Some(answer) = answer.as_object_mut() {
-        answer.remove("took_ms");
+        answer.retain(|name, _| !["took_ms", "complete", "problem"].contains(&name.as_str()));
     }
     match format {
         // One count is one object, not a list of one.
-        Format::Json | Format::Ndjson => Ok(writeln!(io::stdout(), "{answer}")?),
-        Format::Table | Format::Csv => list(&json!([answer]), columns, format, style),
+        Format::Json | Format::Ndjson => writeln!(io::stdout(), "{answer}")?,
+        Format::Table | Format::Csv => list(&json!([answer]), columns, format, style)?,
     }
+    missing
+}
+
+/// Whether the server said that rows are missing.
+fn incomplete(answer: &Value) -> Result<(), Failure> {
+    if answer["complete"].as_bool() != Some(false) {
+        return Ok(());
+    }
+    let why = answer["problem"]["detail"].as_str().unwrap_or("the server could not read everything");
+    Err(Failure::Partial(format!("these are not all rows: {why}")))
 }
 
 async fn top(
@@ -99,10 +114,52 @@ async fn top(
 ) -> Result<(), Failure> {
     question["by"] = by.iter().map(|c| c.name.as_str()).collect();
     question["limit"] = top.into();
-    let answer = client.post("/api/v1/top", &question).await?;
+    groups(&client.post("/api/v1/top", &question).await?, kind, format, style)
+}
+
+/// Different values of one column by another.
+async fn distinct(
+    client: &Client,
+    kind: Kind,
+    mut question: Value,
+    (by, of): (&[Column], &str),
+    ask: &AskArgs,
+    style: Style,
+) -> Result<(), Failure> {
+    let [by] = by else {
+        return Err(Failure::Usage("--distinct goes with one column in --by".to_owned()));
+    };
+    let of = columns::wanted(kind, &[of.to_owned()])?;
+    question["by"] = by.name.as_str().into();
+    question["of"] = of.iter().map(|c| c.name.as_str()).collect::<String>().into();
+    question["limit"] = ask.top.into();
+    groups(&client.post("/api/v1/distinct", &question).await?, kind, ask.output, style)
+}
+
+/// Sources that touched many ports on many hosts.
+async fn spread(
+    client: &Client,
+    kind: Kind,
+    mut question: Value,
+    ask: &AskArgs,
+    style: Style,
+) -> Result<(), Failure> {
+    let &[ports, hosts] = ask.spread.as_slice() else {
+        return Err(Failure::Usage("--spread takes two numbers: PORTS,HOSTS".to_owned()));
+    };
+    if kind != Kind::Events {
+        return Err(Failure::Usage("--spread is a question about events".to_owned()));
+    }
+    (question["ports"], question["hosts"], question["limit"]) = (ports.into(), hosts.into(), ask.top.into());
+    groups(&client.post("/api/v1/spread", &question).await?, kind, ask.output, style)
+}
+
+/// Groups as the server names their columns.
+fn groups(answer: &Value, kind: Kind, format: Format, style: Style) -> Result<(), Failure> {
     let names = answer["columns"].as_array().ok_or_else(|| anyhow!("the answer names no columns"))?;
     let columns = names.iter().filter_map(Value::as_str).map(|name| Column::of(kind, name)).collect();
-    list(&answer["rows"], columns, format, style)
+    list(&answer["rows"], columns, format, style)?;
+    incomplete(answer)
 }
 
 async fn rows_of(

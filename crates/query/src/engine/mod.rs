@@ -2,6 +2,7 @@
 
 mod columns;
 mod count;
+mod distinct;
 mod groups;
 mod limits;
 mod planner;
@@ -10,12 +11,13 @@ mod search;
 pub use columns::MAX_GROUPS;
 pub(crate) use columns::column;
 pub use count::Count;
+pub use distinct::Spread;
 pub use limits::Limits;
 pub(crate) use planner::Planner;
 pub use search::{Order, Search};
 
 use crate::QueryError;
-use crate::files::{Files, Footers, LeftOut, Quarantine};
+use crate::files::{Blooms, Files, Footers, LeftOut, Quarantine};
 use crate::question::{Allowance, Question, Workers};
 use crate::source::{Source, View, Window};
 use arrow_schema::SchemaRef;
@@ -62,7 +64,8 @@ impl Engine {
         let store = source.store();
         runtime.register_object_store(store_url.as_ref(), Arc::clone(&store));
         let footers = Footers::new(limits.metadata_cache);
-        let files = Arc::new(Files { store, footers, quarantine: Quarantine::default() });
+        let blooms = Blooms::new(limits.metadata_cache / 2);
+        let files = Arc::new(Files { store, footers, blooms, quarantine: Quarantine::default() });
 
         let partitions = limits.partitions.max(1);
         let state = SessionStateBuilder::new()
@@ -94,6 +97,12 @@ impl Engine {
     #[must_use]
     pub fn quarantined(&self) -> Vec<LeftOut> {
         self.planner.files.quarantine.list()
+    }
+
+    /// How many tasks work on questions, or wait for their turn or for who reads their answers.
+    #[must_use]
+    pub fn working(&self) -> usize {
+        self.planner.workers.tasks()
     }
 
     /// The engine for one question: its limits, and what its answer lacks.

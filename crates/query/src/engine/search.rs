@@ -6,6 +6,7 @@ use crate::QueryError;
 use crate::id::RowId;
 use crate::lower::{self, Lowered};
 use crate::ordered::Ordered;
+use crate::scan;
 use crate::source::Window;
 use crate::stream::{Meter, RowStream};
 use bartizan_filter::Filter;
@@ -60,8 +61,12 @@ impl Engine {
     /// [`QueryError::NoColumn`] for a column, of the list or of the filter, that the table does not have;
     /// [`QueryError::Engine`] and [`QueryError::TooLarge`] also later, from the stream.
     pub async fn search(&self, search: Search<'_>) -> Result<RowStream, QueryError> {
-        let predicate = lower::filter(search.kind, search.filter);
-        self.rows(search.kind, predicate, search.window, search.order, search.limit, search.columns).await
+        let Search { kind, filter, window, order, limit, columns } = search;
+        let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
+        let predicate = lower::filter(kind, filter);
+        let planner = self.asked().planner;
+        let filter = Some(filter.clone());
+        self.rows(Ordered { planner, kind, predicate, filter, order, columns }, window, limit).await
     }
 
     /// Entries of the ledger, newest first; of one host (its whole name, in any case) or of all.
@@ -78,7 +83,10 @@ impl Engine {
             None => Lowered::All,
             Some(host) => lower::text_is("host", host),
         };
-        self.rows(Kind::Losses, predicate, window, Order::NewestFirst, limit, None).await
+        let (planner, order) = (self.asked().planner, Order::NewestFirst);
+        let kind = Kind::Losses;
+        let ordered = Ordered { planner, kind, predicate, filter: None, order, columns: None };
+        self.rows(ordered, window, limit).await
     }
 
     /// The row that was the `row`th of batch `seq` of a stream.
@@ -115,16 +123,10 @@ impl Engine {
 
     async fn rows(
         &self,
-        kind: Kind,
-        predicate: Lowered,
+        ordered: Ordered,
         window: Window,
-        order: Order,
         limit: Option<usize>,
-        columns: Option<Vec<String>>,
     ) -> Result<RowStream, QueryError> {
-        let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
-        let planner = self.asked().planner;
-        let ordered = Ordered { planner, kind, predicate, order, columns };
         let engine = Self { source: Arc::clone(&self.source), planner: ordered.planner.clone() };
         loop {
             match engine.rows_once(&ordered, window, limit).await {
@@ -143,6 +145,19 @@ impl Engine {
         let started = Instant::now();
         let view = self.view(ordered.kind, window)?;
         let files = view.files.len();
+        if let (Some(filter), Some(limit)) = (&ordered.filter, limit.filter(|limit| *limit <= TOP_ROWS)) {
+            let question = scan::Question::new(&self.planner, ordered.kind, filter, window, &["time"]);
+            let newest = scan::newest(question, view, ordered.order, limit, ordered.columns.clone());
+            if let Some(rows) = self.planner.workers.one(&self.planner.question, newest).await? {
+                let rows = futures::stream::iter(rows.into_iter().map(Ok)).boxed();
+                let rows = RowStream::new(ordered.schema(), rows, Meter::default(), files, started);
+                return Ok(rows.of(&self.planner.question));
+            }
+            // Very many rows of one moment: the same view is sorted.
+            let view = self.view(ordered.kind, window)?;
+            let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
+            return self.planner.run(frame, files, started).await;
+        }
         match limit {
             Some(limit) if limit <= TOP_ROWS => {
                 let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;

@@ -1,9 +1,94 @@
 //! Footers and page indexes of files, those last used, up to a number of bytes.
 
+use arrow_schema::{DataType, Schema};
 use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// In which form texts are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Texts {
+    /// As the table has them.
+    Views,
+    /// As the file has them, so that each value is looked at once.
+    Dictionaries,
+}
+
+/// What the end of a file says.
+#[derive(Debug)]
+pub(crate) struct Footer {
+    pub(crate) parquet: Arc<ParquetMetaData>,
+    views: OnceLock<ArrowReaderMetadata>,
+    dictionaries: OnceLock<ArrowReaderMetadata>,
+}
+
+impl Footer {
+    pub(crate) fn new(parquet: ParquetMetaData) -> Arc<Self> {
+        Arc::new(Self { parquet: Arc::new(parquet), views: OnceLock::new(), dictionaries: OnceLock::new() })
+    }
+
+    /// The file's columns in Arrow's types.
+    pub(crate) fn arrow(&self, texts: Texts) -> Result<ArrowReaderMetadata, ParquetError> {
+        let (made, text) = match texts {
+            Texts::Views => (&self.views, DataType::Utf8View),
+            Texts::Dictionaries => (
+                &self.dictionaries,
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            ),
+        };
+        if let Some(made) = made.get() {
+            return Ok(made.clone());
+        }
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let plain = ArrowReaderMetadata::try_new(Arc::clone(&self.parquet), options.clone())?;
+        let fields = plain.schema().fields().iter().map(|field| match field.data_type() {
+            DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(text.clone())),
+            _ => Arc::clone(field),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let new = ArrowReaderMetadata::try_new(Arc::clone(&self.parquet), options.with_schema(schema))?;
+        Ok(made.get_or_init(|| new).clone())
+    }
+}
+
+/// Bloom filters of columns that were asked for, up to a number of bytes; when there are more, all are forgotten.
+#[derive(Debug)]
+pub(crate) struct Blooms {
+    limit: usize,
+    held: Mutex<HeldBlooms>,
+}
+
+/// By file, row group and column; and their bytes.
+type HeldBlooms = (HashMap<(Path, usize, usize), Arc<Sbbf>>, usize);
+
+/// Bytes of a block of a bloom filter.
+const BLOCK: usize = 32;
+
+impl Blooms {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, held: Mutex::default() }
+    }
+
+    pub(crate) fn find(&self, path: &Path, group: usize, leaf: usize) -> Option<Arc<Sbbf>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.0.get(&(path.clone(), group, leaf)).cloned()
+    }
+
+    pub(crate) fn keep(&self, path: &Path, group: usize, leaf: usize, bloom: &Arc<Sbbf>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (blooms, bytes) = &mut *held;
+        *bytes += bloom.num_blocks() * BLOCK;
+        if *bytes > self.limit {
+            blooms.clear();
+            *bytes = bloom.num_blocks() * BLOCK;
+        }
+        blooms.insert((path.clone(), group, leaf), Arc::clone(bloom));
+    }
+}
 
 /// A cache by the file's path.
 #[derive(Debug)]
@@ -14,7 +99,7 @@ pub(crate) struct Footers {
 
 #[derive(Debug, Default)]
 struct Held {
-    footers: HashMap<Path, Footer>,
+    footers: HashMap<Path, Kept>,
     /// Paths by when they were last used.
     used: BTreeMap<u64, Path>,
     clock: u64,
@@ -22,8 +107,8 @@ struct Held {
 }
 
 #[derive(Debug)]
-struct Footer {
-    footer: Arc<ParquetMetaData>,
+struct Kept {
+    footer: Arc<Footer>,
     bytes: usize,
     used: u64,
 }
@@ -33,7 +118,7 @@ impl Footers {
         Self { limit, held: Mutex::default() }
     }
 
-    pub(crate) fn find(&self, path: &Path) -> Option<Arc<ParquetMetaData>> {
+    pub(crate) fn find(&self, path: &Path) -> Option<Arc<Footer>> {
         let held = &mut *self.held();
         let footer = held.footers.get_mut(path)?;
         held.used.remove(&footer.used);
@@ -43,8 +128,8 @@ impl Footers {
         Some(Arc::clone(&footer.footer))
     }
 
-    pub(crate) fn keep(&self, path: &Path, footer: &Arc<ParquetMetaData>) {
-        let bytes = footer.memory_size();
+    pub(crate) fn keep(&self, path: &Path, footer: &Arc<Footer>) {
+        let bytes = footer.parquet.memory_size();
         if bytes > self.limit {
             return;
         }
@@ -57,7 +142,7 @@ impl Footers {
         held.clock += 1;
         held.used.insert(held.clock, path.clone());
         held.bytes += bytes;
-        held.footers.insert(path.clone(), Footer { footer: Arc::clone(footer), bytes, used: held.clock });
+        held.footers.insert(path.clone(), Kept { footer: Arc::clone(footer), bytes, used: held.clock });
     }
 
     pub(crate) fn forget(&self, path: &Path) {
@@ -84,20 +169,19 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
-    use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
-    fn footer() -> Arc<ParquetMetaData> {
+    fn footer() -> Arc<Footer> {
         let mut file = Vec::new();
         let schema = bartizan_schema::table_schema(bartizan_model::Kind::Losses);
         ArrowWriter::try_new(&mut file, schema, None).unwrap().close().unwrap();
         let read = ArrowReaderMetadata::load(&Bytes::from(file), ArrowReaderOptions::new()).unwrap();
-        Arc::clone(read.metadata())
+        Footer::new(ParquetMetaData::clone(read.metadata()))
     }
 
     #[test]
     fn what_was_not_used_for_longest_goes_first() {
         let footer = footer();
-        let footers = Footers::new(footer.memory_size() * 2);
+        let footers = Footers::new(footer.parquet.memory_size() * 2);
         let path = |n: u8| Path::from(format!("f{n}"));
         footers.keep(&path(1), &footer);
         footers.keep(&path(2), &footer);

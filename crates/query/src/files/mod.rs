@@ -8,10 +8,10 @@ mod footers;
 mod quarantine;
 mod reader;
 
-pub(crate) use footers::Footers;
+pub(crate) use footers::{Blooms, Footer, Footers, Texts};
 pub(crate) use quarantine::Quarantine;
 pub use quarantine::{Damage, LeftOut};
-pub(crate) use reader::{Readers, examine};
+pub(crate) use reader::{FileReader, Readers, examine};
 
 use object_store::ObjectStore;
 use std::sync::Arc;
@@ -21,5 +21,6 @@ use std::sync::Arc;
 pub(crate) struct Files {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) footers: Footers,
+    pub(crate) blooms: Blooms,
     pub(crate) quarantine: Quarantine,
 }

@@ -1,6 +1,6 @@
 //! Bytes of a file, for one question.
 
-use super::{Damage, Files};
+use super::{Damage, Files, Footer};
 use crate::question::{Fault, Question};
 use crate::source::DataFile;
 use bytes::Bytes;
@@ -100,7 +100,7 @@ impl FileReader {
         }
     }
 
-    async fn footer(&mut self) -> Result<Arc<ParquetMetaData>, ParquetError> {
+    pub(crate) async fn footer(&mut self) -> Result<Arc<Footer>, ParquetError> {
         if let Some(footer) = self.files.footers.find(&self.path) {
             return Ok(footer);
         }
@@ -110,7 +110,7 @@ impl FileReader {
             .with_prefetch_hint(Some(FOOTER_BYTES));
         match reader.load_and_finish(&mut *self, size).await {
             Ok(footer) => {
-                let footer = Arc::new(footer);
+                let footer = Footer::new(footer);
                 self.files.footers.keep(&self.path, &footer);
                 Ok(footer)
             }
@@ -147,7 +147,7 @@ impl AsyncFileReader for FileReader {
         &'a mut self,
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
-        self.footer().boxed()
+        async move { Ok(Arc::clone(&self.footer().await?.parquet)) }.boxed()
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) struct Question {
     pub(crate) asker: u64,
     allowance: Allowance,
     bytes: AtomicU64,
+    rows: AtomicU64,
     worked: AtomicU64,
     state: Mutex<State>,
 }
@@ -68,6 +69,7 @@ impl Question {
             asker: ASKER.try_with(|who| *who).unwrap_or_default(),
             allowance,
             bytes: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             worked: AtomicU64::new(0),
             state: Mutex::default(),
         })
@@ -93,6 +95,16 @@ impl Question {
     /// Bytes read from files so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many rows more were looked at.
+    pub(crate) fn reads(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows that were looked at, and files of which something was read, so far.
+    pub(crate) fn looked_at(&self) -> (u64, usize) {
+        (self.rows.load(Ordering::Relaxed), self.state().opened.len())
     }
 
     pub(crate) fn fails(&self, fault: Fault) {

@@ -49,6 +49,11 @@ impl Workers {
         Ok(Self { runtime: Some(runtime), gate: Gate::new(questions) })
     }
 
+    /// Tasks that have not ended.
+    pub(crate) fn tasks(&self) -> usize {
+        self.handle().metrics().num_alive_tasks()
+    }
+
     fn handle(&self) -> &Handle {
         self.runtime.as_ref().expect("it is taken by drop alone").handle()
     }
@@ -65,6 +70,19 @@ impl Workers {
             drive(make, &gate, &question, &send).await;
         });
         Running { receive, ended: false, task }
+    }
+
+    /// One thing that is made here.
+    pub(crate) async fn one<F, T>(&self, question: &Arc<Question>, make: F) -> Result<T, QueryError>
+    where
+        F: Future<Output = Result<T, QueryError>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let one = async move { Ok(futures::stream::once(make).boxed()) };
+        match self.run(question, one).next().await {
+            Some(done) => done,
+            None => Err(stopped()),
+        }
     }
 }
 

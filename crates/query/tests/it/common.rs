@@ -161,6 +161,14 @@ impl Lake {
         });
     }
 
+    /// A file that compaction has sorted by source, with bloom filters.
+    pub(crate) fn add_sorted(&self, kind: Kind, rows: &RecordBatch) {
+        let file = DataFile { by_source: true, ..self.write(kind, rows) };
+        self.change(kind, |view| {
+            view.files.push(file);
+        });
+    }
+
     /// Changes what later views see, at once.
     pub(crate) fn change(&self, kind: Kind, change: impl FnOnce(&mut View)) {
         let mut state = self.state.lock().unwrap();
@@ -182,6 +190,8 @@ impl Lake {
             .set_data_page_row_count_limit(16)
             .set_write_batch_size(16)
             .set_statistics_enabled(EnabledStatistics::Page)
+            .set_column_bloom_filter_enabled("src".into(), true)
+            .set_column_bloom_filter_enabled("dst".into(), true)
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .build();
         let out = std::fs::File::create(&on_disk).unwrap();

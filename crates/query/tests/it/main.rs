@@ -7,5 +7,6 @@ mod damage;
 mod differential;
 mod limits;
 mod questions;
+mod scan;
 mod snapshot;
 mod tables;

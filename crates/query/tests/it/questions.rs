@@ -272,7 +272,7 @@ async fn the_ledger_is_searched_by_host_and_time() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_an_error_and_not_a_short_answer() {
+async fn a_missing_file_is_told_of() {
     let lake = Lake::new();
     lake.add_hot(Kind::Events, at(1, &[1, 2, 3]));
     let mut file = lake.write(Kind::Events, &at(2, &[1, 2]));
@@ -280,10 +280,10 @@ async fn a_missing_file_is_an_error_and_not_a_short_answer() {
     lake.change(Kind::Events, |view| view.files.push(file));
     let engine = engine(&lake);
     let filter = parse("host:x");
-    let error = engine.count(Kind::Events, &filter, Window::ALL).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Internal);
+    let count = engine.count(Kind::Events, &filter, Window::ALL).await.unwrap();
+    assert_eq!((count.rows, count.left_out.len()), (3, 1));
     let rows = engine.search(Search::new(Kind::Events, &filter)).await.unwrap().collect().await;
-    assert_eq!(rows.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(rows.unwrap_err().kind(), ErrorKind::Incomplete);
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn a_question_beyond_its_memory_is_refused() {
     assert_eq!(rows.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn dropping_the_rows_ends_the_work() {
     let lake = Lake::new();
     let times: Vec<i64> = (0..2_000).collect();
@@ -321,20 +321,16 @@ async fn dropping_the_rows_ends_the_work() {
         lake.add_file(Kind::Events, &at(seq, &times));
     }
     let (engine, all) = (engine(&lake), Filter::all());
-    let metrics = tokio::runtime::Handle::current().metrics();
-    let before = metrics.num_alive_tasks();
-    let mut rows = engine.search(Search::new(Kind::Events, &all)).await.unwrap();
-    // Polled once, so that whatever it spawns is spawned.
-    assert!(futures::poll!(futures::StreamExt::next(&mut rows)).is_pending());
-    assert!(metrics.num_alive_tasks() > before);
+    let rows = engine.search(Search::new(Kind::Events, &all)).await.unwrap();
+    assert!(engine.working() > 0, "more than fits into the channel");
     drop(rows);
     for _ in 0..500 {
-        if metrics.num_alive_tasks() <= before {
+        if engine.working() == 0 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("{} tasks are left", metrics.num_alive_tasks() - before);
+    panic!("{} tasks are left", engine.working());
 }
 
 /// Equal packets may be one row: whoever asks how many packets there were gets packets.
