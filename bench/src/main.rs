@@ -13,6 +13,7 @@ mod figure;
 mod fleet;
 mod history;
 mod latency;
+mod layout;
 mod machine;
 mod parts;
 mod store;
@@ -26,8 +27,8 @@ const NAMES: &[&str] = &[
     "decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "database", "syslog",
     "enrich",
 ];
-/// Parts of `capture`, for those who ask for them.
-const PARTS: &[&str] = &["forward", "flows"];
+/// For those who ask for them: parts of `capture`, and experiments.
+const PARTS: &[&str] = &["forward", "flows", "layout"];
 
 fn main() -> Result<()> {
     let named: Vec<String> = std::env::args().skip(1).collect();
@@ -98,6 +99,7 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
         "capture" => capture::run(figure),
         "forward" => capture::forward(figure),
         "flows" => capture::flows(figure),
+        "layout" => layout::run(&mut |line| say(line), figure),
         "delivery" => delivery::run(figure),
         "import" => history::run(figure),
         "syslog" => syslog::run(figure),

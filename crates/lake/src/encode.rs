@@ -1,8 +1,10 @@
 //! Rows to a Parquet file.
 //!
-//! Rows are sorted by `time` inside a file. Columns of few different values are dictionaries; counters and
+//! Rows of a commit are sorted by `time`. Columns of few different values are dictionaries; counters and
 //! times are deltas; all is zstd. Pages carry an index, so that a reader skips inside a file as well.
 //! Columns without any value, which are many, are not sorted and cost next to nothing.
+//!
+//! Sorted files are kept for long: what each column is there, and why, is measured in `docs/adr/0005-layout.md`.
 
 use crate::delta::stats::{self, Bounds};
 use crate::error::LakeError;
@@ -10,7 +12,8 @@ use crate::partition::times;
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
-use bartizan_schema::{ColumnKind, Relation};
+use bartizan_model::Kind;
+use bartizan_schema::{Column, ColumnKind, Relation};
 use bytes::Bytes;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
@@ -18,13 +21,28 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 
 const PAGE_ROWS: usize = 16_384;
 /// Columns whose values seldom repeat in a file, or rise: differences are shorter than a dictionary.
 const DELTA: &[&str] = &["time", "received", "from", "tcp_seq", "tcp_ack", "ip_id", "row"];
+/// In sorted files: columns of numbers without order, whose low bytes are noise and whose high bytes are not.
+const SPLIT: &[&str] =
+    &["sport", "dport", "length", "ttl", "row", "seq", "ip_id", "tcp_seq", "tcp_ack", "tcp_window"];
+/// In sorted files: each value is mostly that of the row before, which zstd sees best in plain bytes.
+const PLAIN: &[&str] = &["src"];
+/// In sorted files: columns whose pages have bounds, because questions are about ranges of them. In the others a page
+/// holds every value of a fleet, and the text of the bounds would cost more than it could save.
+const PAGE_BOUNDS: &[&str] = &["time", "received", "src", "dst", "proto", "dport", "host"];
+/// Different values that the dictionary of a column of numbers may hold, in bytes.
+const DICTIONARY: usize = 1 << 20;
+/// Of the bloom filters: how often one says yes for nothing.
+const FALSE_YES: f64 = 0.02;
+
 /// Columns of free bytes: their smallest and largest values say nothing.
 const NO_BOUNDS: &[&str] = &["payload", "raw", "extra", "detail"];
 
@@ -42,14 +60,24 @@ pub(crate) enum Form {
 impl Form {
     /// Rows in a row group.
     pub(crate) const fn group_rows(self) -> usize {
-        262_144
+        match self {
+            Self::Fresh | Self::Merged => 262_144,
+            Self::Sorted => 1_048_576,
+        }
     }
 
     const fn zstd_level(self) -> i32 {
         match self {
             Self::Fresh => 1,
             Self::Merged => 3,
-            Self::Sorted => 9,
+            Self::Sorted => 6,
+        }
+    }
+
+    const fn version(self) -> WriterVersion {
+        match self {
+            Self::Fresh => WriterVersion::PARQUET_1_0,
+            Self::Merged | Self::Sorted => WriterVersion::PARQUET_2_0,
         }
     }
 
@@ -57,7 +85,7 @@ impl Form {
     const fn sorted_by(self) -> &'static [&'static str] {
         match self {
             Self::Fresh | Self::Merged => &["time"],
-            Self::Sorted => &["src", "dport", "time"],
+            Self::Sorted => &["src", "host", "dport", "time"],
         }
     }
 }
@@ -105,24 +133,77 @@ fn properties(relation: Relation, form: Form) -> Result<WriterProperties, Parque
     let mut builder = WriterProperties::builder()
         .set_created_by(crate::ENGINE.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(form.zstd_level())?))
+        .set_writer_version(form.version())
         .set_max_row_group_row_count(Some(form.group_rows()))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorted_by.collect()));
     for column in relation.columns() {
-        let path = ColumnPath::from(column.name);
-        if DELTA.contains(&column.name) {
-            builder = builder
-                .set_column_dictionary_enabled(path, false)
-                .set_column_encoding(ColumnPath::from(column.name), Encoding::DELTA_BINARY_PACKED);
-        } else if NO_BOUNDS.contains(&column.name) {
-            builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
-            if column.kind == ColumnKind::Bytes {
-                builder = builder.set_column_dictionary_enabled(ColumnPath::from(column.name), false);
-            }
-        }
+        builder = match form {
+            Form::Sorted => sorted_column(builder, column),
+            Form::Fresh | Form::Merged => column_by_time(builder, column),
+        };
+    }
+    if relation == Relation::Rows(Kind::Events) {
+        builder = match form {
+            Form::Fresh => builder,
+            Form::Merged => bloom(builder, "src", form),
+            Form::Sorted => bloom(builder, "dst", form),
+        };
     }
     Ok(builder.build())
+}
+
+fn column_by_time(builder: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
+    let path = || ColumnPath::from(column.name);
+    if DELTA.contains(&column.name) {
+        return builder
+            .set_column_dictionary_enabled(path(), false)
+            .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
+    }
+    free_bytes(builder, column)
+}
+
+fn sorted_column(builder: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
+    let (name, path) = (column.name, || ColumnPath::from(column.name));
+    let builder = if PAGE_BOUNDS.contains(&name) {
+        builder
+    } else {
+        builder.set_column_statistics_enabled(path(), EnabledStatistics::Chunk)
+    };
+    let encoded = |builder: WriterPropertiesBuilder, encoding| {
+        builder.set_column_dictionary_enabled(path(), false).set_column_encoding(path(), encoding)
+    };
+    match name {
+        "time" | "from" => encoded(builder, Encoding::DELTA_BINARY_PACKED),
+        // A dictionary where batches are large, deltas where there are too many of them.
+        "received" => builder
+            .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
+            .set_column_dictionary_page_size_limit(path(), DICTIONARY),
+        _ if SPLIT.contains(&name) => encoded(builder, Encoding::BYTE_STREAM_SPLIT),
+        _ if PLAIN.contains(&name) => encoded(builder, Encoding::PLAIN),
+        _ => free_bytes(builder, column),
+    }
+}
+
+fn free_bytes(builder: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
+    if !NO_BOUNDS.contains(&column.name) {
+        return builder;
+    }
+    let path = || ColumnPath::from(column.name);
+    let builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::None);
+    if column.kind == ColumnKind::Bytes {
+        builder.set_column_dictionary_enabled(path(), false)
+    } else {
+        builder
+    }
+}
+
+fn bloom(builder: WriterPropertiesBuilder, column: &'static str, form: Form) -> WriterPropertiesBuilder {
+    builder
+        .set_column_bloom_filter_enabled(ColumnPath::from(column), true)
+        .set_column_bloom_filter_fpp(ColumnPath::from(column), FALSE_YES)
+        .set_column_bloom_filter_max_ndv(ColumnPath::from(column), form.group_rows() as u64)
 }
 
 /// The rows in the order of `time`, equal times in the order in which they came.

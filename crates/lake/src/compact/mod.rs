@@ -1,8 +1,8 @@
 //! Compaction: many small files become few large ones.
 //!
 //! Files of one day are merged in the order of time, about sixteen of a size at once, so that a row is written anew
-//! only a few times. Events are then sorted, a unit of about two million rows at a time, by source, destination port
-//! and time: that is shorter, and answers about one source read little. The newest rows stay in the order of time,
+//! only a few times. Events are then sorted, a unit of about two million rows at a time, by source, host, destination
+//! port and time: that is shorter, and answers about one source read little. The newest rows stay in the order of time,
 //! because the newest are what is asked for most.
 //!
 //! Invariants

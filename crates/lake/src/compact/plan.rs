@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub enum Shape {
     /// By time.
     ByTime,
-    /// By source, destination port and time.
+    /// By source, host, destination port and time.
     Sorted,
 }
 

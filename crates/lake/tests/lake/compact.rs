@@ -31,6 +31,8 @@ fn batch(seq: u64) -> RecordBatch {
     let sources = (0..4).map(|i| (source(i) > 0).then(|| [source(i) as u8; 16]));
     set("src", Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(sources, 16).unwrap()));
     set("dport", Arc::new(Int32Array::from_iter((0..4).map(|i| (i > 0).then_some((seq as i32 * i) % 3)))));
+    let hosts = (0..4).map(|i| ["a", "another host, with a longer name", "z"][((seq * 7 + i) % 3) as usize]);
+    set("host", Arc::new(StringViewArray::from_iter_values(hosts)));
     let text = (0..4).map(|i| (i != 2).then(|| format!("a prefix longer than a view {}", (seq + i) % 3)));
     set("prefix", Arc::new(StringViewArray::from_iter(text)));
     RecordBatch::try_new(rows.schema(), columns).unwrap()
@@ -85,17 +87,25 @@ async fn assert_orders(table: &Table) {
         for batch in &batches {
             let time = batch.column_by_name("time").unwrap().as_primitive::<TimestampMicrosecondType>();
             let src = batch.column_by_name("src").unwrap().as_fixed_size_binary();
+            let host = batch.column_by_name("host").unwrap().as_string_view();
             let port = batch.column_by_name("dport").unwrap().as_primitive::<Int32Type>();
             for i in 0..batch.num_rows() {
                 let src = (!src.is_null(i)).then(|| src.value(i).to_vec());
                 let port = (!port.is_null(i)).then(|| port.value(i));
-                rows.push((src.is_none(), src, port.is_none(), port, time.value(i)));
+                rows.push((
+                    src.is_none(),
+                    src,
+                    host.value(i).to_owned(),
+                    port.is_none(),
+                    port,
+                    time.value(i),
+                ));
             }
         }
         if is_sorted(file) {
             assert!(rows.is_sorted(), "{}", file.path());
         } else {
-            assert!(rows.iter().map(|r| r.4).is_sorted(), "{}", file.path());
+            assert!(rows.iter().map(|r| r.5).is_sorted(), "{}", file.path());
         }
     }
 }
