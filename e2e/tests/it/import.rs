@@ -75,7 +75,7 @@ impl Scene {
 }
 
 /// Lines from one number to another, each another packet.
-fn lines(from: u32, to: u32) -> String {
+pub(crate) fn lines(from: u32, to: u32) -> String {
     let mut text = String::new();
     for n in from..to {
         let (second, micro) = (n / 1000, n % 1000);

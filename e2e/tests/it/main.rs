@@ -7,6 +7,7 @@ mod caps;
 mod clone;
 mod collected;
 mod columns;
+mod compact;
 mod counters;
 mod crash;
 mod databases;

@@ -69,7 +69,8 @@ fn write(
     let group_rows = form.group_rows();
     let starts: Vec<usize> = (0..rows).step_by(group_rows).collect();
     let options = options(relation, form).map_err(failed)?;
-    let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options);
+    let mut bytes = Vec::new();
+    let writer = ArrowWriter::try_new_with_options(&mut bytes, Arc::clone(&schema), options);
     let (mut file, factory) = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
     let mut writers = Vec::with_capacity(starts.len());
     for group in 0..starts.len() {
@@ -91,8 +92,7 @@ fn write(
         }
         group.close().map_err(failed)?;
     }
-    let meta = file.finish().map_err(failed)?;
-    let bytes = file.into_inner().map_err(failed)?;
+    let meta = file.close().map_err(failed)?;
     Ok((bytes, meta))
 }
 

@@ -159,3 +159,120 @@ fn tier<'b>(files: &[&'b Entry], fan_in: usize, most: u64) -> Option<Vec<&'b Ent
     });
     full.into_iter().find(|class| class.iter().map(|e| e.rows).sum::<u64>() <= most)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunked::Chunked;
+    use crate::delta::stats::Bounds;
+    use proptest::prelude::*;
+
+    const HOW: Compact = Compact { unit_rows: 1000, fan_in: 4, keep_rows: 100, settle: 600_000_000 };
+    const TODAY: i64 = 20_780;
+
+    fn file(n: usize, day: i64, skewed: bool, rows: u64, at: i64) -> DataFile {
+        let received = Micros(day * Micros::DAY + at);
+        let time = if skewed { Micros(n as i64) } else { received };
+        let bounds = Bounds {
+            rows: Some(rows),
+            time: Some((time, Micros(time.0 + 5))),
+            received: Some((received, received)),
+            ..Bounds::default()
+        };
+        DataFile::new(Path::from(format!("events/date=x/{n}.parquet")), rows, day, 0, bounds, String::new())
+    }
+
+    /// The file that a job makes.
+    fn made(n: usize, job: &Job) -> DataFile {
+        let times = || job.files.iter().map(|f| f.time().unwrap());
+        let bounds = Bounds {
+            rows: job.rows(),
+            time: times().map(|t| t.0).min().zip(times().map(|t| t.1).max()),
+            received: job.files.iter().map(|f| f.received().unwrap()).max(),
+            ..Bounds::default()
+        };
+        let path = Path::from(format!("events/date=x/{n}.parquet"));
+        let file = DataFile::new(path, 1, job.day, 0, bounds, String::new()).with_tag(tag::MERGED, "true");
+        if job.shape == Shape::Sorted { file.with_tag(tag::SORTED, "x") } else { file }
+    }
+
+    fn rows(files: &Chunked<DataFile>) -> u64 {
+        files.iter().map(|f| f.rows().unwrap()).sum()
+    }
+
+    fn is_skewed(file: &DataFile) -> bool {
+        file.time().unwrap().0.day() != file.day().unwrap()
+    }
+
+    /// Plans and carries out until there is nothing to do; says how many rows were written.
+    fn settle(kind: Kind, files: &mut Chunked<DataFile>, next_name: &mut usize, now: Micros) -> u64 {
+        let (all, mut written, mut jobs) = (rows(files), 0, 0);
+        while let Some(job) = next(kind.into(), &Files(files.clone()), &HashSet::new(), &HOW, now) {
+            jobs += 1;
+            assert!(jobs < 1000, "it never ends");
+            assert!(job.files.iter().all(|f| f.day() == Some(job.day)));
+            assert!(job.files.windows(2).all(|w| is_skewed(&w[0]) == is_skewed(&w[1])), "F45");
+            if job.shape == Shape::Sorted {
+                assert!(kind == Kind::Events && !is_skewed(&job.files[0]));
+            } else {
+                assert!(job.files.len() > 1, "one file is not merged");
+            }
+            written += job.rows().unwrap();
+            files.retain(|f| !job.files.iter().any(|j| j.path() == f.path()));
+            *next_name += 1;
+            files.push(Arc::new(made(*next_name, &job)));
+        }
+        assert_eq!(rows(files), all);
+        written
+    }
+
+    proptest! {
+        #[test]
+        fn it_ends_with_few_files_and_mixes_nothing(
+            sizes in prop::collection::vec((1..200_u64, -2..1_i64, prop::bool::weighted(0.1)), 1..150),
+            events: bool,
+        ) {
+            let kind = if events { Kind::Events } else { Kind::Flows };
+            let (mut files, mut name) = (Chunked::default(), 0);
+            let mut written = 0;
+            let today = |at: i64| Micros(TODAY * Micros::DAY + at);
+            for (at, (rows, day, skewed)) in (0..).zip(&sizes) {
+                name += 1;
+                files.push(Arc::new(file(name, TODAY + day, *skewed, *rows, at * 1000)));
+                written += settle(kind, &mut files, &mut name, today(at * 1000));
+                let fresh = files.iter().filter(|f| f.tag(tag::MERGED).is_none()).count();
+                // three days, each with skewed rows apart, of four size classes
+                prop_assert!(fresh <= 3 * 2 * 4 * HOW.fan_in, "{fresh}");
+            }
+            prop_assert!(written <= 8 * rows(&files), "each row is written a few times only");
+            written = settle(kind, &mut files, &mut name, today(3 * Micros::DAY));
+            prop_assert!(written <= 3 * rows(&files));
+            if events {
+                let newest = files.iter().filter(|f| !is_skewed(f)).filter_map(|f| f.day()).max();
+                for file in files.iter().filter(|f| !is_skewed(f) && f.day() != newest) {
+                    prop_assert!(file.tag(tag::SORTED).is_some(), "what is over is sorted");
+                }
+            } else {
+                let small = files.iter().filter(|f| f.rows().unwrap() < HOW.unit_rows / 2).count();
+                prop_assert!(small <= 6, "one remainder of each day: {small}");
+            }
+            prop_assert!(next(kind.into(), &Files(files), &HashSet::new(), &HOW, today(4 * Micros::DAY)).is_none());
+        }
+    }
+
+    #[test]
+    fn files_of_which_little_is_known_and_rollups_are_left_alone() {
+        let unknown = |n: usize| {
+            let path = Path::from(format!("events/date=x/{n}.parquet"));
+            Arc::new(DataFile::new(path, 1, TODAY, 0, Bounds::default(), String::new()))
+        };
+        let later = Micros((TODAY + 9) * Micros::DAY);
+        let plan = |relation: Relation, files: Chunked<DataFile>| {
+            next(relation, &Files(files), &HashSet::new(), &HOW, later)
+        };
+        assert_eq!(plan(Kind::Events.into(), (1..50).map(unknown).collect()), None);
+        let known = || (1..50).map(|n| Arc::new(file(n, TODAY, false, 10, n as i64))).collect();
+        assert!(plan(Kind::Events.into(), known()).is_some());
+        assert_eq!(plan(bartizan_schema::Rollup::ALL[0].into(), known()), None);
+    }
+}

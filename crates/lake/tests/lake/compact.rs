@@ -17,9 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const SMALL: Compact = Compact { unit_rows: 24, fan_in: 3, keep_rows: 6, settle: 600_000_000 };
+const SMALL: Compact = Compact { unit_rows: 48, fan_in: 3, keep_rows: 6, settle: 600_000_000 };
 /// A time at which the day of [`NOW`] is over and quiet.
 const SETTLED: Micros = Micros(NOW.0 + 2 * Micros::DAY);
+
+/// Batches of which some become a unit.
+const LAST: u64 = 16;
 
 /// A batch of four rows with sources, ports and text, in no order.
 fn batch(seq: u64) -> RecordBatch {
@@ -236,7 +239,7 @@ async fn a_damaged_file_is_named_and_left_alone_and_the_rest_goes_on() {
 async fn two_compactors_hinder_each_other_and_harm_nothing() {
     let dir = scratch();
     let (a, b) = (open(dir.path()).await, open(dir.path()).await);
-    fill(&a, 1..=12).await;
+    fill(&a, 1..=LAST).await;
     b.refresh().await.unwrap();
     let (mut refused, mut turns) = (0, 0);
     loop {
@@ -258,8 +261,8 @@ async fn two_compactors_hinder_each_other_and_harm_nothing() {
         }
     }
     assert!(refused > 0, "they met");
-    assert_eq!(keys(&a).await, expected(12));
-    assert_eq!(keys(&b).await, expected(12));
+    assert_eq!(keys(&a).await, expected(LAST));
+    assert_eq!(keys(&b).await, expected(LAST));
     assert_eq!(open(dir.path()).await.verify(true).await.unwrap(), [], "no file is left unnamed");
 }
 
@@ -339,7 +342,7 @@ async fn the_reserve_is_not_touched_and_commits_need_it_more() {
 
 async fn filled_and_counted(root: &Path) -> u64 {
     let disk = FaultyDisk::new(None);
-    fill(&open(root).await, 1..=12).await;
+    fill(&open(root).await, 1..=LAST).await;
     let table = open_with(root, Some(Arc::clone(&disk) as Arc<dyn Probe>), options()).await.unwrap();
     disk.arm(None);
     all(&table, &SMALL, NOW).await;
@@ -348,12 +351,12 @@ async fn filled_and_counted(root: &Path) -> u64 {
 
 async fn check(root: &Path, what: &str) {
     let table = open(root).await;
-    assert_eq!(keys(&table).await, expected(12), "{what}");
-    assert_eq!(table.committed(&stream(1)), Seq(12), "{what}");
+    assert_eq!(keys(&table).await, expected(LAST), "{what}");
+    assert_eq!(table.committed(&stream(1)), Seq(LAST), "{what}");
     let problems = table.verify(true).await.unwrap();
     assert!(problems.iter().all(|p| matches!(p, Problem::Unnamed { .. })), "{what}: {problems:?}");
     all(&table, &SMALL, NOW).await;
-    assert_eq!(keys(&table).await, expected(12), "{what}, then compacted");
+    assert_eq!(keys(&table).await, expected(LAST), "{what}, then compacted");
 }
 
 #[tokio::test]
@@ -366,7 +369,7 @@ async fn whatever_step_is_the_last_every_row_is_there_once() {
             for power in [false, true] {
                 let what = format!("F38: {fault:?} step {at} of {steps}, power cut: {power}");
                 let (dir, disk) = (scratch(), FaultyDisk::new(None));
-                fill(&open(dir.path()).await, 1..=12).await;
+                fill(&open(dir.path()).await, 1..=LAST).await;
                 let probe = Arc::clone(&disk) as Arc<dyn Probe>;
                 let table = open_with(dir.path(), Some(probe), options()).await.unwrap();
                 disk.arm(Some((at, fault)));
@@ -389,7 +392,7 @@ async fn after_an_error_at_any_step_the_next_piece_works() {
     let steps = filled_and_counted(dir.path()).await;
     for (at, errno) in (1..=steps).flat_map(|at| [(at, EIO), (at, ENOSPC)]) {
         let (dir, disk) = (scratch(), FaultyDisk::new(None));
-        fill(&open(dir.path()).await, 1..=12).await;
+        fill(&open(dir.path()).await, 1..=LAST).await;
         let table =
             open_with(dir.path(), Some(Arc::clone(&disk) as Arc<dyn Probe>), options()).await.unwrap();
         disk.arm(Some((at, Fault::Fail(errno))));
@@ -403,7 +406,7 @@ async fn after_an_error_at_any_step_the_next_piece_works() {
             }
             pieces += 1;
             assert!(pieces < 50, "step {at}: it never ends: {errors:?}");
-            assert_eq!(keys(&table).await, expected(12), "step {at}: readable all the time");
+            assert_eq!(keys(&table).await, expected(LAST), "step {at}: readable all the time");
         }
         let kind = if errno == ENOSPC { ErrorKind::DiskFull } else { ErrorKind::Retry };
         assert!(errors.len() <= 1 && errors.iter().all(|e| e.kind() == kind), "step {at}: {errors:?}");
