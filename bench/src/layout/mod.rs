@@ -9,7 +9,7 @@ mod order;
 mod rows;
 
 use crate::figure::{Figure, Goal};
-use crate::fleet::Batching;
+use crate::fleet::{Batching, Plan};
 use anyhow::Result;
 use column::{Coding, Written, write};
 use order::order;
@@ -30,14 +30,19 @@ const ORDERS: &[&[&str]] = &[
     &["src", "dport", "host", "time"],
     CHOSEN,
 ];
+/// A day of 20 million events.
+fn plan() -> Plan {
+    Plan::of(20e6)
+}
+
 /// What no other store has: which batch a row came in, and when.
 const BOOKKEEPING: &[&str] = &["received", "stream", "seq", "row"];
 
 /// Prints the tables; `figure` gets the sums of the chosen layout.
 pub(crate) fn run(say: &mut dyn FnMut(&str), figure: &mut dyn FnMut(Figure)) -> Result<()> {
     let base = Coding { level: 3, group: 1 << 20, page: 16_384 };
-    for (name, batching) in [("a minute", Batching::MINUTE), ("100 ms", Batching::LIVE)] {
-        let rows = Rows::of_fleet(UNIT, batching);
+    for (name, batching) in [("500 rows", Batching::bulk(plan())), ("100 ms", Batching::LIVE)] {
+        let rows = Rows::of_fleet(plan(), UNIT, batching);
         say(&format!("\n## {} rows, batches of {name}, zstd 3\n", rows.len()));
         let mut table = String::new();
         for keys in ORDERS {
@@ -56,7 +61,7 @@ pub(crate) fn run(say: &mut dyn FnMut(&str), figure: &mut dyn FnMut(Figure)) -> 
         }
         say(&format!("| order | events | bookkeeping | all |\n|---|---|---|---|\n{table}"));
     }
-    let rows = Rows::of_fleet(UNIT, Batching::MINUTE);
+    let rows = Rows::of_fleet(plan(), UNIT, Batching::bulk(plan()));
     say("\n## Of the chosen order: level, row group, page, unit\n");
     say("| zstd | row group | page | unit | all | seconds |\n|---|---|---|---|---|---|");
     let mut line = |rows: &Rows, coding: Coding| -> Result<()> {

@@ -10,9 +10,9 @@ const AT_ONCE: usize = 4096;
 pub(super) struct Rows(RecordBatch);
 
 impl Rows {
-    /// The first rows of a day of the fleet with 20 million events.
-    pub(super) fn of_fleet(count: usize, batching: Batching) -> Self {
-        let fleet = Fleet::new(Plan::of(20e6));
+    /// The first rows of a fleet.
+    pub(super) fn of_fleet(plan: Plan, count: usize, batching: Batching) -> Self {
+        let fleet = Fleet::new(plan);
         let mut senders = Senders::new(batching);
         let (mut parts, mut rows) = (Vec::new(), 0);
         for hour in 0..fleet.hours() {
