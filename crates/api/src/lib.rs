@@ -25,6 +25,16 @@
 //! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
 //! | `POST imports/ID/finish` | `session position totals partial?` | `{"committed":n,"done":bool}`; again until done |
 //! | `GET imports` | | a list, the latest first |
+//! | `GET lake` | | what each table holds |
+//! | `POST lake/verify` | `quick? repair?` | a line for each thing that is wrong, then `{"end":…}` |
+//! | `POST lake/vacuum` | `dry_run?` | a line for each table, then `{"end":…}` |
+//! | `POST lake/retain` | `dry_run?` | a line for each file of which rows go, then `{"end":…}` |
+//! | `POST lake/erase` | `addresses reason? dry_run?` | the same |
+//! | `GET lake/erasures` | | receipts of what was erased |
+//! | `POST lake/backup` | `to` | a line for each table, then `{"end":…}` |
+//! | `GET lake/holds` | | what no retention takes |
+//! | `POST lake/holds` | `name table? filter? comment?` | `{"name":…}` |
+//! | `POST lake/holds/release` | `name` | `{"released":…}` |
 //! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
 //!
 //! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`, `lines`; a filter may name what
@@ -56,6 +66,7 @@ mod exact;
 mod export;
 mod fleet;
 mod imports;
+mod lake;
 mod live;
 mod logemu;
 mod ndjson;
@@ -68,6 +79,10 @@ pub use auth::Access;
 pub use fleet::{HostInfo, HostState, Hosts, NewToken, SenderInfo, Tokens, Unavailable};
 pub use imports::{
     ContentCheck, Finish, ImportError, ImportInfo, Imports, Mark, NewImport, OpenImport, Piece,
+};
+pub use lake::{
+    Dry, Erase, HoldInfo, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MakeBackup, NewHold,
+    TableStatus, Verify,
 };
 pub use live::{Feed, Live, LiveItem, Subscription};
 pub use problem::{PROBLEM_JSON, Problem, Span};
@@ -117,6 +132,8 @@ pub struct ApiState {
     pub tokens: Arc<dyn Tokens>,
     /// Takes imports.
     pub imports: Arc<dyn Imports>,
+    /// Keeps the lake.
+    pub lake: Arc<dyn LakeKeeper>,
     /// Rows as they arrive.
     pub live: Arc<dyn Live>,
     /// What a filter may name: sets, the fleet's addresses, services.
@@ -154,6 +171,15 @@ pub fn router(state: ApiState) -> Router {
         .route("/tokens", post(fleet::create_token))
         .route("/imports", post(imports::open).get(imports::list))
         .route("/imports/{id}/finish", post(imports::finish))
+        .route("/lake", get(lake::status))
+        .route("/lake/verify", post(lake::verify))
+        .route("/lake/vacuum", post(lake::vacuum))
+        .route("/lake/retain", post(lake::retain))
+        .route("/lake/erase", post(lake::erase))
+        .route("/lake/erasures", get(lake::erasures))
+        .route("/lake/backup", post(lake::backup))
+        .route("/lake/holds", get(lake::holds).post(lake::hold))
+        .route("/lake/holds/release", post(lake::release))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

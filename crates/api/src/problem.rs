@@ -39,7 +39,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(kind: &'static str, title: &'static str, status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: &'static str,
+        title: &'static str,
+        status: StatusCode,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { kind, title, status: status.as_u16(), detail: detail.into(), span: None, proposal: None }
     }
 

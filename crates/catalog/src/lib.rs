@@ -1,4 +1,4 @@
-//! Hosts, join tokens, imports and senders without an agent, in SQLite.
+//! Hosts, join tokens, imports, senders without an agent, holds and erasures, in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
@@ -16,6 +16,7 @@
 mod error;
 mod hosts;
 mod imports;
+mod keeping;
 mod schema;
 mod senders;
 mod tokens;
@@ -23,6 +24,7 @@ mod tokens;
 pub use error::CatalogError;
 pub use hosts::{Certificate, Enrolment, Host};
 pub use imports::{Check, Import};
+pub use keeping::{Erasure, Hold};
 pub use senders::Sender;
 pub use tokens::{Redeemed, Token};
 

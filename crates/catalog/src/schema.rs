@@ -76,6 +76,26 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 4;
 ",
+    "
+    CREATE TABLE holds (
+        name TEXT PRIMARY KEY NOT NULL,
+        in_table TEXT NOT NULL,
+        filter TEXT NOT NULL,
+        comment TEXT NOT NULL,
+        created INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE erasures (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        receipt TEXT NOT NULL,
+        deleted INTEGER
+    ) STRICT;
+    CREATE TABLE moments (
+        name TEXT PRIMARY KEY NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    PRAGMA user_version = 5;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

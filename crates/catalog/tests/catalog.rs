@@ -183,3 +183,38 @@ async fn imports_keep_their_beginning_and_their_furthest_position() {
     assert_eq!(catalog.import_heads("syslog").await.unwrap(), [700]);
     assert_eq!(catalog.import_heads("pcap").await.unwrap(), [0_u32; 0]);
 }
+
+#[tokio::test]
+async fn holds_erasures_and_moments_are_kept_and_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(&dir.path().join("catalog.db")).await.unwrap();
+    let hold = bartizan_catalog::Hold {
+        name: "case 7".into(),
+        table: "events".into(),
+        filter: "host:web-01".into(),
+        comment: "asked for by legal".into(),
+        created: Micros(5),
+    };
+    assert!(catalog.add_hold(&hold).await.unwrap());
+    assert!(!catalog.add_hold(&bartizan_catalog::Hold { filter: "".into(), ..hold.clone() }).await.unwrap());
+    let first = catalog.add_erasure(Micros(7), "{}").await.unwrap();
+    let second = catalog.add_erasure(Micros(8), "{\"rows\":1}").await.unwrap();
+    catalog.finish_erasure(first, Micros(9)).await.unwrap();
+    catalog.note_moment("upkeep", Micros(10)).await.unwrap();
+    catalog.note_moment("upkeep", Micros(11)).await.unwrap();
+
+    // The copy is taken while the catalog is in use, and opens by itself.
+    let copy = dir.path().join("copy.db");
+    catalog.copy_to(&copy).await.unwrap();
+    assert!(catalog.copy_to(&copy).await.is_err(), "never over something");
+    assert!(catalog.release_hold("case 7").await.unwrap());
+    assert!(!catalog.release_hold("case 7").await.unwrap());
+    assert_eq!(catalog.holds().await.unwrap(), []);
+    let copy = Catalog::open(&copy).await.unwrap();
+    assert_eq!(copy.holds().await.unwrap(), [hold]);
+    let erasures = copy.erasures().await.unwrap();
+    let told: Vec<_> = erasures.iter().map(|e| (e.id, e.deleted.map(|d| d.0))).collect();
+    assert_eq!(told, [(second, None), (first, Some(9))]);
+    assert_eq!(copy.moment("upkeep").await.unwrap(), Some(Micros(11)));
+    assert_eq!(copy.moment("other").await.unwrap(), None);
+}

@@ -1,5 +1,6 @@
 //! What may be written on the command line. Help, man pages and completions are made from this.
 
+use crate::lake_args::LakeCommand;
 use crate::render::{Format, Style};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{io::IsTerminal as _, path::PathBuf};
@@ -103,6 +104,9 @@ pub(crate) enum Command {
     Import(Box<ImportArgs>),
     /// Show what was imported
     Imports(HostsArgs),
+    /// Look after the lake: what it holds, whether it is whole, what may go
+    #[command(subcommand)]
+    Lake(LakeCommand),
     /// See what log prefixes say
     #[command(subcommand)]
     Prefix(PrefixCommand),

@@ -17,6 +17,7 @@ mod diff;
 mod escape;
 mod failure;
 mod importing;
+mod lake_args;
 mod lines;
 mod pcap;
 mod render;
@@ -69,6 +70,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Unparsed(unparsed) => client::block_on(command::unparsed(&connection, unparsed, style))?,
         Command::Lines(ask) => client::block_on(command::rows(&connection, Kind::Lines, ask, style))?,
         Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,
+        Command::Lake(lake) => client::block_on(command::lake(&connection, lake, style))?,
         Command::Token(token) => client::block_on(command::token(&connection, token, style))?,
     }
 }

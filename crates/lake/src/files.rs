@@ -30,6 +30,8 @@ pub mod tag {
     pub const OF: &str = "bartizan.of";
     /// In a rollup: `true` once retention took that data file away, so that the counts stand in its place.
     pub const HISTORY: &str = "bartizan.history";
+    /// What retention was looked for in the file, and did not find.
+    pub const RETAINED: &str = "bartizan.retained";
 }
 
 impl DataFile {
@@ -87,6 +89,14 @@ impl DataFile {
     #[must_use]
     pub fn with_tag(mut self, name: &str, value: impl Into<String>) -> Self {
         self.tags.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same with the notes of a file from which it was made, as far as they still hold for some of its rows.
+    #[must_use]
+    pub(crate) fn with_tags_of(mut self, of: &Self) -> Self {
+        let of = of.tags.iter().filter(|(name, _)| ![tag::CRC32C, tag::RETAINED].contains(&name.as_str()));
+        self.tags.extend(of.map(|(name, value)| (name.clone(), value.clone())));
         self
     }
 

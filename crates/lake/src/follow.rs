@@ -89,7 +89,8 @@ impl Pieces {
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
         let relation = self.relation;
         let work = move || {
-            let batch = reader.next().map(|batch| batch.and_then(|batch| conform(relation, &batch)));
+            let batch =
+                reader.next().map(|batch| batch.and_then(|batch| conform(&relation.schema(), &batch)));
             (batch, reader)
         };
         let (batch, reader) = tokio::task::spawn_blocking(work).await.map_err(LakeError::Stopped)?;

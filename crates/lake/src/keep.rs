@@ -1,81 +1,58 @@
-//! Keeping house: checkpoints, collecting what is no longer needed, finding what is wrong.
+//! Keeping house: checkpoints, and deleting what is no longer needed.
+//!
+//! Three kinds of files are no longer needed, each after an age of its own ([`crate::Options`]):
+//! - log entries and checkpoints that a newer checkpoint covers;
+//! - data files that no log names: what a crash left, or newer than a log that came from a backup. They are deleted
+//!   only after a week of being seen so (fault F39);
+//! - data files that an entry has removed. Readers with an older view may still read them, so they stay for a grace
+//!   that outlives every question; and as long as somebody follows the log ([`Table::hold`]) from an entry that added
+//!   them; and as long as anybody has pinned the table ([`Table::pin`]).
+//!
+//! A file that is deleted and comes back (a power cut undoes a deletion that was not synced) is deleted again.
 
-use crate::delta::{Action, LogFile, Remove, log_folder, log_path};
+use crate::delta::load::{parse_entry, read_entry};
+use crate::delta::{Action, LogFile, data_path, log_folder, log_path};
 use crate::error::LakeError;
-use crate::files::{DataFile, relative};
-use crate::state::Change;
 use crate::table::{Shared, Table};
-use crate::write::{info, print_entry, put_entry};
 use bartizan_model::Micros;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use std::collections::{HashMap, HashSet};
-use std::fmt;
+use serde::Serialize;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-/// What [`Table::collect`] deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Objects that are read or deleted at the same time.
+const AT_ONCE: usize = 16;
+
+/// What [`Table::collect`] deleted, or would.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
     /// Entries and checkpoints that a newer checkpoint covers.
     pub log_files: u64,
     /// Data files that no log names.
     pub data_files: u64,
+    /// Data files that an entry removed.
+    pub removed_files: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
 }
 
-/// One thing that [`Table::verify`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// The log names a file that does not exist. Its rows are lost unless it comes back from a backup.
-    Missing {
-        /// The file.
-        path: Path,
-        /// How many rows it held, where the log says.
-        rows: Option<u64>,
-    },
-    /// A file is not as long as the log says.
-    WrongSize {
-        /// The file.
-        path: Path,
-        /// Bytes by the log.
-        expected: u64,
-        /// Bytes in fact.
-        found: u64,
-    },
-    /// A file cannot be read.
-    Unreadable {
-        /// The file.
-        path: Path,
-        /// Why not.
-        reason: String,
-    },
-    /// No log names this data file: the rest of a crash, or newer than a log that came from a backup.
-    Unnamed {
-        /// The file.
-        path: Path,
-        /// Bytes.
-        size: u64,
-    },
-    /// The log could not be loaded at a start.
-    Log {
-        /// Why not.
-        reason: String,
-    },
+impl Collected {
+    fn add(&mut self, bytes: u64, count: impl FnOnce(&mut Self) -> &mut u64) {
+        *count(self) += 1;
+        self.bytes += bytes;
+    }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { path, rows: Some(n) } => write!(f, "`{path}` is missing, with {n} rows"),
-            Self::Missing { path, rows: None } => write!(f, "`{path}` is missing"),
-            Self::WrongSize { path, expected, found } => {
-                write!(f, "`{path}` has {found} bytes instead of {expected}")
-            }
-            Self::Unreadable { path, reason } => write!(f, "`{path}` cannot be read: {reason}"),
-            Self::Unnamed { path, size } => write!(f, "`{path}` ({size} bytes) is named by no log"),
-            Self::Log { reason } => write!(f, "the log cannot be loaded: {reason}"),
-        }
+/// Keeps the files of every view that is taken after it from being deleted, until it is dropped.
+#[derive(Debug)]
+pub struct Pin(Arc<Shared>);
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.0.pins.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -90,7 +67,7 @@ impl Shared {
         due && !self.checkpointing.swap(true, Ordering::Acquire)
     }
 
-    async fn objects(&self, folder: &Path) -> Result<Vec<ObjectMeta>, LakeError> {
+    pub(crate) async fn objects(&self, folder: &Path) -> Result<Vec<ObjectMeta>, LakeError> {
         self.store.list(Some(folder)).try_collect().await.map_err(LakeError::store("list", folder))
     }
 
@@ -140,20 +117,42 @@ impl Table {
         Ok(version)
     }
 
-    /// Deletes log files that are covered by the last two checkpoints and old enough, and data files that this
-    /// process has seen unnamed for long enough. The last checkpoint but one stays, with all entries after it,
-    /// so that one damaged checkpoint is no harm.
+    /// Keeps files from being deleted; see [`Pin`].
+    #[must_use]
+    pub fn pin(&self) -> Pin {
+        self.shared.pins.fetch_add(1, Ordering::SeqCst);
+        Pin(Arc::clone(&self.shared))
+    }
+
+    /// Deletes log files that are covered by the last two checkpoints and old enough, data files that were removed
+    /// long enough ago, and data files that this process has seen unnamed for long enough. The last checkpoint but
+    /// one stays, with all entries after it, so that one damaged checkpoint is no harm.
     ///
     /// # Errors
     /// If the store fails; what was deleted until then was right.
     pub async fn collect(&self, now: Micros) -> Result<Collected, LakeError> {
-        let shared = &self.shared;
-        let _turn = shared.turn.lock().await;
-        shared.catch_up().await?;
-        Ok(Collected { log_files: self.collect_log(now).await?, data_files: self.collect_data(now).await? })
+        let mut collected = Collected::default();
+        {
+            let _turn = self.shared.turn.lock().await;
+            self.shared.catch_up().await?;
+            self.collect_log(now, &mut collected).await?;
+            self.collect_unnamed(now, &mut collected).await?;
+        }
+        self.collect_removed(now, &mut collected).await?;
+        Ok(collected)
     }
 
-    async fn collect_log(&self, now: Micros) -> Result<u64, LakeError> {
+    /// How many data files were removed and are not deleted yet, and how many of them [`Table::collect`] would delete
+    /// now.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn removed(&self, now: Micros) -> Result<(u64, u64), LakeError> {
+        let all = self.shared.state().removed.len() as u64;
+        Ok((all, self.ripe(now).await?.len() as u64))
+    }
+
+    async fn collect_log(&self, now: Micros, collected: &mut Collected) -> Result<(), LakeError> {
         let shared = &self.shared;
         let known = shared.state().checkpoint;
         let log: Vec<(LogFile, ObjectMeta)> = shared
@@ -166,9 +165,8 @@ impl Table {
             LogFile::Checkpoint(v) if *v < known => Some(*v),
             _ => None,
         });
-        let Some(spare) = spare.max() else { return Ok(0) };
+        let Some(spare) = spare.max() else { return Ok(()) };
         let held = shared.held();
-        let mut deleted = 0;
         for (file, object) in log {
             let covered = match file {
                 LogFile::Entry(v) => v <= spare && held.is_none_or(|held| v < held),
@@ -176,17 +174,17 @@ impl Table {
             };
             if covered && is_older(&object, now, shared.options.log_age) {
                 shared.delete(&object.location).await?;
-                deleted += 1;
+                collected.add(object.size, |c| &mut c.log_files);
             }
         }
-        Ok(deleted)
+        Ok(())
     }
 
-    async fn collect_data(&self, now: Micros) -> Result<u64, LakeError> {
+    async fn collect_unnamed(&self, now: Micros, collected: &mut Collected) -> Result<(), LakeError> {
         let shared = &self.shared;
         let age = shared.options.orphan_age;
         let unnamed = self.unnamed().await?;
-        let ripe: Vec<Path> = {
+        let ripe: Vec<&ObjectMeta> = {
             let mut seen = shared.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
             let before = std::mem::take(&mut *seen);
             *seen = unnamed
@@ -196,19 +194,98 @@ impl Table {
             unnamed
                 .iter()
                 .filter(|o| is_older(o, now, age))
-                .map(|o| &o.location)
-                .filter(|path| seen.get(*path).is_some_and(|first| now.0.saturating_sub(first.0) >= age))
-                .cloned()
+                .filter(|o| seen.get(&o.location).is_some_and(|first| now.0.saturating_sub(first.0) >= age))
                 .collect()
         };
-        for path in &ripe {
-            shared.delete(path).await?;
+        for object in ripe {
+            shared.delete(&object.location).await?;
+            collected.add(object.size, |c| &mut c.data_files);
         }
-        Ok(ripe.len() as u64)
+        Ok(())
+    }
+
+    async fn collect_removed(&self, now: Micros, collected: &mut Collected) -> Result<(), LakeError> {
+        let shared = &self.shared;
+        let ripe = self.ripe(now).await?;
+        if ripe.is_empty() {
+            return Ok(());
+        }
+        let there: std::collections::HashMap<Path, u64> =
+            shared.data_objects().await?.into_iter().map(|o| (o.location, o.size)).collect();
+        for path in ripe {
+            if shared.pins.load(Ordering::SeqCst) > 0 {
+                return Ok(());
+            }
+            if let Some(size) = there.get(&path) {
+                shared.delete(&path).await?;
+                collected.add(*size, |c| &mut c.removed_files);
+            }
+            shared.state().removed.remove(&path);
+        }
+        Ok(())
+    }
+
+    /// Deletes removed files whatever their age, as far as nobody has pinned the table or follows the entries that
+    /// added them; which of them are still there.
+    pub(crate) async fn expunge(&self, files: &[Path]) -> Result<Vec<Path>, LakeError> {
+        let shared = &self.shared;
+        let followed = self.followed().await?;
+        let mut left = Vec::new();
+        for path in files {
+            let is_live = shared.state().files.iter().any(|f| f.path() == path);
+            if is_live || followed.contains(path) || shared.pins.load(Ordering::SeqCst) > 0 {
+                left.push(path.clone());
+                continue;
+            }
+            shared.delete(path).await?;
+            shared.state().removed.remove(path);
+        }
+        Ok(left)
+    }
+
+    /// The removed files that nobody needs any more.
+    async fn ripe(&self, now: Micros) -> Result<Vec<Path>, LakeError> {
+        let shared = &self.shared;
+        if shared.pins.load(Ordering::SeqCst) > 0 {
+            return Ok(Vec::new());
+        }
+        let age = shared.options.removed_age;
+        let is_old = |at: i64| now.0.saturating_sub(at.saturating_mul(1000)) >= age;
+        let mut ripe: Vec<Path> = {
+            let state = shared.state();
+            let old = state.removed.iter().filter(|(_, at)| at.is_none_or(is_old));
+            old.map(|(path, _)| path.clone()).collect()
+        };
+        if !ripe.is_empty() {
+            let followed = self.followed().await?;
+            ripe.retain(|path| !followed.contains(path));
+        }
+        Ok(ripe)
+    }
+
+    /// The files that the entries name which somebody still reads.
+    async fn followed(&self) -> Result<HashSet<Path>, LakeError> {
+        let shared = &self.shared;
+        let (Some(held), last) = (shared.held(), shared.state().version) else { return Ok(HashSet::new()) };
+        let entries = futures::stream::iter(held.max(0)..=last).map(async |version| {
+            let text = read_entry(&*shared.store, &shared.folder, version).await?;
+            // an entry that is not kept any more is read by nobody
+            text.map_or(Ok(Vec::new()), |text| parse_entry(&shared.folder, version, &text))
+        });
+        let mut paths = HashSet::new();
+        let mut entries = std::pin::pin!(entries.buffered(AT_ONCE));
+        while let Some(actions) = entries.try_next().await? {
+            let adds = actions.into_iter().filter_map(|action| match action {
+                Action::Add(add) if add.data_change => data_path(&shared.folder, &add.path),
+                _ => None,
+            });
+            paths.extend(adds);
+        }
+        Ok(paths)
     }
 
     /// Our data files that neither the log nor its removals name.
-    async fn unnamed(&self) -> Result<Vec<ObjectMeta>, LakeError> {
+    pub(crate) async fn unnamed(&self) -> Result<Vec<ObjectMeta>, LakeError> {
         let mut objects = self.shared.data_objects().await?;
         let state = self.shared.state();
         let named: HashSet<&Path> =
@@ -217,83 +294,10 @@ impl Table {
         drop(named);
         Ok(objects)
     }
-
-    /// Compares log and files and lists what does not fit; with `deep`, every file is read. Changes nothing.
-    ///
-    /// # Errors
-    /// If the store cannot list the files.
-    pub async fn verify(&self, deep: bool) -> Result<Vec<Problem>, LakeError> {
-        let mut problems = Vec::new();
-        if let Err(error) = self.reload().await {
-            problems.push(Problem::Log { reason: error.to_string() });
-        }
-        let view = self.view();
-        let listed = self.shared.objects(&self.shared.folder).await?;
-        let sizes: HashMap<&Path, u64> = listed.iter().map(|o| (&o.location, o.size)).collect();
-        for file in view.files.iter() {
-            let path = file.path().clone();
-            match sizes.get(file.path()) {
-                None => problems.push(Problem::Missing { path, rows: file.rows() }),
-                Some(found) if *found != file.size() => {
-                    problems.push(Problem::WrongSize { path, expected: file.size(), found: *found });
-                }
-                Some(_) if deep => {
-                    if let Err(error) = self.read(file).await {
-                        let source =
-                            std::error::Error::source(&error).map_or(String::new(), |s| format!(": {s}"));
-                        problems.push(Problem::Unreadable { path, reason: format!("{error}{source}") });
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        let unnamed = self.unnamed().await?;
-        problems.extend(unnamed.into_iter().map(|o| Problem::Unnamed { path: o.location, size: o.size }));
-        Ok(problems)
-    }
-
-    /// Takes files that do not exist out of the log, so that questions which would need them are answered
-    /// without them, and says which. The person who asks for this has decided that they will not come back.
-    ///
-    /// # Errors
-    /// If the store fails or other writers keep winning the next entry; then nothing was changed.
-    pub async fn forget_missing(&self, now: Micros) -> Result<Vec<Arc<DataFile>>, LakeError> {
-        let shared = &self.shared;
-        let mut turn = shared.turn.lock().await;
-        loop {
-            let version = shared.catch_up().await?;
-            let there: HashSet<Path> =
-                shared.objects(&shared.folder).await?.into_iter().map(|o| o.location).collect();
-            let files = self.view().files;
-            let missing: Vec<_> = files.iter().filter(|f| !there.contains(f.path())).cloned().collect();
-            if missing.is_empty() {
-                return Ok(missing);
-            }
-            let at = Some(now.0.div_euclid(1000));
-            let mut actions = vec![info("FSCK", now)];
-            actions.extend(missing.iter().map(|f| {
-                let path = relative(&shared.folder, f.path());
-                Action::Remove(Remove { path, deletion_timestamp: at, data_change: true })
-            }));
-            turn.unsure = true;
-            let put = put_entry(&*shared.store, &shared.folder, version + 1, print_entry(&actions)?).await?;
-            turn.unsure = false;
-            if put {
-                let removed = missing.iter().map(|f| (f.path().clone(), at)).collect();
-                shared.advance([Change {
-                    version: version + 1,
-                    removed,
-                    foreign: true,
-                    ..Change::default()
-                }]);
-                return Ok(missing);
-            }
-        }
-    }
 }
 
 /// Whether a data file has a name as we give them: `date=DAY/part-UUID.parquet`. Others are not touched.
-fn is_ours(table: &Path, path: &Path) -> bool {
+pub(crate) fn is_ours(table: &Path, path: &Path) -> bool {
     let Some(parts) = path.prefix_match(table) else { return false };
     let parts: Vec<_> = parts.collect();
     let [day, name] = parts.as_slice() else { return false };

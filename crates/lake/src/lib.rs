@@ -30,11 +30,13 @@
 //!
 //! It knows nothing of queries.
 
+mod backup;
 mod chunked;
 mod compact;
 mod delta;
 mod durable;
 mod encode;
+mod erase;
 mod error;
 mod files;
 mod follow;
@@ -43,26 +45,37 @@ mod keep;
 mod lease;
 mod options;
 mod partition;
+mod repair;
+mod retain;
 mod rewrite;
 mod s3;
+mod split;
 mod state;
 mod table;
 mod tables;
+mod verify;
 mod write;
 
+pub use backup::{
+    Backup, BackupError, Copied, MANIFEST, Manifest, Moved, TableCopy, compare, restore, verify_backup,
+};
 pub use compact::{Compact, Compacted, Shape};
 pub use durable::{DurableLocal, Probe, Space, SpaceLeft, Step};
+pub use erase::Erased;
 pub use error::{ErrorKind, LakeError};
 pub use files::{DataFile, Files, tag};
 pub use follow::Pieces;
 pub use hot::{Hot, HotBatch};
-pub use keep::{Collected, Problem};
+pub use keep::{Collected, Pin};
 pub use lease::{Lease, LeaseError, TERM};
 pub use options::{Options, default_reserve};
+pub use retain::{Expired, Hold, Policies, Policy, Retention, Rule, sized};
 pub use rewrite::Rewrite;
 pub use s3::{S3, S3Credentials};
+pub use split::Rows;
 pub use table::{Append, Committed, HotTotals, Table, View};
 pub use tables::Tables;
+pub use verify::{Problem, Verified};
 
 /// What writes the files and entries, as they say it.
 pub(crate) const ENGINE: &str = concat!("bartizan/", env!("CARGO_PKG_VERSION"));

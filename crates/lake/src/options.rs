@@ -22,6 +22,8 @@ pub struct Options {
     pub log_age: i64,
     /// How long a data file must be known to be named by no log before it is deleted, in microseconds.
     pub orphan_age: i64,
+    /// How long a data file stays after an entry removed it, for readers with an older view, in microseconds.
+    pub removed_age: i64,
     /// Whom to ask for free space before a commit.
     pub space: Option<Arc<dyn Space>>,
     /// Bytes to be left free; only with `space`.
@@ -39,6 +41,7 @@ impl Default for Options {
             checkpoint_every: 200,
             log_age: Micros::DAY,
             orphan_age: 7 * Micros::DAY,
+            removed_age: Micros::DAY,
             space: None,
             reserve: 0,
         }

@@ -5,16 +5,20 @@
 //! more: two rewrites of one file can both be prepared, and only one of them happens. Commits of new rows are
 //! never in its way.
 //!
+//! If the rows of the table change, the entry also counts those that are gone ([`crate::state::REMOVED_ROWS`]); if
+//! they do not, an entry whose files do not hold as many rows as before is refused.
+//!
 //! Making the new files takes long and holds nothing; only the entry itself waits for its turn.
 
-use crate::delta::{Action, Remove};
+use crate::delta::{Action, Remove, Txn};
 use crate::encode::Encoded;
 use crate::error::LakeError;
 use crate::files::{DataFile, relative, tag};
-use crate::state::Change;
+use crate::state::{Change, REMOVED_ROWS};
 use crate::table::{Shared, Table};
 use crate::write::{info, print_entry, put_entry};
 use bartizan_model::Micros;
+use bartizan_schema::Relation;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 use std::collections::HashSet;
@@ -70,16 +74,20 @@ impl Shared {
         let mut turn = self.turn.lock().await;
         self.settle_turn(&mut turn).await?;
         let fresh: Vec<Path> = self.new_paths(&rewrite);
-        let text = self.entry_of(&rewrite, now)?;
+        let lost = self.lost(&rewrite, &fresh)?;
         for _ in 0..ATTEMPTS {
             let version = self.catch_up().await?;
-            if let Some(path) = self.gone(&rewrite.removed) {
+            let kept = rewrite.added.iter().map(DataFile::path).filter(|path| !fresh.contains(path));
+            let needed = rewrite.removed.iter().map(|f| f.path()).chain(kept);
+            if let Some(path) = self.gone(needed) {
                 self.discard(&fresh).await;
                 return Err(LakeError::Replaced { path });
             }
+            let txns = self.removal(lost, now);
+            let text = self.entry_of(&rewrite, &txns, now)?;
             turn.unsure = true;
             turn.left.extend_from_slice(&fresh);
-            let put = put_entry(&*self.store, &self.folder, version + 1, text.clone()).await?;
+            let put = put_entry(&*self.store, &self.folder, version + 1, text).await?;
             turn.unsure = false;
             turn.left.retain(|path| !fresh.contains(path));
             if put {
@@ -88,6 +96,7 @@ impl Shared {
                     version: version + 1,
                     removed: rewrite.removed.iter().map(|f| (f.path().clone(), at)).collect(),
                     files: rewrite.added,
+                    txns,
                     foreign: true,
                     ..Change::default()
                 }]);
@@ -98,10 +107,41 @@ impl Shared {
         Err(LakeError::Contended { table: self.folder.clone(), attempts: ATTEMPTS })
     }
 
-    fn entry_of(&self, rewrite: &Rewrite, now: Micros) -> Result<bytes::Bytes, LakeError> {
+    /// How many rows a rewrite takes out of a table of rows.
+    fn lost(&self, rewrite: &Rewrite, fresh: &[Path]) -> Result<u64, LakeError> {
+        if matches!(self.relation, Relation::Rollup(_)) {
+            return Ok(0);
+        }
+        let before: Option<u64> = rewrite.removed.iter().map(|f| f.rows()).sum();
+        let new = rewrite.added.iter().filter(|f| fresh.contains(f.path()));
+        let after: Option<u64> = new.map(DataFile::rows).sum();
+        // the log of another writer need not say how many rows a file has
+        let Some((before, after)) = before.zip(after) else { return Ok(0) };
+        if !rewrite.data_change && before != after {
+            let reason = format!("{before} rows would become {after} in an entry that changes none");
+            return Err(LakeError::Rows { reason });
+        }
+        Ok(before.saturating_sub(after))
+    }
+
+    /// The mark that counts them.
+    fn removal(&self, lost: u64, now: Micros) -> Vec<Txn> {
+        if lost == 0 {
+            return Vec::new();
+        }
+        let sum = self.state().removed_rows().saturating_add(lost);
+        vec![Txn {
+            app_id: REMOVED_ROWS.to_owned(),
+            version: i64::try_from(sum).unwrap_or(i64::MAX),
+            last_updated: Some(now.0.div_euclid(1000)),
+        }]
+    }
+
+    fn entry_of(&self, rewrite: &Rewrite, txns: &[Txn], now: Micros) -> Result<bytes::Bytes, LakeError> {
         let at = Some(now.0.div_euclid(1000));
         let data_change = rewrite.data_change;
         let mut actions = vec![info(rewrite.operation, now)];
+        actions.extend(txns.iter().cloned().map(Action::Txn));
         actions.extend(rewrite.removed.iter().map(|file| {
             let path = relative(&self.folder, file.path());
             Action::Remove(Remove { path, deletion_timestamp: at, data_change })
@@ -110,17 +150,19 @@ impl Shared {
         print_entry(&actions)
     }
 
-    /// The files of a rewrite that the table does not have yet.
+    /// The files of a rewrite that the table never had. One that it had is not new because somebody removed it: to
+    /// bring it back would bring its rows back.
     fn new_paths(&self, rewrite: &Rewrite) -> Vec<Path> {
         let state = self.state();
-        let there: HashSet<&Path> = state.files.iter().map(|f| f.path()).collect();
+        let there: HashSet<&Path> =
+            state.files.iter().map(|f| f.path()).chain(state.removed.keys()).collect();
         rewrite.added.iter().map(DataFile::path).filter(|p| !there.contains(p)).cloned().collect()
     }
 
     /// The first of some files that is not in the table.
-    fn gone(&self, files: &[Arc<DataFile>]) -> Option<Path> {
+    fn gone<'a>(&self, mut files: impl Iterator<Item = &'a Path>) -> Option<Path> {
         let state = self.state();
         let there: HashSet<&Path> = state.files.iter().map(|f| f.path()).collect();
-        files.iter().map(|f| f.path()).find(|path| !there.contains(path)).cloned()
+        files.find(|path| !there.contains(path)).cloned()
     }
 }

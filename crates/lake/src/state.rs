@@ -15,6 +15,9 @@ use object_store::path::Path;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+/// The mark that counts the rows which were removed on purpose, so that their absence is no riddle.
+pub(crate) const REMOVED_ROWS: &str = "bartizan.removed-rows";
+
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -147,6 +150,11 @@ impl State {
         }
     }
 
+    /// Rows that were removed on purpose, since ever.
+    pub(crate) fn removed_rows(&self) -> u64 {
+        self.strangers.get(REMOVED_ROWS).map_or(0, |(rows, _)| u64::try_from(*rows).unwrap_or(0))
+    }
+
     pub(crate) fn view(&self) -> (i64, Files, Hot) {
         (self.version, Files(self.files.clone()), Hot(self.hot.clone()))
     }
@@ -180,6 +188,16 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Arc<DataFile>> {
+        self.files.iter()
+    }
+
+    /// The same without what was removed: of no use where those files are not.
+    pub(crate) fn without_removed(mut self) -> Self {
+        self.removed.clear();
+        self
+    }
+
     pub(crate) fn into_snapshot(mut self, table: &Path) -> Snapshot {
         self.marks.sort_unstable_by_key(|(stream, _)| *stream);
         let ours = self.marks.into_iter().filter(|(_, m)| m.committed > Seq::ZERO);

@@ -7,14 +7,14 @@ use crate::options::Options;
 use crate::partition::Times;
 use crate::state::State;
 use arrow_array::{RecordBatch, new_null_array};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 use bartizan_model::{BatchId, Micros, Seq, StreamId};
 use bartizan_schema::Relation;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub backlog: AtomicU8,
     /// Who still reads the log, and from which entry on.
     pub holds: Mutex<HashMap<String, i64>>,
+    /// How many keep removed files from being deleted.
+    pub pins: AtomicUsize,
 }
 
 /// How compaction goes.
@@ -178,6 +180,7 @@ impl Table {
                 compacting: tokio::sync::Mutex::default(),
                 backlog: AtomicU8::new(Backlog::Unknown as u8),
                 holds: Mutex::default(),
+                pins: AtomicUsize::new(0),
             }),
         })
     }
@@ -321,7 +324,7 @@ impl Table {
         tokio::task::spawn_blocking(move || {
             ParquetRecordBatchReaderBuilder::try_new(bytes)
                 .and_then(|b| b.with_batch_size(65_536).build())
-                .and_then(|reader| reader.map(|batch| Ok(conform(relation, &batch?)?)).collect())
+                .and_then(|reader| reader.map(|batch| Ok(conform(&relation.schema(), &batch?)?)).collect())
                 .map_err(|source| LakeError::Parquet { path, source })
         })
         .await
@@ -337,10 +340,10 @@ impl Table {
         self.shared.catch_up().await
     }
 
-    /// Reads the log anew, as after a start, and says the newest entry in it.
-    pub(crate) async fn reload(&self) -> Result<i64, LakeError> {
+    /// Reads the log anew, as after a start.
+    pub(crate) async fn reload(&self) -> Result<Replay, LakeError> {
         let replay = load::load(&*self.shared.store, &self.shared.folder).await?;
-        Ok(replay.map_or(-1, |r| r.version))
+        Ok(replay.unwrap_or_else(|| Replay { version: -1, ..Replay::default() }))
     }
 }
 
@@ -361,11 +364,11 @@ fn check_rows(relation: Relation, rows: &[RecordBatch]) -> Result<Option<(Micros
     Ok(all.map(|(min, max)| (Micros(min), Micros(max))))
 }
 
-pub(crate) fn conform(relation: Relation, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let schema = relation.schema();
+/// The columns of a schema in its types; those that the rows do not have are null.
+pub(crate) fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => arrow_cast::cast(column, field.data_type()),
         None => Ok(new_null_array(field.data_type(), batch.num_rows())),
     });
-    RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }

@@ -22,6 +22,7 @@ mod claims;
 mod enrich;
 mod fleet;
 mod imports;
+mod keeper;
 mod others;
 mod place;
 mod run;
@@ -30,6 +31,7 @@ mod sinks;
 mod space;
 mod upkeep;
 
+pub use keeper::{Restored, RetainError, WrittenKeep, WrittenRetain, restore_backup, verify_stopped};
 pub use place::{Place, WrittenLake};
 pub use run::run;
 pub use settings::{Commit, Compacting, Enrich, Settings, SettingsError, Spool, Written};

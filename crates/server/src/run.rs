@@ -2,12 +2,13 @@
 
 use crate::fleet::Fleet;
 use crate::imports::Importer;
+use crate::keeper::{Keeper, RESTORING};
 use crate::others::Others;
-use crate::place::{Opened, Writer};
+use crate::place::{Opened, Place, Writer};
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
-use bartizan_api::{Access, ApiState, Feed};
+use bartizan_api::{Access, ApiState, Feed, Names};
 use bartizan_catalog::Catalog;
 use bartizan_collect::Collector;
 use bartizan_config::{Setting, load_program};
@@ -33,7 +34,7 @@ use tokio::sync::watch;
 const CONFIG: &str = "/etc/bartizan/server.toml";
 /// Batches that a tail may lag behind before rows are passed over.
 const TAIL_BATCHES: usize = 256;
-/// How often log files and orphans are collected, and the certificate is looked at.
+/// How often the certificate is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 /// Runs the server until SIGTERM or SIGINT.
@@ -43,6 +44,12 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Result<()> {
     let settings = load(config.as_deref(), dir.as_deref())?;
     let _lock = lock(&settings.dir)?;
+    // also by its own name: it may be mounted in two directories
+    let _lake =
+        matches!(settings.lake, Place::Local).then(|| lock(&settings.dir.join("lake"))).transpose()?;
+    if settings.dir.join(RESTORING).exists() {
+        bail!("a restore into {} was not finished: begin it again", settings.dir.display());
+    }
     let server = Server::start(&settings).await?;
     let mut signals = Signals::new()?;
     loop {
@@ -69,7 +76,7 @@ fn load(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Settings> {
 }
 
 /// Two servers on one directory would both be right, and both be confused.
-fn lock(dir: &Path) -> anyhow::Result<fs::File> {
+pub(crate) fn lock(dir: &Path) -> anyhow::Result<fs::File> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let path = dir.join("lock");
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
@@ -129,11 +136,15 @@ impl Server {
             agents.local_addr()?.port(),
         ));
 
+        let names = Arc::clone(&enrichment) as Arc<dyn Names>;
+        let retain = settings.retain.clone();
+        let keeping = Keeper::new(tables.clone(), catalog.clone(), names, retain, dir)?;
         let router = bartizan_api::router(ApiState {
             engine,
             hosts: Arc::clone(&fleet) as _,
             tokens: Arc::clone(&fleet) as _,
             imports: importer,
+            lake: Arc::new(keeping.clone()),
             live: feed,
             names: Arc::clone(&enrichment) as _,
             enrichment: Arc::clone(&enrichment),
@@ -149,8 +160,8 @@ impl Server {
         tokio::spawn(async move { relay.relay_commits().await });
         // Before anything of the log is deleted.
         let sinks = crate::sinks::start(&settings.sinks, &tables, &stopped);
-        let upkeep = upkeep::start(Work::new(settings, tables.clone()), commits_stopped.clone())?;
-        tokio::spawn(keep_house(settings.clone(), tables, Arc::clone(&authority), Arc::clone(&certificate)));
+        let upkeep = upkeep::start(Work::new(settings, tables, keeping), commits_stopped.clone())?;
+        tokio::spawn(keep_house(settings.clone(), Arc::clone(&authority), Arc::clone(&certificate)));
         tokio::spawn(crate::enrich::keep(Arc::clone(&enrichment), stopped.clone()));
         let collector = others.collect(settings, &ingest, &certificate, &authority)?;
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
@@ -246,29 +257,19 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<(Tables, Option<Writer
         space,
         reserve: settings.reserve,
         fresh_files: settings.fresh_files,
+        removed_age: settings.removed_age,
         ..Options::default()
     };
     let now = bartizan_clock::now();
     Ok((Tables::open(&store, &options, now).await?, writer))
 }
 
-/// Hourly: what the lake no longer needs is deleted, and the server's certificate is renewed in time.
-async fn keep_house(
-    settings: Settings,
-    tables: Tables,
-    authority: Arc<Authority>,
-    certificate: Arc<ServerCertificate>,
-) {
+/// Hourly: the server's certificate is renewed in time.
+async fn keep_house(settings: Settings, authority: Arc<Authority>, certificate: Arc<ServerCertificate>) {
     let mut hour = tokio::time::interval(HOUSEKEEPING);
     loop {
         hour.tick().await;
         let now = bartizan_clock::now();
-        for table in tables.all() {
-            match table.collect(now).await {
-                Ok(collected) => tracing::debug!(table = %table.relation(), ?collected, "collected"),
-                Err(error) => tracing::warn!(table = %table.relation(), %error, "cannot collect old files"),
-            }
-        }
         let renewed = files::load_or_issue_server(&settings.dir, &authority, &settings.names, now)
             .and_then(|issued| certificate.replace(&issued.chain_pem, &issued.key_pem));
         if let Err(error) = renewed {

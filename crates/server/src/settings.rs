@@ -1,5 +1,6 @@
 //! Settings in two stages: what was written in `server.toml`, and what was meant by it.
 
+use crate::keeper::{Retain, RetainError, WrittenKeep, WrittenRetain};
 use crate::place::{Place, WrittenLake};
 use crate::sinks::{Sink, SinkError, WrittenSink};
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
@@ -44,6 +45,10 @@ pub struct Written {
     pub sets: BTreeMap<String, Vec<String>>,
     /// What questions may use.
     pub query: Query,
+    /// How long rows are kept, by rules.
+    pub retain: Vec<WrittenRetain>,
+    /// How much is kept.
+    pub keep: WrittenKeep,
 }
 
 impl Default for Written {
@@ -63,6 +68,8 @@ impl Default for Written {
             enrich: Enrich::default(),
             sets: BTreeMap::new(),
             query: Query::default(),
+            retain: Vec::new(),
+            keep: WrittenKeep::default(),
         }
     }
 }
@@ -250,6 +257,9 @@ pub enum SettingsError {
     /// One of a set.
     #[error(transparent)]
     Set(#[from] SetError),
+    /// One of retention.
+    #[error(transparent)]
+    Retain(#[from] RetainError),
 }
 
 fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
@@ -295,6 +305,10 @@ pub struct Settings {
     pub enrichment: bartizan_enrich::Settings,
     /// What questions may use.
     pub query: Limits,
+    /// How long rows are kept.
+    pub(crate) retain: Retain,
+    /// How long a file stays after it was replaced or removed, in microseconds.
+    pub removed_age: i64,
 }
 
 impl Settings {
@@ -317,6 +331,10 @@ impl Settings {
         let spool = written.spool.megabytes;
         if !(16..=1 << 24).contains(&spool) {
             return wrong("spool.megabytes", format!("{spool} is not in 16..=16777216"));
+        }
+        let hours = written.keep.removed_hours;
+        if !(1..=8760).contains(&hours) {
+            return wrong("keep.removed_hours", format!("{hours} is not in 1..=8760"));
         }
         let bytes = |mb: u64| usize::try_from(mb << 20).unwrap_or(usize::MAX);
         let (listen, agents_listen) =
@@ -343,6 +361,8 @@ impl Settings {
                 sets: Sets::new(&written.sets)?,
             },
             query: written.query.limits()?,
+            retain: Retain::new(&written.retain, written.keep)?,
+            removed_age: i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000_000),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Background work on the lake, in one place: a thread of its own that gives way to everything else.
 //!
-//! - One round is one piece of each kind of work, in this order: compact; what derives from its files comes after it.
+//! - One round is one piece of each kind of work, in this order: compact; what derives from its files comes after it;
+//!   retain; vacuum.
 //!   A round that found something to do is followed by the next one at once, else after [`PAUSE`].
 //! - The thread, and those that its runtime starts for blocking work, have [`NICE`]; beside that they use at most
 //!   the share of one core that is set, by pausing.
@@ -9,6 +10,7 @@
 //!
 //! It can be killed at any moment: every piece is one entry of a log, or none.
 
+use crate::keeper::Keeper;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use bartizan_lake::{Compact, LakeError, Tables};
@@ -27,15 +29,16 @@ const AFTER_ERROR: Duration = Duration::from_secs(60);
 const NICE: i32 = 10;
 
 /// What the work needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) tables: Tables,
+    pub(crate) keeper: Keeper,
     pub(crate) compact: Compact,
     /// Percent of one core.
     pub(crate) cpu_percent: u32,
 }
 
-type Piece = Pin<Box<dyn Future<Output = Result<bool, LakeError>>>>;
+type Piece = Pin<Box<dyn Future<Output = anyhow::Result<bool>>>>;
 
 /// One kind of work. A piece answers whether there may be more to do.
 struct Kind {
@@ -45,8 +48,8 @@ struct Kind {
 }
 
 impl Work {
-    pub(crate) fn new(settings: &Settings, tables: Tables) -> Self {
-        Self { tables, compact: settings.compact.clone(), cpu_percent: settings.compact_cpu_percent }
+    pub(crate) fn new(settings: &Settings, tables: Tables, keeper: Keeper) -> Self {
+        Self { tables, keeper, compact: settings.compact.clone(), cpu_percent: settings.compact_cpu_percent }
     }
 }
 
@@ -90,7 +93,12 @@ async fn run(work: Work, mut stop: watch::Receiver<bool>) {
 
 /// All kinds of work, in their order.
 fn kinds() -> Vec<Kind> {
-    vec![Kind { name: "compact", piece: |work, now| Box::pin(compact(work, now)), rests_until: None }]
+    let kind = |name, piece| Kind { name, piece, rests_until: None };
+    vec![
+        kind("compact", |work, now| Box::pin(async move { Ok(compact(work, now).await?) })),
+        kind("retain", |work, _| Box::pin(async move { Ok(work.keeper.keep().await?) })),
+        kind("vacuum", |work, _| Box::pin(async move { Ok(work.keeper.vacuum().await?) })),
+    ]
 }
 
 /// One piece of each kind; whether any of them may have more to do.
@@ -103,8 +111,7 @@ async fn round(work: &Work, kinds: &mut [Kind]) -> bool {
         match (kind.piece)(work.clone(), bartizan_clock::now()).await {
             Ok(again) => more |= again,
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(work = kind.name, %error, cause, "put off");
+                tracing::warn!(work = kind.name, error = format!("{error:#}"), "put off");
                 kind.rests_until = Some(Instant::now() + AFTER_ERROR);
             }
         }
@@ -140,6 +147,14 @@ async fn compact(work: Work, now: Micros) -> Result<bool, LakeError> {
 mod tests {
     use super::*;
 
+    async fn work(tables: Tables, dir: &std::path::Path) -> Work {
+        let catalog = bartizan_catalog::Catalog::open(&dir.join("catalog.db")).await.unwrap();
+        let names = std::sync::Arc::new(std::sync::Arc::new(bartizan_filter::Context::default()));
+        let retain = crate::keeper::Retain::default();
+        let keeper = Keeper::new(tables.clone(), catalog, names, retain, dir).unwrap();
+        Work { tables, keeper, compact: Compact::default(), cpu_percent: 100 }
+    }
+
     #[test]
     fn the_pause_makes_the_share() {
         let second = Duration::from_secs(1);
@@ -155,9 +170,9 @@ mod tests {
         let store: std::sync::Arc<dyn object_store::ObjectStore> =
             std::sync::Arc::new(bartizan_lake::DurableLocal::new(dir.path()).unwrap());
         let tables = Tables::open(&store, &bartizan_lake::Options::default(), Micros(0)).await.unwrap();
-        let work = Work { tables, compact: Compact::default(), cpu_percent: 100 };
+        let work = work(tables, dir.path()).await;
         let fails: fn(Work, Micros) -> Piece =
-            |_, _| Box::pin(async { Err(LakeError::Rows { reason: "no".into() }) });
+            |_, _| Box::pin(async { Err(LakeError::Rows { reason: "no".into() }.into()) });
         let works: fn(Work, Micros) -> Piece = |_, _| Box::pin(async { Ok(true) });
         let kind = |piece| Kind { name: "k", piece, rests_until: None };
         let mut kinds = [kind(fails), kind(works)];
@@ -168,15 +183,15 @@ mod tests {
 
     #[test]
     fn the_thread_gives_way_and_ends_when_told() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let tables = runtime.block_on(async {
+        let work = runtime.block_on(async {
             let store: std::sync::Arc<dyn object_store::ObjectStore> =
                 std::sync::Arc::new(bartizan_lake::DurableLocal::new(dir.path()).unwrap());
-            Tables::open(&store, &bartizan_lake::Options::default(), Micros(0)).await.unwrap()
+            let tables = Tables::open(&store, &bartizan_lake::Options::default(), Micros(0)).await.unwrap();
+            work(tables, dir.path()).await
         });
         let (stop, stopped) = watch::channel(false);
-        let work = Work { tables, compact: Compact::default(), cpu_percent: 100 };
         let thread = start(work, stopped).unwrap();
         stop.send_replace(true);
         thread.join().unwrap();

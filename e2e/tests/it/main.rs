@@ -23,6 +23,7 @@ mod joined;
 mod kernel_counters;
 mod kernel_flows;
 mod kernel_log;
+mod lake;
 mod local_log;
 mod namespaces;
 mod netfilter;

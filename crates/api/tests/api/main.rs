@@ -5,6 +5,7 @@
 mod asking;
 mod firewall;
 mod imports;
+mod lake;
 mod rulesets;
 mod support;
 mod tail;

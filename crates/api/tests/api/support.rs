@@ -11,8 +11,9 @@ use axum::body::Body;
 use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
-    Access, ApiState, ContentCheck, Feed, Finish, HostInfo, HostState, Hosts, ImportError, ImportInfo,
-    Imports, Mark, NewImport, NewToken, OpenImport, Piece, SenderInfo, Tokens, Unavailable, router,
+    Access, ApiState, ContentCheck, Feed, Finish, HoldInfo, HostInfo, HostState, Hosts, ImportError,
+    ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Mark, NewHold, NewImport,
+    NewToken, OpenImport, Piece, SenderInfo, TableStatus, Tokens, Unavailable, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -32,6 +33,44 @@ pub(crate) const NOW: i64 = 1_795_410_043_000_000;
 
 pub(crate) struct Fleet {
     pub(crate) made: Mutex<Vec<NewToken>>,
+}
+
+#[async_trait]
+impl LakeKeeper for Fleet {
+    async fn status(&self) -> Result<LakeStatus, LakeRefusal> {
+        let events = TableStatus { table: "events".into(), files: 2, rows: 7, ..TableStatus::default() };
+        Ok(LakeStatus { tables: vec![events], doing: None, more: serde_json::Map::new() })
+    }
+
+    async fn holds(&self) -> Result<Vec<HoldInfo>, LakeRefusal> {
+        Ok(Vec::new())
+    }
+
+    async fn hold(&self, new: NewHold) -> Result<(), LakeRefusal> {
+        if new.filter.is_empty() { Err(LakeRefusal::Question("all of it?".into())) } else { Ok(()) }
+    }
+
+    async fn release(&self, name: &str) -> Result<bool, LakeRefusal> {
+        Ok(name == "case 7")
+    }
+
+    async fn erasures(&self) -> Result<Vec<Value>, LakeRefusal> {
+        Ok(vec![serde_json::json!({"erasure": 1})])
+    }
+
+    /// A quick verify is done, another fails, and the rest is refused.
+    async fn begin(&self, task: LakeTask) -> Result<tokio::sync::mpsc::Receiver<LakeLine>, LakeRefusal> {
+        let LakeTask::Verify(verify) = task else { return Err(LakeRefusal::Busy("verify")) };
+        let (tell, told) = tokio::sync::mpsc::channel(8);
+        tell.send(LakeLine::Progress("1 of 2".into())).await.unwrap();
+        tell.send(LakeLine::Item(serde_json::json!({"problem": "missing"}))).await.unwrap();
+        let last = match verify.quick {
+            true => LakeLine::End(false, serde_json::Map::from_iter([("files".to_owned(), 2.into())])),
+            false => LakeLine::Failed("the disk is gone".into()),
+        };
+        tell.send(last).await.unwrap();
+        Ok(told)
+    }
 }
 
 #[async_trait]
@@ -279,6 +318,7 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         hosts: Arc::clone(&fleet) as _,
         tokens: Arc::clone(&fleet) as _,
         imports: Arc::clone(&fleet) as _,
+        lake: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
         names: Arc::new(Arc::new(Context::default())),
         enrichment: Arc::default(),

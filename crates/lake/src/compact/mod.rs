@@ -28,7 +28,6 @@ use bartizan_model::Micros;
 use bytes::Bytes;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use plan::Shape;
@@ -140,7 +139,7 @@ impl Shared {
     }
 
     /// A file's bytes, if they are what the log says.
-    async fn whole(&self, file: &Arc<DataFile>) -> Result<Bytes, LakeError> {
+    pub(crate) async fn whole(&self, file: &DataFile) -> Result<Bytes, LakeError> {
         let path = file.path().clone();
         let got = match self.store.get(&path).await {
             Err(object_store::Error::NotFound { .. }) => return Err(LakeError::MissingFile { path }),

@@ -86,7 +86,7 @@ async fn damaged_files_are_found() {
     std::fs::write(dir.path().join("events/notes.txt"), "not ours").unwrap();
     let problems = table.verify(true).await.unwrap();
     assert!(matches!(problems[0], Problem::WrongSize { found: 5, .. }), "{problems:?}");
-    assert!(matches!(problems[1], Problem::Unreadable { .. }), "{problems:?}");
+    assert!(matches!(problems[1], Problem::WrongChecksum { .. }), "{problems:?}");
     assert_eq!(problems.len(), 2, "{problems:?}");
 }
 

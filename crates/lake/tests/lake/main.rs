@@ -2,14 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod backup;
 mod clocks;
 mod compact;
 mod crash;
+mod erase;
 mod files;
 mod follow;
 mod full_disk;
 mod model;
 mod readers;
+mod retain;
 mod s3;
 mod support;
+mod vacuum;
+mod verify;
 mod writers;

@@ -4,7 +4,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray, new_null_array,
 };
-use bartizan_lake::{Append, DurableLocal, Options, Probe, Step, Table};
+use bartizan_lake::{Append, DurableLocal, LakeError, Options, Probe, Step, Table, Tables};
 use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId};
 use bartizan_schema::table_schema;
 use object_store::ObjectStore;
@@ -158,6 +158,40 @@ pub(crate) async fn open_with(
     Table::open(Arc::new(store), Kind::Events, options, NOW).await
 }
 
+pub(crate) async fn open_tables(root: &Path, probe: Option<Arc<dyn Probe>>) -> Result<Tables, LakeError> {
+    let store: Arc<dyn ObjectStore> = Arc::new(DurableLocal::with_probe(root, probe).unwrap());
+    Tables::open(&store, &options(), NOW).await
+}
+
+/// A copy of a folder that a test may ruin.
+pub(crate) fn copy_folder(from: &Path) -> tempfile::TempDir {
+    let to = scratch();
+    copy_into(from, to.path());
+    to
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_into(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// The same rows with other columns.
+pub(crate) fn rows_with(rows: RecordBatch, columns: &[(&str, ArrayRef)]) -> RecordBatch {
+    let schema = rows.schema();
+    let of = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, column)| Arc::clone(column));
+    let all = schema.fields().iter().zip(rows.columns());
+    let all = all.map(|(field, column)| of(field.name()).unwrap_or_else(|| Arc::clone(column))).collect();
+    RecordBatch::try_new(schema, all).unwrap()
+}
+
 /// What a test does to the disk at one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -177,6 +211,8 @@ pub(crate) struct FaultyDisk(Mutex<Inner>);
 struct Inner {
     fault: Option<(u64, Fault)>,
     steps: u64,
+    /// Whether deletions are steps as well.
+    deletions: bool,
     dead: bool,
     /// Names that are not yet durable.
     names: BTreeSet<PathBuf>,
@@ -190,6 +226,11 @@ struct Inner {
 impl FaultyDisk {
     pub(crate) fn new(fault: Option<(u64, Fault)>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner { fault, ..Inner::default() })))
+    }
+
+    /// A disk on which deletions are steps at which it can fail.
+    pub(crate) fn new_with_deletions(fault: Option<(u64, Fault)>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Inner { fault, deletions: true, ..Inner::default() })))
     }
 
     pub(crate) fn arm(&self, fault: Option<(u64, Fault)>) {
@@ -247,7 +288,7 @@ impl Probe for FaultyDisk {
         if step == Step::Delete {
             inner.bytes.remove(path);
         }
-        if matches!(step, Step::Read | Step::Delete) {
+        if step == Step::Read || step == Step::Delete && !inner.deletions {
             return Ok(());
         }
         inner.steps += 1;
