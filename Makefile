@@ -5,13 +5,16 @@
 #   make run               the server, and as root the agent of this machine
 #   make test              everything that CI runs
 #   make build             target/release/bartizan and target/release/bartizan-agent
-#   make bench             figures beside their goals; bench-decode, bench-spool, bench-lake, bench-capture,
-#                          bench-delivery, bench-latency, bench-syslog
+#   make bench             figures beside their goals; bench-decode, bench-spool, bench-capture, bench-delivery,
+#                          bench-latency, bench-syslog
+#   make bench-lake        the store beside ClickHouse, DuckDB, VictoriaLogs and PostgreSQL, a quarter of an hour
+#   make bench-lake EVENTS=1000000
 #   make soak, make fuzz   the long ones
 
 SECONDS ?=
+EVENTS ?= 20000000
 .DEFAULT_GOAL := help
-.PHONY: help ready build test run demo bench soak fuzz
+.PHONY: help ready build test run demo bench bench-lake soak fuzz
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -27,6 +30,9 @@ build test run bench soak fuzz: ready
 
 demo: ready
 	@cargo xtask demo $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-lake: ready
+	@cargo xtask bench store --events $(EVENTS)
 
 bench-%: ready
 	@cargo xtask bench $*

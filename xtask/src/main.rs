@@ -18,6 +18,8 @@ cargo xtask run               the server, and as root the agent of this machine
 cargo xtask demo [--seconds N]
 cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, latency, import, database,
                             syslog; all without a name
+cargo xtask bench store [--events N] [--peers LIST]
+                            the store beside others
 cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask python            what tests need of PyPI, into target/python

@@ -34,8 +34,12 @@ impl Need {
     ];
 
     /// The benches, beside what the tests need.
-    pub(crate) const BENCH: &'static [Self] =
-        &[command("iperf3", "iperf3"), Self { package: "ulogd2-pcap", proof: Proof::Package }];
+    pub(crate) const BENCH: &'static [Self] = &[
+        command("iperf3", "iperf3"),
+        Self { package: "ulogd2-pcap", proof: Proof::Package },
+        // for the libraries of other stores
+        Self { package: "python3-venv", proof: Proof::Module("ensurepip") },
+    ];
 
     /// The tests, with the programs that they compare with.
     pub(crate) const TEST: &'static [Self] = &[

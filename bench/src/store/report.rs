@@ -176,7 +176,9 @@ pub(super) fn matrix(records: &[Value]) -> String {
         rows.map_or_else(|| engine.to_owned(), |rows| format!("{engine} ({:.1} M)", rows / 1e6))
     };
     let _ = write!(out, "{:<44}", "question");
-    ENGINES.iter().for_each(|engine| drop(write!(out, " {:>22}", held(engine))));
+    for engine in ENGINES {
+        let _ = write!(out, " {:>22}", held(engine));
+    }
     for (name, text) in QUESTIONS {
         let _ = write!(out, "\n{:<44}", format!("{name} {text}"));
         for engine in ENGINES {

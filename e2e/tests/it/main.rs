@@ -29,6 +29,7 @@ mod namespaces;
 mod netfilter;
 mod open;
 mod outage;
+mod runaway;
 mod s3;
 mod scene;
 mod sinks;
