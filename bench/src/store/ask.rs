@@ -20,7 +20,7 @@ pub(super) fn run(paths: &Paths, name: &str) -> Result<Value> {
     runtime.block_on(async {
         let begun = Instant::now();
         let tables = paths.tables(load::options()).await?;
-        let engine = engine(&tables, false)?;
+        let engine = engine(&tables)?;
         let open = begun.elapsed();
         // what opening has read is cold again
         evict(&paths.lake)?;
@@ -29,16 +29,15 @@ pub(super) fn run(paths: &Paths, name: &str) -> Result<Value> {
         let cold = begun.elapsed();
         let hot = repeated(&engine, name).await?;
         let memory = peak_megabytes(std::process::id())?;
-        let cached = repeated(&self::engine(&tables, true)?, name).await?;
         Ok(json!({
             "engine": "bartizan", "question": name, "open_ms": millis(open), "cold_ms": millis(cold),
-            "hot_ms": hot, "cached_ms": cached, "memory_mb": memory, "answer": questions::answer(name, &first)?,
+            "hot_ms": hot, "memory_mb": memory, "answer": questions::answer(name, &first)?,
         }))
     })
 }
 
-/// With the server's limits. Without caches of answers every question is worked out anew.
-pub(super) fn engine(tables: &bartizan_lake::Tables, _answers_cached: bool) -> Result<Engine> {
+/// With the server's limits. It keeps footers and indexes of files, and no answers: each is worked out anew.
+pub(super) fn engine(tables: &bartizan_lake::Tables) -> Result<Engine> {
     Ok(Engine::new(Arc::new(tables.clone()), &Limits::default())?)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let result = runtime.block_on(async {
         let tables = copy.tables(load::options()).await?;
-        let engine = ask::engine(&tables, false)?;
+        let engine = ask::engine(&tables)?;
         let mut quiet: Vec<Vec<f64>> = vec![Vec::new(); questions::QUESTIONS.len()];
         let mut busy = quiet.clone();
         let (mut rate, mut epoch) = (0.0, 1);
