@@ -6,11 +6,12 @@ use bartizan_model::{Epoch, Kind};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Asked this often, with events and without in turn, so that what else the machine does hits both.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 
 pub(super) fn run(paths: &Paths) -> Result<Value> {
     // on a copy, so that later questions have the same answers
@@ -31,6 +32,7 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
     let result = runtime.block_on(async {
         let tables = copy.tables(load::options()).await?;
         let engine = ask::engine(&tables)?;
+        let receiver = Arc::new(load::Receiver::new(&copy)?);
         let mut quiet: Vec<Vec<f64>> = vec![Vec::new(); questions::QUESTIONS.len()];
         let mut busy = quiet.clone();
         let (mut rate, mut epoch) = (0.0, 1);
@@ -49,8 +51,13 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
                 let mut rows = 0;
                 while !stop.load(Ordering::Relaxed) {
                     epoch += 1;
-                    let feed =
-                        load::Feed { paths: &copy, epoch: Epoch(epoch), pace: Some(pace), stop: Some(&stop) };
+                    let feed = load::Feed {
+                        paths: &copy,
+                        receiver: Arc::clone(&receiver),
+                        epoch: Epoch(epoch),
+                        pace: Some(pace),
+                        stop: Some(&stop),
+                    };
                     rows += feed.run(tables.of(Kind::Events)).await?.rows;
                 }
                 anyhow::Ok(rows)

@@ -34,8 +34,9 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TAKERS).enable_all().build()?;
     runtime.block_on(async {
         let tables = paths.tables(options()).await?;
+        let receiver = Arc::new(Receiver::new(paths)?);
         let (begun, cpu) = (Instant::now(), cpu_seconds(std::process::id())?);
-        let feed = Feed { paths, epoch: Epoch(1), pace: None, stop: None };
+        let feed = Feed { paths, receiver, epoch: Epoch(1), pace: None, stop: None };
         let loaded = feed.run(tables.of(Kind::Events)).await?;
         let seconds = begun.elapsed().as_secs_f64();
         let cpu = cpu_seconds(std::process::id())? - cpu;
@@ -54,6 +55,7 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
 /// What goes into a table, how fast.
 pub(super) struct Feed<'a> {
     pub(super) paths: &'a Paths,
+    pub(super) receiver: Arc<Receiver>,
     /// Of the streams; another one makes the same batches new ones.
     pub(super) epoch: Epoch,
     /// Rows a second.
@@ -97,25 +99,20 @@ impl Feed<'_> {
 
     async fn take(&self, table: &Table) -> Result<Loaded> {
         let (rows, batches) = (AtomicU64::new(0), AtomicU64::new(0));
-        let ranges = std::fs::read(self.paths.fleet.join("ranges.tsv"))?;
-        let places = Arc::new(Places::new(vec![Arc::new(Database::read(&ranges, self.paths.now())?)]));
-        let fleet = Arc::new(Fleet::new(self.paths.plan));
         let mut queues = Vec::new();
         let mut takers = Vec::new();
         for _ in 0..TAKERS {
             let (queue, mut batches) = mpsc::channel::<Received>(QUEUE);
             queues.push(queue);
-            let (table, fleet, epoch) = (table.clone(), Arc::clone(&fleet), self.epoch);
-            let places = Arc::clone(&places);
+            let (table, receiver, epoch) = (table.clone(), Arc::clone(&self.receiver), self.epoch);
             takers.push(tokio::spawn(async move {
-                let dialects = Dialects::built_in();
                 while let Some(batch) = batches.recv().await {
-                    accept(&table, &fleet, (&dialects, &places), epoch, batch).await?;
+                    receiver.accept(&table, epoch, batch).await?;
                 }
                 anyhow::Ok(())
             }));
         }
-        let fleet_made = Instant::now();
+        let begun = Instant::now();
         for batch in Spooled::open(&self.paths.fleet)? {
             let batch = batch?;
             if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
@@ -125,7 +122,7 @@ impl Feed<'_> {
             batches.fetch_add(1, Ordering::Relaxed);
             if let Some(pace) = self.pace {
                 let due = Duration::from_secs_f64(so_far as f64 / pace);
-                tokio::time::sleep(due.saturating_sub(fleet_made.elapsed())).await;
+                tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
             }
             let queue = &queues[usize::from(batch.host) % TAKERS];
             if queue.send(batch).await.is_err() {
@@ -140,26 +137,35 @@ impl Feed<'_> {
     }
 }
 
-/// A batch as the wire brings it becomes rows of the table.
-async fn accept(
-    table: &Table,
-    fleet: &Fleet,
-    (dialects, places): (&Dialects, &Places),
-    epoch: Epoch,
-    batch: Received,
-) -> Result<()> {
-    let rows = decode(Kind::Events, &messages(&batch.packed)?, &Limits::default())?;
-    let stream = StreamId { epoch, ..fleet.stream(batch.host) };
-    let id = BatchId { stream, seq: Seq(batch.seq) };
-    let host = Whose::Host(fleet.host(batch.host.into()));
-    let bytes = memory_of(Kind::Events, &rows);
-    let receipt = Receipt { host, id, received: batch.received, places };
-    let rows = complete(Kind::Events, &rows, receipt, dialects)?;
-    loop {
-        match table.append(id, vec![rows.clone()], bytes, batch.received)? {
-            Append::Appended => return Ok(()),
-            Append::Busy => table.room(bytes).await,
-            Append::Duplicate => return Err(anyhow!("batch {id:?} was there already")),
+/// What the server knows: whose streams there are, prefixes, countries.
+pub(super) struct Receiver {
+    fleet: Fleet,
+    dialects: Dialects,
+    places: Places,
+}
+
+impl Receiver {
+    pub(super) fn new(paths: &Paths) -> Result<Self> {
+        let ranges = std::fs::read(paths.fleet.join("ranges.tsv"))?;
+        let places = Places::new(vec![Arc::new(Database::read(&ranges, paths.now())?)]);
+        Ok(Self { fleet: Fleet::new(paths.plan), dialects: Dialects::built_in(), places })
+    }
+
+    /// A batch as the wire brings it becomes rows of the table.
+    async fn accept(&self, table: &Table, epoch: Epoch, batch: Received) -> Result<()> {
+        let rows = decode(Kind::Events, &messages(&batch.packed)?, &Limits::default())?;
+        let stream = StreamId { epoch, ..self.fleet.stream(batch.host) };
+        let id = BatchId { stream, seq: Seq(batch.seq) };
+        let host = Whose::Host(self.fleet.host(batch.host.into()));
+        let bytes = memory_of(Kind::Events, &rows);
+        let receipt = Receipt { host, id, received: batch.received, places: &self.places };
+        let rows = complete(Kind::Events, &rows, receipt, &self.dialects)?;
+        loop {
+            match table.append(id, vec![rows.clone()], bytes, batch.received)? {
+                Append::Appended => return Ok(()),
+                Append::Busy => table.room(bytes).await,
+                Append::Duplicate => return Err(anyhow!("batch {id:?} was there already")),
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bartizan_filter::{Context, Filter};
 use bartizan_model::{Kind, Micros};
-use bartizan_query::{Engine, Search, Window, render};
+use bartizan_query::{Engine, Search, Spread, Window, render};
 
 /// In their order; 7 is two questions.
 pub(super) const QUESTIONS: [(&str, &str); 11] = [
@@ -26,6 +26,7 @@ pub(super) const QUESTIONS: [(&str, &str); 11] = [
 ];
 
 const HOUR: i64 = 3_600_000_000;
+const DAY: i64 = Micros::DAY;
 /// More groups than there are.
 const ALL: usize = 1_000_000;
 
@@ -50,6 +51,14 @@ pub(super) async fn ask(engine: &Engine, name: &str) -> Result<Vec<RecordBatch>>
         "Q4" => newest("src:192.0.2.77").await,
         "Q5" => newest("src:203.0.113.0/24 dport:22").await,
         "Q6" => top(&all, Window::ALL, &["host", "prefix"], ALL).await,
+        "Q7a" => {
+            let answer = engine.distinct(Kind::Events, &all, last(DAY), "dport", "src", 50).await?;
+            Ok(answer.collect().await?)
+        }
+        "Q7b" => {
+            let wide = Spread { ports: 100, hosts: 5 };
+            Ok(engine.spread(&all, last(DAY), wide, 100).await?.collect().await?)
+        }
         "Q8" => newest(&format!("host:{HOST} -dport:443")).await,
         "Q9" => top(&filter("prefix:*SCAN*")?, Window::ALL, &["host"], 20).await,
         "Q10" => top(&all, Window::ALL, &["src_country"], 20).await,
@@ -64,6 +73,8 @@ pub(super) fn answer(name: &str, batches: &[RecordBatch]) -> Result<Answer> {
         "Q3" => &["dport", "rows"],
         "Q4" | "Q5" | "Q8" => &["time", "host", "src", "dst", "sport", "dport"],
         "Q6" => &["host", "prefix", "rows"],
+        "Q7a" => &["dport", "distinct"],
+        "Q7b" => &["src", "ports", "hosts", "rows"],
         "Q9" => &["host", "rows"],
         "Q10" => &["src_country", "rows"],
         other => bail!("there is no question {other}"),

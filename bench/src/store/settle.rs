@@ -4,7 +4,7 @@ use super::{Paths, load};
 use crate::machine::{cpu_seconds, peak_megabytes};
 use anyhow::Result;
 use bartizan_lake::{Table, Tables};
-use bartizan_model::Kind;
+use bartizan_model::{Kind, Micros};
 use bartizan_schema::{Rollup, table_columns};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
@@ -36,7 +36,9 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
 
 async fn compact(tables: &Tables, paths: &Paths) -> Result<usize> {
     let (how, mut pieces) = (bartizan_lake::Compact::default(), 0);
-    while tables.of(Kind::Events).compact(&how, paths.now()).await?.is_some() {
+    // long after the last commit, so that what is left of the last day is put in order too
+    let quiet = Micros(paths.now().0 + Micros::DAY);
+    while tables.of(Kind::Events).compact(&how, quiet).await?.is_some() {
         pieces += 1;
     }
     Ok(pieces)
