@@ -4,7 +4,7 @@
 //! BACKUP/manifest.json                       what belongs to it, with size and checksum; written last
 //! BACKUP/lake/TABLE/date=DAY/part-UUID.parquet
 //! BACKUP/lake/TABLE/_delta_log/N.checkpoint.parquet    the table as of its entry N
-//! BACKUP/...                                 what others added: the catalog, keys
+//! BACKUP/server-MOMENT/...                   what others added: the catalog, keys
 //! ```
 //!
 //! Invariants
@@ -36,6 +36,8 @@ use std::sync::Arc;
 pub const MANIFEST: &str = "manifest.json";
 /// The folder of the tables.
 const LAKE: &str = "lake";
+/// How the folder begins that has what is beside the lake. Each backup has its own: the one before is not touched.
+const BESIDE: &str = "server-";
 /// The form of the manifest.
 const FORMAT: u32 = 1;
 
@@ -192,7 +194,11 @@ impl Backup {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn add(&mut self, name: &str, bytes: Bytes) -> Result<(), BackupError> {
+    pub async fn add_beside(&mut self, name: &str, bytes: Bytes) -> Result<(), BackupError> {
+        self.add(&format!("{BESIDE}{}/{name}", self.manifest.made), bytes).await
+    }
+
+    async fn add(&mut self, name: &str, bytes: Bytes) -> Result<(), BackupError> {
         let path = Path::from(name);
         let copied = Copied { size: bytes.len() as u64, crc32c: checksum(&bytes) };
         self.to.put(&path, bytes.into()).await.map_err(failed("write", &path))?;
@@ -233,7 +239,7 @@ impl Backup {
                 tell(&self.moved);
             }
             let folder = table.shared.folder.clone();
-            let (version, snapshot) = (sum.version, sum.without_removed().into_snapshot(&folder));
+            let (version, snapshot) = (sum.version, sum.to_be_copied().into_snapshot(&folder));
             let encode = move || snapshot.encode().map_err(|e| e.to_string());
             let bytes = tokio::task::spawn_blocking(encode).await.map_err(LakeError::Stopped)?;
             let bytes =
@@ -325,7 +331,12 @@ pub async fn restore(
             wrong.push(name.clone());
             continue;
         };
-        let path = Path::from(name.as_str());
+        // what is beside the lake comes back beside it
+        let place = match name.split_once('/') {
+            Some((folder, rest)) if folder.starts_with(BESIDE) => rest,
+            _ => name,
+        };
+        let path = Path::from(place);
         to.put(&path, bytes.into()).await.map_err(failed("write", &path))?;
         moved.files += 1;
         moved.bytes += copied.size;
@@ -354,6 +365,7 @@ pub fn compare(tables: &Tables, manifest: &Manifest) -> Result<(), BackupError> 
 fn is_of_a_lake(name: &str) -> bool {
     let parts: Vec<_> = name.split('/').collect();
     match parts.as_slice() {
+        [beside, _] => beside.starts_with(BESIDE),
         [LAKE, _, "_delta_log", file] => matches!(LogFile::of(file), Some(LogFile::Checkpoint(_))),
         [LAKE, table, ..] => crate::keep::is_ours(&Path::from(*table), &Path::from(parts[1..].join("/"))),
         _ => false,

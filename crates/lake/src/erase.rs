@@ -5,6 +5,8 @@
 //! whole; so who follows the table sees no row twice. Of the rollups, only `sources` has addresses; its rows go as
 //! well. The counts of others stay, as history or made anew from what is left.
 //!
+//! Rulesets stay as they are: what a rule says is the administrator's, and events name it.
+//!
 //! A receipt ([`Erased`]) names each file before and after, with its checksum. The files themselves are deleted by
 //! [`Tables::expunge`] when no question can read them any more; until then the rows can be read by nobody, but are on
 //! the disk.
@@ -21,7 +23,7 @@ use crate::tables::Tables;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
-use bartizan_model::Micros;
+use bartizan_model::{Kind, Micros};
 use bartizan_schema::{ColumnKind, Relation};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -166,7 +168,7 @@ impl Tables {
     ) -> Result<(), LakeError> {
         let addresses: BTreeSet<[u8; 16]> =
             addresses.iter().map(|a| bartizan_model::addr_from_ip(*a)).collect();
-        for table in self.all() {
+        for table in self.all().filter(|t| t.relation() != Relation::Rows(Kind::Rulesets)) {
             let naming = Naming::new(table.relation(), &addresses);
             if naming.columns().is_empty() {
                 continue;

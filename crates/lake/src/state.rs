@@ -192,9 +192,13 @@ impl Sum {
         self.files.iter()
     }
 
-    /// The same without what was removed: of no use where those files are not.
-    pub(crate) fn without_removed(mut self) -> Self {
+    /// The same without what was removed, which is of no use where those files are not, and in an order that is
+    /// always the same.
+    pub(crate) fn to_be_copied(mut self) -> Self {
         self.removed.clear();
+        let mut files: Vec<_> = self.files.iter().cloned().collect();
+        files.sort_by(|a, b| a.path().cmp(b.path()));
+        self.files = files.into_iter().collect();
         self
     }
 

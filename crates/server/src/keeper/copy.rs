@@ -42,11 +42,11 @@ pub(super) async fn backup(keeper: Keeper, mut listener: Listener, to: PathBuf) 
     keeper.catalog.copy_to(&copy).await?;
     let bytes = fs::read(&copy).map_err(file("read", &copy))?;
     remove(&copy).map_err(file("remove", &copy))?;
-    backup.add(CATALOG, bytes.into()).await?;
+    backup.add_beside(CATALOG, bytes.into()).await?;
     for name in BESIDE {
         let path = keeper.dir.join(name);
         match fs::read(&path) {
-            Ok(bytes) => backup.add(name, bytes.into()).await?,
+            Ok(bytes) => backup.add_beside(name, bytes.into()).await?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(file("read", &path)(error)),
         }
