@@ -76,7 +76,7 @@ impl Column {
             {
                 Look::Number
             }
-            None if name == "rows" => Look::Number,
+            None if matches!(name, "rows" | "distinct" | "ports" | "hosts") => Look::Number,
             _ => Look::Text,
         };
         Self { name: name.into(), look }

@@ -164,6 +164,41 @@ fn counts_and_tops() {
 }
 
 #[test]
+fn different_values_and_spreads() {
+    let json = |body: &str| answer("200 OK", "application/json", body);
+    let distinct =
+        "{\"columns\":[\"dport\",\"distinct\",\"rows\"],\"rows\":[{\"dport\":22,\"distinct\":3,\"rows\":5}]}";
+    let (done, asked) = ask(&["search", "--by", "dport", "--distinct", "src", "--top", "3"], json(distinct));
+    assert_eq!((done.code, done.out.as_str()), (0, "DPORT  DISTINCT  ROWS\n   22         3     5\n"));
+    assert_eq!(asked.line, "POST /api/v1/distinct HTTP/1.1");
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(body, serde_json::json!({ "filter": "", "by": "dport", "of": "src", "limit": 3 }));
+    let spread = "{\"columns\":[\"src\",\"ports\",\"hosts\",\"rows\"],\"rows\":[]}";
+    let (done, asked) = ask(&["search", "action:drop", "--spread", "100,5"], json(spread));
+    assert_eq!((done.code, asked.line.as_str()), (0, "POST /api/v1/spread HTTP/1.1"));
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    let expected = serde_json::json!({ "filter": "action:drop", "ports": 100, "hosts": 5, "limit": 10 });
+    assert_eq!(body, expected);
+}
+
+/// What could be read is printed, and the exit code says that it is not all.
+#[test]
+fn what_is_not_complete_is_8() {
+    let missing = "\"complete\":false,\"problem\":{\"detail\":\"a file is missing\"}";
+    let count = format!("{{\"rows\":42,\"packets\":50,\"took_ms\":1,{missing}}}");
+    let top = format!(
+        "{{\"columns\":[\"src\",\"packets\"],\"rows\":[{{\"src\":\"192.0.2.1\",\"packets\":1}}],{missing}}}"
+    );
+    for (args, body) in [(&["search", "--count"][..], &count), (&["search", "--by", "src"][..], &top)] {
+        let (done, _) = ask(args, answer("200 OK", "application/json", body));
+        assert_eq!((done.code, done.out.lines().count()), (8, 2), "{args:?} {}", done.out);
+        assert!(done.err.contains("a file is missing") && !done.out.contains("complete"), "{}", done.err);
+    }
+    let (done, _) = ask(&["search", "--count", "-o", "json"], answer("200 OK", "application/json", &count));
+    assert_eq!((done.code, done.out.as_str()), (8, "{\"packets\":50,\"rows\":42}\n"));
+}
+
+#[test]
 fn a_filter_with_a_typo_asks_nobody() {
     for args in [["search", "dprot:22"], ["tail", "dprot:22"]] {
         // Nobody listens on this port; a request would end with 7.
@@ -272,6 +307,10 @@ fn usage_is_2() {
         &["serch"] as &[&str],
         &["search", "--since", "tomorrow"],
         &["search", "--count", "--by", "src"],
+        &["search", "--distinct", "src"],
+        &["search", "--by", "src,dport", "--distinct", "host"],
+        &["search", "--spread", "100"],
+        &["flows", "--spread", "100,5"],
         &["token", "create", "--ttl", "never"],
         &["--server", "ftp://x", "hosts"],
         &["--server", "http://192.0.2.1:1", "hosts"],

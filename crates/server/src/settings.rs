@@ -102,6 +102,8 @@ pub struct Query {
     pub spill_gigabytes: u64,
     /// Megabytes of memory for footers and indexes of files.
     pub index_megabytes: usize,
+    /// Megabytes of memory for answers about files that may be asked for again.
+    pub answer_megabytes: usize,
 }
 
 impl Default for Query {
@@ -115,6 +117,7 @@ impl Default for Query {
             question_gigabytes: 0,
             spill_gigabytes: 8,
             index_megabytes: 64,
+            answer_megabytes: 16,
         }
     }
 }
@@ -145,6 +148,7 @@ impl Query {
             question_bytes: self.question_gigabytes.saturating_mul(1 << 30),
             questions: self.questions,
             metadata_cache: self.index_megabytes.saturating_mul(1 << 20),
+            answer_cache: self.answer_megabytes.saturating_mul(1 << 20),
             spill: self.spill_gigabytes.saturating_mul(1 << 30),
             partitions: if self.threads == 0 { processors() } else { self.threads },
             ..Limits::default()

@@ -10,6 +10,7 @@ mod columns;
 mod compact;
 mod counters;
 mod crash;
+mod damage;
 mod databases;
 mod demo;
 mod disk;

@@ -46,11 +46,19 @@ pub(crate) async fn rows(
     add_range(&mut question, &ask.range)?;
     let by = columns::wanted(kind, &ask.by)?;
     let named = columns::wanted(kind, &ask.columns)?;
+    if ask.distinct.is_some() && by.len() != 1 {
+        return Err(Failure::Usage("--distinct goes with one column in --by".to_owned()));
+    }
+    if !ask.spread.is_empty() && (ask.spread.len() != 2 || kind != Kind::Events) {
+        return Err(Failure::Usage(
+            "--spread takes two numbers, PORTS,HOSTS, and is about events".to_owned(),
+        ));
+    }
     let client = Client::new(Connection::find(args)?)?;
     let done = if !ask.spread.is_empty() {
-        spread(&client, kind, question, &ask, style).await
+        spread(&client, question, &ask, style).await
     } else if let Some(of) = &ask.distinct {
-        distinct(&client, kind, question, (&by, of), &ask, style).await
+        distinct(&client, kind, question, (&by[0], of), &ask, style).await
     } else if ask.count {
         count(&client, kind, &question, ask.output, style).await
     } else if by.is_empty() {
@@ -122,13 +130,10 @@ async fn distinct(
     client: &Client,
     kind: Kind,
     mut question: Value,
-    (by, of): (&[Column], &str),
+    (by, of): (&Column, &str),
     ask: &AskArgs,
     style: Style,
 ) -> Result<(), Failure> {
-    let [by] = by else {
-        return Err(Failure::Usage("--distinct goes with one column in --by".to_owned()));
-    };
     let of = columns::wanted(kind, &[of.to_owned()])?;
     question["by"] = by.name.as_str().into();
     question["of"] = of.iter().map(|c| c.name.as_str()).collect::<String>().into();
@@ -137,21 +142,12 @@ async fn distinct(
 }
 
 /// Sources that touched many ports on many hosts.
-async fn spread(
-    client: &Client,
-    kind: Kind,
-    mut question: Value,
-    ask: &AskArgs,
-    style: Style,
-) -> Result<(), Failure> {
-    let &[ports, hosts] = ask.spread.as_slice() else {
-        return Err(Failure::Usage("--spread takes two numbers: PORTS,HOSTS".to_owned()));
-    };
-    if kind != Kind::Events {
-        return Err(Failure::Usage("--spread is a question about events".to_owned()));
+async fn spread(client: &Client, mut question: Value, ask: &AskArgs, style: Style) -> Result<(), Failure> {
+    for (name, least) in ["ports", "hosts"].into_iter().zip(&ask.spread) {
+        question[name] = (*least).into();
     }
-    (question["ports"], question["hosts"], question["limit"]) = (ports.into(), hosts.into(), ask.top.into());
-    groups(&client.post("/api/v1/spread", &question).await?, kind, ask.output, style)
+    question["limit"] = ask.top.into();
+    groups(&client.post("/api/v1/spread", &question).await?, Kind::Events, ask.output, style)
 }
 
 /// Groups as the server names their columns.

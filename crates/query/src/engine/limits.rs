@@ -18,6 +18,8 @@ pub struct Limits {
     pub questions: usize,
     /// Bytes of memory for the footers and page indexes of files.
     pub metadata_cache: usize,
+    /// Bytes of memory for answers about files that may be asked for again; 0: none are kept.
+    pub answer_cache: usize,
     /// Where sorts spill. `None`: the system's folder for temporary files.
     pub spill_dir: Option<PathBuf>,
     /// Bytes that may be spilled.
@@ -40,6 +42,7 @@ impl Default for Limits {
             question_bytes: 0,
             questions: 4,
             metadata_cache: 64 << 20,
+            answer_cache: 0,
             spill_dir: None,
             spill: 8 << 30,
             partitions: 2,

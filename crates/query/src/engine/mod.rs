@@ -1,5 +1,6 @@
 //! The questions that can be asked, one file each, and what answers them.
 
+mod answers;
 mod columns;
 mod count;
 mod distinct;
@@ -8,6 +9,7 @@ mod limits;
 mod planner;
 mod search;
 
+pub(crate) use answers::Answers;
 pub use columns::MAX_GROUPS;
 pub(crate) use columns::column;
 pub use count::Count;
@@ -88,6 +90,7 @@ impl Engine {
                 runtime,
                 partitions,
                 sort_rows: limits.sort_rows.max(1),
+                answers: Arc::new(Answers::new(limits.answer_cache)),
                 limits: Arc::new(limits.clone()),
             },
         })

@@ -1,6 +1,6 @@
 //! From a view and a predicate to a plan, and from a plan to its rows.
 
-use super::Limits;
+use super::{Answers, Limits};
 use crate::QueryError;
 use crate::files::{Files, Readers};
 use crate::lower::{self, Lowered};
@@ -34,6 +34,7 @@ pub(crate) struct Planner {
     pub(crate) runtime: Arc<RuntimeEnv>,
     pub(crate) partitions: usize,
     pub(crate) sort_rows: u64,
+    pub(super) answers: Arc<Answers>,
     pub(super) limits: Arc<Limits>,
 }
 

@@ -304,3 +304,33 @@ async fn a_needle_reads_one_page_of_each_file_that_has_it() {
     let (n, stats) = read(&engine, Search { limit: Some(100), ..Search::new(Kind::Events, &filter) }).await;
     assert!(n == 0 && stats.looked_at == 0, "{stats:?}");
 }
+
+/// An answer about files is kept until the files are others; one about rows in memory is not.
+#[tokio::test]
+async fn an_answer_is_kept_until_a_commit() {
+    let lake = Lake::new();
+    let events: Vec<Event> = (0..1000).map(|n| (n, 1 + (n % 9) as u8, 20 + (n % 5) as i32, 1)).collect();
+    lake.add_file(Kind::Events, &rows_of(1, &events));
+    let limits = Limits { answer_cache: 1 << 20, ..Limits::default() };
+    let engine = Engine::new(Arc::clone(&lake) as _, &limits).unwrap();
+    let (all, some) = (Filter::all(), parse("dport:22"));
+    let ask = async |filter: &Filter, n: usize| {
+        let mut rows = engine.distinct(Kind::Events, filter, Window::ALL, "dport", "src", n).await.unwrap();
+        let batch = rows.next().await.unwrap().unwrap();
+        (json(&[batch]), rows.stats().looked_at > 0)
+    };
+    let (answer, read) = ask(&all, 3).await;
+    assert!(read);
+    assert_eq!(ask(&all, 3).await, (answer.clone(), false));
+    assert!(ask(&all, 2).await.1 && ask(&some, 3).await.1, "other questions");
+
+    lake.add_file(Kind::Events, &rows_of(2, &[(5, 10, 20, 1)]));
+    let (changed, read) = ask(&all, 3).await;
+    assert!(read && changed != answer);
+    assert_eq!(ask(&all, 3).await, (changed, false));
+    lake.add_hot(Kind::Events, rows_of(3, &[(6, 11, 20, 1)]));
+    let (hot, _) = ask(&all, 3).await;
+    lake.change(Kind::Events, |view| view.hot.clear());
+    let (cold, _) = ask(&all, 3).await;
+    assert!(hot != cold && ask(&all, 3).await == (cold, false));
+}
