@@ -12,6 +12,7 @@
 
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::client::SpawnedReqwestConnector;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
@@ -86,10 +87,11 @@ impl S3 {
         named.then(|| Path::parse(prefix).ok()).flatten().map(|prefix| (bucket.to_owned(), prefix))
     }
 
-    /// The store. Nothing is asked of the service yet.
+    /// The store. Nothing is asked of the service yet. Its connections belong to the runtime of whoever calls this, so
+    /// that a thread that computes for a while (upkeep) never holds up another one's request.
     ///
     /// # Errors
-    /// If the settings do not go together.
+    /// If the settings do not go together, or no runtime is there.
     pub fn store(&self) -> Result<Arc<dyn ObjectStore>> {
         self.store_with(PATIENCE, REQUEST)
     }
@@ -111,7 +113,10 @@ impl S3 {
             max_retries: 20,
             retry_timeout: patience,
         };
+        let failed = |source| Error::Generic { store: "S3", source };
+        let runtime = tokio::runtime::Handle::try_current().map_err(|error| failed(error.into()))?;
         let mut builder = AmazonS3Builder::new()
+            .with_http_connector(SpawnedReqwestConnector::new(runtime))
             .with_bucket_name(&self.bucket)
             .with_region(&self.region)
             .with_client_options(options)

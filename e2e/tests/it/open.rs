@@ -1,20 +1,27 @@
 //! The lake is read by others while the server writes and compacts: deltalake, DuckDB and Polars, each with a reader of
 //! its own, find each row once.
 
-use bartizan_e2e::process::Server;
+use anyhow::Result;
+use bartizan_e2e::process::{Server, wait_until};
 use bartizan_e2e::python::Script;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-const FILES: u64 = 20;
+const FILES: u64 = 24;
 const LINES: u64 = 6_000;
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Small commits, and units as small as can be, so that files are merged and sorted again and again.
+const SETTINGS: &str =
+    "commit.age_ms = 100\n[compact]\nunit_rows = 65536\nnewest_rows = 1000\nsettle_minutes = 0\n";
 
 #[test]
 fn other_programs_find_each_row_once_while_the_server_writes_and_compacts() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::new(&dir.path().join("server"), "commit.age_ms = 100\n").unwrap();
+    let mut server = Server::new(&dir.path().join("server"), SETTINGS).unwrap();
     server.start().unwrap();
     let table = server.dir().join("lake/events");
     let mut readers = Script::start("readers.py", &[table.to_str().unwrap()]).unwrap();
@@ -24,6 +31,8 @@ fn other_programs_find_each_row_once_while_the_server_writes_and_compacts() {
         fs::write(&path, lines(file)).unwrap();
         server.ask(&["import", path.to_str().unwrap(), "-q", "--zone", "UTC"]).unwrap();
     }
+    // Whatever is left to compact, readers look on.
+    wait_until("files to be compacted", PATIENCE, || Ok((compacted(&table)? >= 2).then_some(()))).unwrap();
     let answers: Vec<Value> =
         readers.finish().unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (log, answers) = answers.split_last().unwrap();
@@ -47,7 +56,20 @@ fn other_programs_find_each_row_once_while_the_server_writes_and_compacts() {
     let between =
         answers.iter().filter(|a| a["last"] == false && (1..all).contains(&a["rows"].as_u64().unwrap()));
     assert!(between.count() > 0, "nobody looked while rows came: {answers:?}");
-    eprintln!("{} answers, the log's operations: {}", answers.len(), log["operations"]);
+    let operations = log["operations"].as_array().unwrap();
+    assert!(operations.iter().any(|operation| operation == "OPTIMIZE"), "{operations:?}");
+}
+
+/// How many entries of a table's log are compactions.
+fn compacted(table: &Path) -> Result<usize> {
+    let mut found = 0;
+    for entry in fs::read_dir(table.join("_delta_log"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "json") {
+            found += usize::from(fs::read_to_string(path)?.contains("\"OPTIMIZE\""));
+        }
+    }
+    Ok(found)
 }
 
 /// Packets of one hour, every second one to port 22.

@@ -213,7 +213,7 @@ async fn credentials_that_end_stop_commits_and_lose_nothing() {
     let error = table.commit(NOW).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(error.to_string().starts_with("cannot write `events/date="), "{error}");
-    assert!(cause.contains("lacked the required privileges"), "{cause}");
+    assert!(cause.contains("lacked the necessary privileges"), "{cause}");
     assert_eq!((error.kind(), table.hot().batches), (ErrorKind::Retry, 1));
     table.commit(NOW).await.unwrap().unwrap();
     holds(&service, 1).await;
