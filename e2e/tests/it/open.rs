@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-const FILES: u64 = 24;
-const LINES: u64 = 6_000;
+const FILES: u64 = 90;
+const LINES: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Small commits, and units as small as can be, so that files are merged and sorted again and again.
 const SETTINGS: &str =
@@ -26,13 +27,14 @@ fn other_programs_find_each_row_once_while_the_server_writes_and_compacts() {
     let table = server.dir().join("lake/events");
     let mut readers = Script::start("readers.py", &[table.to_str().unwrap()]).unwrap();
     readers.line().unwrap();
+    let hour = this_hour();
     for file in 0..FILES {
         let path = dir.path().join("log");
-        fs::write(&path, lines(file)).unwrap();
+        fs::write(&path, lines(&hour, file)).unwrap();
         server.ask(&["import", path.to_str().unwrap(), "-q", "--zone", "UTC"]).unwrap();
     }
     // Whatever is left to compact, readers look on.
-    wait_until("files to be compacted", PATIENCE, || Ok((compacted(&table)? >= 2).then_some(()))).unwrap();
+    wait_until("files to be compacted", PATIENCE, || Ok((compacted(&table)? >= 3).then_some(()))).unwrap();
     let answers: Vec<Value> =
         readers.finish().unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (log, answers) = answers.split_last().unwrap();
@@ -72,15 +74,24 @@ fn compacted(table: &Path) -> Result<usize> {
     Ok(found)
 }
 
+/// As `date` writes it: rows of another day than that of their receipt are not sorted.
+fn this_hour() -> String {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Packets of one hour, every second one to port 22.
-fn lines(file: u64) -> String {
+fn lines(hour: &str, file: u64) -> String {
     let mut text = String::new();
     for i in 0..LINES {
         let (minute, second, port) = (i * 59 / LINES, i % 60, if i % 2 == 0 { 22 } else { 443 });
         writeln!(
             text,
-            "2026-11-20T{:02}:{minute:02}:{second:02}Z gw kernel: open: IN=eth0 OUT= SRC=192.0.2.{} DST=10.0.{}.{} LEN=60 TOS=0x00 PREC=0x00 TTL=49 ID={i} DF PROTO=TCP SPT={} DPT={port} WINDOW=1024 RES=0x00 SYN URGP=0",
-            file % 24, i % 250, file, i % 200, 1024 + i,
+            "{hour}:{minute:02}:{second:02}Z gw kernel: open: IN=eth0 OUT= SRC=192.0.2.{} DST=10.0.{}.{} LEN=60 TOS=0x00 PREC=0x00 TTL=49 ID={i} DF PROTO=TCP SPT={} DPT={port} WINDOW=1024 RES=0x00 SYN URGP=0",
+            i % 250,
+            file,
+            i % 200,
+            1024 + i,
         )
         .unwrap();
     }

@@ -1,7 +1,7 @@
 //! A lake in S3: a real service (moto) behind a proxy that fails as services do (fault F42).
 
 use crate::support::{NOW, append, batch_id, expected, keys, options, stream};
-use bartizan_lake::{Append, ErrorKind, Lease, LeaseError, S3, S3Credentials, Table};
+use bartizan_lake::{Append, ErrorKind, Lease, LeaseError, Problem, S3, S3Credentials, Table};
 use bartizan_model::{Kind, Seq};
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -29,12 +29,25 @@ enum Failure {
 /// Failures of puts whose name holds a text, in turn.
 type Plan = Arc<Mutex<VecDeque<(&'static str, Failure)>>>;
 
+/// When whoever asks dies, as the service sees it: nothing of it comes any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Lives,
+    /// Before the put of this number from now on, or after it.
+    Dies {
+        at: usize,
+        after: bool,
+    },
+    Dead,
+}
+
 /// A service with a bucket of its own. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Service {
     child: Child,
     address: SocketAddr,
     plan: Plan,
+    life: Arc<Mutex<Life>>,
 }
 
 impl Service {
@@ -51,14 +64,15 @@ impl Service {
         let service = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, plan) = (listener.local_addr().unwrap(), Plan::default());
-        let shared = Arc::clone(&plan);
+        let life = Arc::new(Mutex::new(Life::Lives));
+        let shared = (Arc::clone(&plan), Arc::clone(&life));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let plan = Arc::clone(&shared);
-                std::thread::spawn(move || drop(forward(client, service, &plan)));
+                let (plan, life) = shared.clone();
+                std::thread::spawn(move || drop(forward(client, service, &plan, &life)));
             }
         });
-        Self { child, address, plan }
+        Self { child, address, plan, life }
     }
 
     fn settings(&self, prefix: &str) -> S3 {
@@ -74,6 +88,15 @@ impl Service {
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
         // a request that is not answered is given up soon, for the test's sake
         self.settings("some/where").store_with(Duration::from_secs(20), Duration::from_secs(3)).unwrap()
+    }
+
+    /// As [`Service::store`], elsewhere, for somebody whose requests are soon given up.
+    fn store_at(&self, prefix: &str) -> Arc<dyn ObjectStore> {
+        self.settings(prefix).store_with(Duration::from_millis(500), Duration::from_secs(3)).unwrap()
+    }
+
+    fn lives(&self, life: Life) {
+        *self.life.lock().unwrap() = life;
     }
 
     fn fail(&self, failures: &[(&'static str, Failure)]) {
@@ -93,7 +116,12 @@ impl Drop for Service {
 }
 
 /// One request of a client, and its answer.
-fn forward(mut client: TcpStream, service: SocketAddr, plan: &Plan) -> std::io::Result<()> {
+fn forward(
+    mut client: TcpStream,
+    service: SocketAddr,
+    plan: &Plan,
+    life: &Mutex<Life>,
+) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut part = [0; 65_536];
     let head = loop {
@@ -115,6 +143,21 @@ fn forward(mut client: TcpStream, service: SocketAddr, plan: &Plan) -> std::io::
         let n = client.read(&mut part)?;
         request.extend_from_slice(&part[..n]);
     }
+    let last = {
+        let mut life = life.lock().unwrap();
+        match *life {
+            Life::Dead => return Ok(()),
+            Life::Dies { at: 1, after: false } if text.starts_with("PUT ") => {
+                *life = Life::Dead;
+                return Ok(());
+            }
+            Life::Dies { at, after } if text.starts_with("PUT ") => {
+                *life = Life::Dies { at: at - 1, after };
+                at == 1
+            }
+            _ => false,
+        }
+    };
     let failure = failure(&text, plan);
     let refusal = match failure {
         Some(Failure::Busy) => Some(("503 Slow Down", "SlowDown")),
@@ -128,6 +171,10 @@ fn forward(mut client: TcpStream, service: SocketAddr, plan: &Plan) -> std::io::
     upstream.write_all(&request)?;
     let mut response = Vec::new();
     upstream.read_to_end(&mut response)?;
+    if last {
+        *life.lock().unwrap() = Life::Dead;
+        return Ok(());
+    }
     match failure {
         Some(Failure::BusyAfter) => answer(&mut client, "503 Service Unavailable", "InternalError"),
         // Until the client gives up.
@@ -246,4 +293,42 @@ async fn one_server_at_a_time_holds_the_lease() {
     first.release().await.unwrap();
     let mut second = take("second").await.unwrap();
     second.renew().await.unwrap();
+}
+
+/// As `crash.rs` does on a disk: the process ends before and after each thing that it puts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_at_any_put_leaves_a_whole_lake() {
+    let service = Service::start();
+    // two commits and a checkpoint, of two objects each
+    for (at, after) in (1..=6).flat_map(|at| [(at, false), (at, true)]) {
+        service.lives(Life::Lives);
+        let place = format!("dies-{at}-{after}");
+        let open =
+            async || Table::open(service.store_at(&place), Kind::Events, options(), NOW).await.unwrap();
+        let table = open().await;
+        append(&table, batch_id(1, 1));
+        table.commit(NOW).await.unwrap().unwrap();
+        service.lives(Life::Dies { at, after });
+        append(&table, batch_id(1, 2));
+        append(&table, batch_id(1, 3));
+        let _ = table.commit(NOW).await;
+        let _ = table.checkpoint().await;
+        append(&table, batch_id(1, 4));
+        let _ = table.commit(NOW).await;
+        assert_eq!(*service.life.lock().unwrap(), Life::Dead, "{place}: it was to die");
+        let acknowledged = table.committed(&stream(1));
+        drop(table);
+
+        service.lives(Life::Lives);
+        let table = open().await;
+        let known = table.committed(&stream(1));
+        assert!(known >= acknowledged, "{place}: L2");
+        for seq in known.0 + 1..=4 {
+            assert_eq!(append(&table, batch_id(1, seq)), Append::Appended, "{place}");
+        }
+        table.commit(NOW).await.unwrap();
+        assert_eq!(keys(&open().await).await, expected(&[(1, 4)]), "{place}");
+        let problems = table.verify(true).await.unwrap();
+        assert!(problems.iter().all(|p| matches!(p, Problem::Unnamed { .. })), "{place}: {problems:?}");
+    }
 }
