@@ -52,9 +52,9 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Backlog {
-    /// Nobody compacts this table.
-    Unknown,
-    /// The last piece of work was done.
+    /// There is nothing to do, or nobody who does it: whoever waited for it would wait for ever.
+    Idle,
+    /// The last piece of work was done, and there may be more.
     Worked,
     /// The last piece of work failed. Who appends does not wait for it.
     Stuck,
@@ -178,7 +178,7 @@ impl Table {
                 checkpointing: AtomicBool::new(false),
                 unnamed: Mutex::default(),
                 compacting: tokio::sync::Mutex::default(),
-                backlog: AtomicU8::new(Backlog::Unknown as u8),
+                backlog: AtomicU8::new(Backlog::Idle as u8),
                 holds: Mutex::default(),
                 pins: AtomicUsize::new(0),
             }),

@@ -80,7 +80,7 @@ impl Table {
         let shared = &self.shared;
         let mut damaged = shared.compacting.lock().await;
         let Some(job) = plan::next(shared.relation, &self.view().files, &damaged, how, now) else {
-            shared.backlog(Backlog::Worked);
+            shared.backlog(Backlog::Idle);
             return Ok(None);
         };
         let done = shared.carry_out(&job, now).await;
