@@ -239,7 +239,7 @@ impl Backup {
                 tell(&self.moved);
             }
             let folder = table.shared.folder.clone();
-            let (version, snapshot) = (sum.version, sum.to_be_copied().into_snapshot(&folder));
+            let (version, snapshot) = (sum.version, sum.portable().into_snapshot(&folder));
             let encode = move || snapshot.encode().map_err(|e| e.to_string());
             let bytes = tokio::task::spawn_blocking(encode).await.map_err(LakeError::Stopped)?;
             let bytes =

@@ -194,7 +194,7 @@ impl Sum {
 
     /// The same without what was removed, which is of no use where those files are not, and in an order that is
     /// always the same.
-    pub(crate) fn to_be_copied(mut self) -> Self {
+    pub(crate) fn portable(mut self) -> Self {
         self.removed.clear();
         let mut files: Vec<_> = self.files.iter().cloned().collect();
         files.sort_by(|a, b| a.path().cmp(b.path()));
