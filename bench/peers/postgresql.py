@@ -180,12 +180,12 @@ def ask(store, *names):
         server.start()
         try:
             script = f"SET statement_timeout = '{PATIENCE_S}s';\nSELECT 1;\n\\timing on\n\\o /dev/null\n"
-            said = server.psql(script + f"{asked};\n" * 4)
+            said = server.psql(script + f"{asked};\n" * 3)
             times = [float(found) for found in re.findall(r"Time: ([0-9.]+) ms", said)]
             rows = [line.split("\t") for line in server.psql(compared).splitlines()]
             hot = sorted(times[1:])[len(times[1:]) // 2]
             answer = cells(normal(name, rows))
-            say(engine="postgresql", question=name, cold_ms=times[0], hot_ms=hot, times=3, answer=answer)
+            say(engine="postgresql", question=name, cold_ms=times[0], hot_ms=hot, times=2, answer=answer)
         except RuntimeError as error:
             say(engine="postgresql", question=name, error=str(error))
         finally:

@@ -116,7 +116,7 @@ def load(source, store, rows):
         begun = time.perf_counter()
         server.get("/internal/force_merge")
         held, quiet = None, 0
-        while quiet < 4 and time.perf_counter() - begun < 60:
+        while quiet < 4 and time.perf_counter() - begun < 30:
             time.sleep(0.5)
             now = size(store)
             quiet, held = (quiet + 1, held) if now == held else (0, now)

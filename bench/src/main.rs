@@ -45,10 +45,16 @@ fn main() -> Result<()> {
             say(&store::run_part(rest)?.to_string());
             return Ok(());
         }
-        Some(("store", rest)) => {
-            let mut figures = Vec::new();
-            let mut matrix = String::new();
-            store::run(rest, &mut |figure| show(&mut figures, figure), &mut |text| matrix += text)?;
+        Some((verb @ ("store" | "store-report"), rest)) => {
+            let (mut figures, mut matrix) = (Vec::new(), String::new());
+            let mut figure = |figure| show(&mut figures, figure);
+            let mut say_later = |text: &str| matrix += text;
+            match rest {
+                [events] if verb == "store-report" => {
+                    store::report(events.parse()?, &mut figure, &mut say_later)?;
+                }
+                _ => store::run(rest, &mut figure, &mut say_later)?,
+            }
             say(&table(&figures));
             say(&matrix);
             return Ok(());

@@ -34,7 +34,7 @@ use std::time::Instant;
 
 /// Rows that PostgreSQL and VictoriaLogs get at most: both take minutes for millions.
 const POSTGRES_ROWS: u64 = 3_000_000;
-const VICTORIA_ROWS: u64 = 4_000_000;
+const VICTORIA_ROWS: u64 = 3_000_000;
 
 /// Where a run has its things.
 #[derive(Debug)]
@@ -141,16 +141,32 @@ pub(crate) fn run(args: &[String], figure: &mut dyn FnMut(Figure), say: &mut dyn
     }
     step("ask while events come");
     records.push(part(&paths, "busy", &[])?);
-    others(&wanted, &paths, rows, &mut records, &mut step)?;
     records.push(json!({ "part": "fleet", "events": wanted.events, "rows": rows }));
-    let out = target().join(format!("bench/store-{}.json", wanted.events));
-    fs::write(out, serde_json::to_vec(&records)?)?;
-    report::figures(&records, rows, figure);
-    say(&report::matrix(&records));
+    save(wanted.events, &records)?;
+    others(&wanted, &paths, rows, &mut records, &mut step)?;
+    report(wanted.events, figure, say)?;
     if let Some(drawn) = curve::draw(&target().join("bench"), &root().join("bench/cost.svg"))? {
         step(&format!("drew {}", drawn.display()));
     }
     step("done");
+    Ok(())
+}
+
+fn saved(events: f64) -> PathBuf {
+    target().join(format!("bench/store-{events}.json"))
+}
+
+/// After each store, so that a run that is ended early is not for nothing.
+fn save(events: f64, records: &[Value]) -> Result<()> {
+    Ok(fs::write(saved(events), serde_json::to_vec(records)?)?)
+}
+
+/// `store-report EVENTS`: figures and table of the records that the last run of so many events left.
+pub(crate) fn report(events: f64, figure: &mut dyn FnMut(Figure), say: &mut dyn FnMut(&str)) -> Result<()> {
+    let records: Vec<Value> = serde_json::from_slice(&fs::read(saved(events))?)?;
+    let fleet = records.iter().find(|r| r["part"] == "fleet").context("no record of the fleet")?;
+    report::figures(&records, fleet["rows"].as_u64().context("rows of the fleet")?, figure);
+    say(&report::matrix(&records));
     Ok(())
 }
 
@@ -208,6 +224,7 @@ fn others(
             Ok(found) => records.extend(found),
             Err(error) => eprintln!("{peer}: {error:#}"),
         }
+        save(wanted.events, records)?;
     }
     Ok(())
 }
