@@ -31,7 +31,7 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let result = runtime.block_on(async {
         let tables = copy.tables(load::options()).await?;
-        let engine = ask::engine(&tables)?;
+        let engine = ask::engine(&tables, 0)?;
         let receiver = Arc::new(load::Receiver::new(&copy)?);
         let mut quiet: Vec<Vec<f64>> = vec![Vec::new(); questions::QUESTIONS.len()];
         let mut busy = quiet.clone();

@@ -4,7 +4,7 @@
 //! Each step is a process of its own, so that memory is that of the step: load (from agents' batches, committed),
 //! settle (compaction and rollups to the end, as others merge), ask (one process per question: cold with the store's
 //! files dropped from the page cache, then repeated), busy (the questions while events come at half of the rate).
-//! *Hot* is repeated; our engine keeps no answers, so each is worked out anew. Answers are compared.
+//! *Hot* is repeated without any cache of answers; with ours it is a figure of its own. Answers are compared.
 //!
 //! The records of a run stay in `target/bench/store-EVENTS.json`; [`curve`] draws those of all runs.
 

@@ -145,6 +145,9 @@ fn questions(records: &[Value], rows: f64, figure: &mut dyn FnMut(Figure)) {
             let limit = if rows > 50e6 && *promised == 20.0 { 60.0 } else { *promised };
             figure(Figure::new(&format!("{name} {text}, promised"), hot, "ms", Goal::Under(limit)));
         }
+        if let Some(cached) = number(ours, "cached_ms") {
+            figure(Figure::new(&format!("{name} {text}, answers kept"), cached, "ms", Goal::None));
+        }
         for peer in &ENGINES[1..] {
             if let Some(equal) = equal(records, name, peer, rows) {
                 let title = format!("{name} answered as {peer} does");
