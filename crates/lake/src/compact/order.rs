@@ -92,7 +92,7 @@ mod tests {
     type Row = (i64, Option<u8>, u8, Option<i32>);
 
     fn host(n: u8) -> String {
-        format!("host {}{n}", if n % 2 == 0 { "with a long name " } else { "" })
+        format!("host {}{n}", if n.is_multiple_of(2) { "with a long name " } else { "" })
     }
 
     fn columns(rows: &[Row]) -> Vec<ArrayRef> {
