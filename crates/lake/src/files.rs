@@ -30,6 +30,8 @@ pub mod tag {
     pub const OF: &str = "bartizan.of";
     /// In a rollup: `true` once retention took that data file away, so that the counts stand in its place.
     pub const HISTORY: &str = "bartizan.history";
+    /// In `sources`: where its tiers end; see [`crate::Tiers`].
+    pub const TIERS: &str = "bartizan.tiers";
     /// What retention was looked for in the file, and did not find.
     pub const RETAINED: &str = "bartizan.retained";
 }
@@ -95,8 +97,18 @@ impl DataFile {
     /// The same with the notes of a file from which it was made, as far as they still hold for some of its rows.
     #[must_use]
     pub(crate) fn with_tags_of(mut self, of: &Self) -> Self {
-        let of = of.tags.iter().filter(|(name, _)| ![tag::CRC32C, tag::RETAINED].contains(&name.as_str()));
+        let of = of
+            .tags
+            .iter()
+            .filter(|(name, _)| ![tag::CRC32C, tag::RETAINED, tag::TIERS].contains(&name.as_str()));
         self.tags.extend(of.map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
+    /// The same file without a note.
+    #[must_use]
+    pub(crate) fn without_tag(mut self, name: &str) -> Self {
+        self.tags.remove(name);
         self
     }
 

@@ -1,3 +1,4 @@
+use crate::rollup::Rolling;
 use crate::{LakeError, Options, Table};
 use bartizan_model::{Kind, Micros};
 use bartizan_schema::Rollup;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 pub struct Tables {
     rows: [Table; Kind::ALL.len()],
     rollups: [Table; Rollup::ALL.len()],
+    pub(crate) rolling: Arc<Rolling>,
 }
 
 impl Tables {
@@ -31,7 +33,9 @@ impl Tables {
         let [a, b, c, d, e, f] = Rollup::ALL;
         let rollups =
             [open(a).await?, open(b).await?, open(c).await?, open(d).await?, open(e).await?, open(f).await?];
-        Ok(Self { rows, rollups })
+        let tables = Self { rows, rollups, rolling: Arc::default() };
+        tables.settle_history(now).await?;
+        Ok(tables)
     }
 
     /// The table of a kind.

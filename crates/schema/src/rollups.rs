@@ -14,13 +14,13 @@ pub enum Rollup {
     Activity1m,
     /// By minute, host, action, rule, prefix and protocol.
     Events1m,
-    /// By hour, host, action, rule and prefix, with a sketch of the sources.
+    /// By hour, host, action, rule and prefix, with the latest time.
     Activity1h,
     /// By hour, host, action, rule, prefix, protocol and destination port.
     Events1h,
     /// By hour, action, country and autonomous system of the source.
     Origins1h,
-    /// By the span of one data file, action and source, most packets first.
+    /// By the span of one data file, action and source, the sources with most packets first.
     Sources,
 }
 
@@ -78,7 +78,7 @@ impl Rollup {
 }
 
 /// What is summed, or otherwise known of a group.
-const MEASURES: &[&str] = &["rows", "packets", "bytes", "sketch", "first", "last"];
+const MEASURES: &[&str] = &["rows", "packets", "bytes", "sketch", "last"];
 
 const TIME: Column = must("time", Time, Server, "the first moment of the bucket");
 const HOST: Column = must("host", Text, Server, "the host's name");
@@ -90,12 +90,18 @@ const DPORT: Column = may("dport", I32, Server, "destination port");
 const ROWS: Column = must("rows", I64, Server, "events");
 const PACKETS: Column = must("packets", I64, Server, "packets that they stand for");
 const BYTES: Column = must("bytes", I64, Server, "sum of their `length`");
-const SKETCH: Column =
-    may("sketch", Bytes, Server, "HyperLogLog of their sources (Apache DataSketches, compact form)");
+const SKETCH: Column = may(
+    "sketch",
+    Bytes,
+    Server,
+    "HyperLogLog of their sources (Apache DataSketches, of the 16 bytes); absent where it would cost too much",
+);
+
+const LAST: Column = must("last", Time, Server, "the latest time among them");
 
 const ACTIVITY_1M: &[Column] = &[TIME, ACTION, ROWS, PACKETS, BYTES, SKETCH];
 const EVENTS_1M: &[Column] = &[TIME, HOST, ACTION, RULE, PREFIX, PROTO, ROWS, PACKETS, BYTES];
-const ACTIVITY_1H: &[Column] = &[TIME, HOST, ACTION, RULE, PREFIX, ROWS, PACKETS, BYTES, SKETCH];
+const ACTIVITY_1H: &[Column] = &[TIME, HOST, ACTION, RULE, PREFIX, ROWS, PACKETS, BYTES, LAST];
 const EVENTS_1H: &[Column] = &[TIME, HOST, ACTION, RULE, PREFIX, PROTO, DPORT, ROWS, PACKETS, BYTES];
 const ORIGINS_1H: &[Column] = &[
     TIME,
@@ -113,8 +119,6 @@ const SOURCES: &[Column] = &[
     ROWS,
     PACKETS,
     BYTES,
-    must("first", Time, Server, "its earliest time"),
-    must("last", Time, Server, "its latest time"),
 ];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Background work on the lake, in one place: a thread of its own that gives way to everything else.
 //!
-//! - One round is one piece of each kind of work, in this order: compact; what derives from its files comes after it;
-//!   retain; vacuum.
+//! - One round is one piece of each kind of work, in this order: compact; roll, which derives from its files; retain;
+//!   vacuum.
 //!   A round that found something to do is followed by the next one at once, else after [`PAUSE`].
 //! - The thread, and those that its runtime starts for blocking work, have [`NICE`]; beside that they use at most
 //!   the share of one core that is set, by pausing.
@@ -13,7 +13,7 @@
 use crate::keeper::Keeper;
 use crate::settings::Settings;
 use anyhow::Context as _;
-use bartizan_lake::{Compact, LakeError, Tables};
+use bartizan_lake::{Compact, LakeError, RollOptions, Tables};
 use bartizan_model::Micros;
 use std::future::Future;
 use std::pin::Pin;
@@ -96,6 +96,7 @@ fn kinds() -> Vec<Kind> {
     let kind = |name, piece| Kind { name, piece, rests_until: None };
     vec![
         kind("compact", |work, now| Box::pin(async move { Ok(compact(work, now).await?) })),
+        kind("roll", |work, now| Box::pin(async move { Ok(roll(work, now).await?) })),
         kind("retain", |work, _| Box::pin(async move { Ok(work.keeper.keep().await?) })),
         kind("vacuum", |work, _| Box::pin(async move { Ok(work.keeper.vacuum().await?) })),
     ]
@@ -127,6 +128,8 @@ fn rest(worked: Duration, percent: u32) -> Duration {
 
 /// A piece of compaction of each table. One table that cannot be compacted does not keep the others waiting.
 async fn compact(work: Work, now: Micros) -> Result<bool, LakeError> {
+    // What an interrupted retention left must not meet files that are replaced.
+    work.tables.settle_history(now).await?;
     let (mut more, mut failed) = (false, None);
     for table in work.tables.iter() {
         match table.compact(&work.compact, now).await {
@@ -141,6 +144,15 @@ async fn compact(work: Work, now: Micros) -> Result<bool, LakeError> {
         }
     }
     failed.map_or(Ok(more), Err)
+}
+
+/// The rollups of one data file.
+async fn roll(work: Work, now: Micros) -> Result<bool, LakeError> {
+    let rolled = work.tables.roll(RollOptions::default(), now).await?;
+    if rolled.made + rolled.removed > 0 {
+        tracing::debug!(?rolled, "rolled");
+    }
+    Ok(rolled.more)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod full_disk;
 mod model;
 mod readers;
 mod retain;
+mod rollup;
 mod s3;
 mod support;
 mod vacuum;
