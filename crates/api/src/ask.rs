@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_query::render::Rows;
-use bartizan_query::{QueryError, RowStream, Search, Spread};
+use bartizan_query::{Bucket, QueryError, RowStream, Search, Spread, Window};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,6 +77,8 @@ pub(crate) struct CountBody {
     filter: String,
     since: Option<When>,
     until: Option<When>,
+    #[serde(default)]
+    explain: bool,
 }
 
 #[derive(Serialize)]
@@ -86,6 +88,12 @@ pub(crate) struct Counted {
     #[serde(flatten)]
     sums: BTreeMap<&'static str, i64>,
     took_ms: u64,
+    /// What it was made of, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    /// False, where the window cuts counts of rows that are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact: Option<bool>,
     /// Only where rows could not be read.
     #[serde(flatten)]
     incomplete: Option<Incomplete>,
@@ -109,11 +117,15 @@ pub(crate) async fn count(
     Body(body): Body<CountBody>,
 ) -> Result<Json<Counted>, Problem> {
     let filter = parse(&state, body.table, &body.filter)?;
-    let count = state.engine.count(body.table, &filter, window(body.since, body.until)?).await?;
+    let window = window(body.since, body.until)?;
+    let plan = plan(&state, body.explain, (body.table, &filter, window), &[], None)?;
+    let count = state.engine.count(body.table, &filter, window).await?;
     Ok(Json(Counted {
         rows: count.rows,
         sums: count.sums.into_iter().collect(),
         took_ms: ndjson::millis(count.stats.took),
+        plan,
+        exact: count.counted.is_some_and(|counted| !counted.exact).then_some(false),
         incomplete: (!count.left_out.is_empty()).then(|| Incomplete::of(QueryError::LeftOut(count.left_out))),
     }))
 }
@@ -128,6 +140,8 @@ pub(crate) struct TopBody {
     since: Option<When>,
     until: Option<When>,
     limit: Option<u64>,
+    #[serde(default)]
+    explain: bool,
 }
 
 pub(crate) async fn top(
@@ -137,11 +151,24 @@ pub(crate) async fn top(
     let filter = parse(&state, body.table, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
-    groups(state.engine.top(body.table, &filter, window, &body.by, limit).await?).await
+    let plan = plan(&state, body.explain, (body.table, &filter, window), &body.by, None)?;
+    groups(state.engine.top(body.table, &filter, window, &body.by, limit).await?, plan).await
+}
+
+/// What an answer will be made of, if that is asked for.
+pub(crate) fn plan(
+    state: &ApiState,
+    asked: bool,
+    (table, filter, window): (Kind, &Filter, Window),
+    by: &[String],
+    bucket: Option<Bucket>,
+) -> Result<Option<String>, Problem> {
+    let plan = asked.then(|| state.engine.explain(table, filter, window, by, bucket));
+    Ok(plan.transpose()?)
 }
 
 /// A few groups as one object.
-async fn groups(mut top: RowStream) -> Result<Response, Problem> {
+pub(crate) async fn groups(mut top: RowStream, plan: Option<String>) -> Result<Response, Problem> {
     let columns: Vec<_> = top.schema().fields().iter().map(|f| f.name().clone()).collect();
     let columns = serde_json::to_string(&columns).expect("names are texts");
     let mut out = format!("{{\"columns\":{columns},\"rows\":[").into_bytes();
@@ -165,6 +192,13 @@ async fn groups(mut top: RowStream) -> Result<Response, Problem> {
         }
     }
     out.extend_from_slice(format!("],\"took_ms\":{}", ndjson::millis(top.stats().took)).as_bytes());
+    if let Some(plan) = plan {
+        let plan = serde_json::to_string(&plan).expect("a plan is a text");
+        out.extend_from_slice(format!(",\"plan\":{plan}").as_bytes());
+    }
+    if top.counted_from().is_some_and(|counted| !counted.exact) {
+        out.extend_from_slice(b",\"exact\":false");
+    }
     if let Some(Incomplete { problem, .. }) = incomplete {
         let problem = serde_json::to_string(&problem).expect("a problem has only texts and numbers");
         out.extend_from_slice(format!(",\"complete\":false,\"problem\":{problem}").as_bytes());
@@ -193,7 +227,7 @@ pub(crate) async fn distinct(
     let filter = parse(&state, body.table, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
-    groups(state.engine.distinct(body.table, &filter, window, &body.by, &body.of, limit).await?).await
+    groups(state.engine.distinct(body.table, &filter, window, &body.by, &body.of, limit).await?, None).await
 }
 
 #[derive(Deserialize)]
@@ -215,7 +249,7 @@ pub(crate) async fn spread(
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
     let spread = Spread { ports: body.ports, hosts: body.hosts };
-    groups(state.engine.spread(&filter, window, spread, limit).await?).await
+    groups(state.engine.spread(&filter, window, spread, limit).await?, None).await
 }
 
 #[derive(Deserialize)]

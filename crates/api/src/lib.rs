@@ -65,6 +65,7 @@ mod enrich;
 mod exact;
 mod export;
 mod fleet;
+mod histogram;
 mod imports;
 mod lake;
 mod live;
@@ -153,6 +154,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/search", post(ask::search))
         .route("/count", post(ask::count))
         .route("/top", post(ask::top))
+        .route("/histogram", post(histogram::histogram))
         .route("/distinct", post(ask::distinct))
         .route("/spread", post(ask::spread))
         .route("/losses", post(ask::losses))

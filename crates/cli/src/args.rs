@@ -11,6 +11,7 @@ Examples:
   bartizan search 'src:203.0.113.0/24 -host:web*' --since today -o csv > today.csv
   bartizan search 'action:drop' --since 1d --by src,dport --top 20
   bartizan search '2001:db8::/32 OR 198.51.100.7' --count
+  bartizan hist 'action:drop host:web-01' --since 1d --bucket 15m
   bartizan tail 'proto:tcp flags:syn -flags:ack'
   bartizan flows 'dport:443 src:10.0.0.0/8' --since 1h --by src
   bartizan counters host:web-01 --since 1d --by object
@@ -73,6 +74,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Find logged packets
     Search(SearchArgs),
+    /// Show how many packets were logged over time, as bars
+    Hist(HistArgs),
     /// Show logged packets as they come
     Tail(TailArgs),
     /// Show one event with the rule that logged it, as it was and as it is
@@ -182,6 +185,30 @@ pub(crate) struct AskArgs {
     /// So many of them
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: u64,
+    /// Say what a count or a sum was made of: counts that are kept, and rows
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct HistArgs {
+    /// What to count; nothing counts everything
+    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// How long a bar is: 10s, 5m, 1h, 1d; what makes about a hundred bars, if left out
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) bucket: Option<String>,
+    /// Apart by these columns
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
+    pub(crate) by: Vec<String>,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// Say what the answer was made of: counts that are kept, and rows
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 #[derive(Debug, ClapArgs)]

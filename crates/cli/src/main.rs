@@ -58,6 +58,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Man { to } => command::man(to.as_deref()),
         Command::Version => command::version(),
         Command::Search(search) => client::block_on(command::search(&connection, search, style))?,
+        Command::Hist(hist) => client::block_on(command::hist(&connection, hist, style))?,
         Command::Flows(ask) => client::block_on(command::rows(&connection, Kind::Flows, ask, style))?,
         Command::Counters(ask) => client::block_on(command::rows(&connection, Kind::Counters, ask, style))?,
         Command::Rules(rules) => client::block_on(command::rules(&connection, rules, style))?,

@@ -1,5 +1,7 @@
 use arrow_array::RecordBatch;
+use bartizan_lake::Tiers;
 use bartizan_model::{Kind, Micros};
+use bartizan_schema::Rollup;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use std::sync::Arc;
@@ -43,6 +45,42 @@ pub struct View {
     pub hot: Vec<RecordBatch>,
 }
 
+/// The files of one data file's rollups, by [`Rollup::index`].
+pub type Counts = [Option<DataFile>; Rollup::ALL.len()];
+
+/// A file of `events`, and what there is of its rollups: each counts exactly its rows.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Rows.
+    pub rows: DataFile,
+    /// Their counts.
+    pub counts: Counts,
+    /// How the file of [`Rollup::Sources`] is sorted.
+    pub tiers: Option<Tiers>,
+}
+
+/// What is left of a file of `events` whose rows are gone.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// A time before all of the rows and one after them, if they are known.
+    pub time: Option<(Micros, Micros)>,
+    /// Their counts.
+    pub counts: Counts,
+    /// How the file of [`Rollup::Sources`] is sorted.
+    pub tiers: Option<Tiers>,
+}
+
+/// The events of one moment, with what counts them: each is in one part, in a hot batch, or in history.
+#[derive(Clone, Debug, Default)]
+pub struct Rolled {
+    /// Committed files.
+    pub parts: Vec<Part>,
+    /// Counts of rows that retention took away.
+    pub history: Vec<History>,
+    /// Rows that no file holds yet, in the schema of `events`.
+    pub hot: Vec<RecordBatch>,
+}
+
 /// Where rows are.
 ///
 /// A view is taken once per question, so that a question never sees a row twice or misses one while the row
@@ -52,6 +90,14 @@ pub trait Source: Send + Sync {
     /// What `kind` holds now, or any part of it that has every row of the window. Cheap, and never waits for
     /// I/O.
     fn view(&self, kind: Kind, window: Window) -> View;
+
+    /// The events of now with their rollups, or any part of it that has every row of the window; as cheap as
+    /// [`Source::view`]. Without rollups, all is rows.
+    fn rolled(&self, window: Window) -> Rolled {
+        let view = self.view(Kind::Events, window);
+        let part = |rows| Part { rows, counts: Counts::default(), tiers: None };
+        Rolled { parts: view.files.into_iter().map(part).collect(), history: Vec::new(), hot: view.hot }
+    }
 
     /// The store under which the paths of every view live; always the same one.
     fn store(&self) -> Arc<dyn ObjectStore>;

@@ -1,5 +1,6 @@
 use crate::QueryError;
 use crate::question::Question;
+use crate::rollup::Counted;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use datafusion::physical_plan::ExecutionPlan;
@@ -68,6 +69,7 @@ pub struct RowStream {
     started: Instant,
     took: Option<Duration>,
     question: Option<Arc<Question>>,
+    counted: Option<Counted>,
 }
 
 impl RowStream {
@@ -88,6 +90,7 @@ impl RowStream {
             started,
             took: None,
             question: None,
+            counted: None,
         }
     }
 
@@ -95,6 +98,18 @@ impl RowStream {
     pub(crate) fn of(mut self, question: &Arc<Question>) -> Self {
         self.question = Some(Arc::clone(question));
         self
+    }
+
+    /// Made of these.
+    pub(crate) fn counted(mut self, from: Option<Counted>) -> Self {
+        self.counted = from;
+        self
+    }
+
+    /// What the answer was counted from, where rollups had a part in it.
+    #[must_use]
+    pub const fn counted_from(&self) -> Option<&Counted> {
+        self.counted.as_ref()
     }
 
     /// Ends after so many rows.

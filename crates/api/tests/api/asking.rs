@@ -11,6 +11,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/search"),
     ("POST", "/api/v1/count"),
     ("POST", "/api/v1/top"),
+    ("POST", "/api/v1/histogram"),
     ("POST", "/api/v1/distinct"),
     ("POST", "/api/v1/spread"),
     ("POST", "/api/v1/losses"),
@@ -139,6 +140,19 @@ async fn rows_are_counted_and_grouped() {
             {"dport": 443, "proto": "tcp", "packets": 3, "rows": 1}
         ])
     );
+    assert!(top.get("plan").is_none(), "{top}");
+    let question = json!({"filter": "", "by": ["dport"], "explain": true});
+    let (_, top) = server.ask("/api/v1/top", question).await;
+    assert!(top["plan"].as_str().unwrap().starts_with("rows in memory: "), "{top}");
+    let question = json!({"filter": "", "bucket_seconds": 60, "by": ["host"], "explain": true});
+    let (status, bars) = server.ask("/api/v1/histogram", question).await;
+    assert_eq!(status, StatusCode::OK, "{bars}");
+    assert_eq!(bars["columns"], json!(["time", "host", "packets", "rows"]));
+    let rows: i64 = bars["rows"].as_array().unwrap().iter().map(|bar| bar["rows"].as_i64().unwrap()).sum();
+    assert_eq!(rows, 3, "{bars}");
+    assert!(bars["plan"].is_string(), "{bars}");
+    let (status, _) = server.ask("/api/v1/histogram", json!({"filter": "", "bucket_seconds": 0})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, problem) = server.ask("/api/v1/top", json!({"filter": "", "by": ["ip"]})).await;
     assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("urn:bartizan:bad-question")));
     assert_eq!(problem["detail"], "`ip` is either of `src`, `dst`: group by one of them");

@@ -54,6 +54,12 @@ pub(crate) async fn rows(
             "--spread takes two numbers, PORTS,HOSTS, and is about events".to_owned(),
         ));
     }
+    if ask.explain {
+        if ask.distinct.is_some() || !(ask.count || !by.is_empty()) {
+            return Err(Failure::Usage("--explain goes with --count or --by".to_owned()));
+        }
+        question["explain"] = true.into();
+    }
     let client = Client::new(Connection::find(args)?)?;
     let done = if !ask.spread.is_empty() {
         spread(&client, question, &ask, style).await
@@ -86,13 +92,15 @@ async fn count(
 ) -> Result<(), Failure> {
     let mut answer = client.post("/api/v1/count", question).await?;
     let missing = incomplete(&answer);
+    told(&answer);
     if answer["rows"].as_u64().is_none() {
         return Err(anyhow!("the answer holds no number of rows").into());
     }
     let names = measures(kind).iter().copied().chain(std::iter::once("rows"));
     let columns: Vec<_> = names.map(|name| Column::of(kind, name)).collect();
     if let Some(answer) = answer.as_object_mut() {
-        answer.retain(|name, _| !["took_ms", "complete", "problem"].contains(&name.as_str()));
+        answer
+            .retain(|name, _| !["took_ms", "complete", "problem", "plan", "exact"].contains(&name.as_str()));
     }
     match format {
         // One count is one object, not a list of one.
@@ -102,8 +110,18 @@ async fn count(
     missing
 }
 
+/// What the server says of how it found the answer, to stderr.
+pub(super) fn told(answer: &Value) {
+    for line in answer["plan"].as_str().unwrap_or_default().lines() {
+        talk(&format!("-- {} --", crate::escape::for_terminal(line)));
+    }
+    if answer["exact"].as_bool() == Some(false) {
+        talk("-- not exact: of rows that are gone only whole minutes or hours are counted --");
+    }
+}
+
 /// Whether the server said that rows are missing.
-fn incomplete(answer: &Value) -> Result<(), Failure> {
+pub(super) fn incomplete(answer: &Value) -> Result<(), Failure> {
     if answer["complete"].as_bool() != Some(false) {
         return Ok(());
     }
@@ -122,7 +140,9 @@ async fn top(
 ) -> Result<(), Failure> {
     question["by"] = by.iter().map(|c| c.name.as_str()).collect();
     question["limit"] = top.into();
-    groups(&client.post("/api/v1/top", &question).await?, kind, format, style)
+    let answer = client.post("/api/v1/top", &question).await?;
+    told(&answer);
+    groups(&answer, kind, format, style)
 }
 
 /// Different values of one column by another.

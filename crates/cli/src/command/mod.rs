@@ -3,6 +3,7 @@
 mod ask;
 mod enrich;
 mod export;
+mod hist;
 mod imports;
 mod lake;
 mod local;
@@ -16,6 +17,7 @@ mod tail;
 pub(crate) use ask::{hosts, losses, rows, search, token};
 pub(crate) use enrich::enrich;
 pub(crate) use export::export;
+pub(crate) use hist::hist;
 pub(crate) use imports::imports;
 pub(crate) use lake::lake;
 pub(crate) use local::{completion, filter, man, server, version};

@@ -5,6 +5,7 @@ mod columns;
 mod count;
 mod distinct;
 mod groups;
+mod histogram;
 mod limits;
 mod planner;
 mod search;
@@ -14,6 +15,7 @@ pub use columns::MAX_GROUPS;
 pub(crate) use columns::column;
 pub use count::Count;
 pub use distinct::Spread;
+pub use histogram::Histogram;
 pub use limits::Limits;
 pub(crate) use planner::Planner;
 pub use search::{Order, Search};
@@ -21,7 +23,8 @@ pub use search::{Order, Search};
 use crate::QueryError;
 use crate::files::{Blooms, Files, Footers, LeftOut, Quarantine};
 use crate::question::{Allowance, Question, Workers};
-use crate::source::{Source, View, Window};
+use crate::rollup::{Pieces, Want, choose};
+use crate::source::{DataFile, Source, View, Window};
 use arrow_schema::SchemaRef;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
@@ -124,6 +127,24 @@ impl Engine {
         view.hot.retain(|batch| batch.num_rows() > 0);
         self.planner.usable(&mut view);
         Ok(view)
+    }
+
+    /// What a question about events is counted from, if rollups have a part in it.
+    pub(crate) fn pieces(
+        &self,
+        kind: Kind,
+        want: &Want,
+        window: Window,
+    ) -> Result<Option<Pieces>, QueryError> {
+        let Some(choice) = choose(want).filter(|_| kind == Kind::Events) else { return Ok(None) };
+        let rolled = self.source.rolled(window);
+        let schema = table_schema(kind);
+        for batch in &rolled.hot {
+            check_schema(kind, &schema, batch.schema_ref())?;
+        }
+        // Counts that cannot be read are no loss: the rows are there.
+        let usable = |file: &DataFile| self.planner.files.quarantine.of(&file.path).is_none();
+        Ok(Some(Pieces::of(rolled, choice, window, usable)).filter(Pieces::uses_rollups))
     }
 }
 

@@ -5,12 +5,12 @@ use crate::QueryError;
 use crate::files::{Files, Readers};
 use crate::lower::{self, Lowered};
 use crate::question::{Allowance, Question, Share, Workers};
-use crate::source::{View, Window};
+use crate::source::{DataFile, View, Window};
 use crate::stream::{Meter, RowStream};
 use crate::table::ViewTable;
 use arrow_array::RecordBatch;
 use bartizan_model::Kind;
-use bartizan_schema::table_schema;
+use bartizan_schema::Relation;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as DfResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -76,8 +76,29 @@ impl Planner {
         window: Window,
     ) -> DfResult<DataFrame> {
         self.usable(&mut view);
+        self.scan(kind.into(), view, predicate, window)
+    }
+
+    /// The rows of a rollup's files that are inside a window and match.
+    pub(crate) fn counts(
+        &self,
+        relation: Relation,
+        files: Vec<DataFile>,
+        predicate: Lowered,
+        window: Window,
+    ) -> DfResult<DataFrame> {
+        self.scan(relation, View { files, hot: Vec::new() }, predicate, window)
+    }
+
+    fn scan(
+        &self,
+        relation: Relation,
+        view: View,
+        predicate: Lowered,
+        window: Window,
+    ) -> DfResult<DataFrame> {
         let table = ViewTable {
-            schema: table_schema(kind),
+            schema: relation.schema(),
             hot: view.hot,
             files: view.files,
             store_url: self.store_url.clone(),

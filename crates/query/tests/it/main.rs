@@ -7,6 +7,7 @@ mod damage;
 mod differential;
 mod limits;
 mod questions;
+mod rollups;
 mod scan;
 mod snapshot;
 mod tables;
