@@ -16,6 +16,7 @@ mod latency;
 mod layout;
 mod machine;
 mod parts;
+mod rollups;
 mod store;
 mod syslog;
 mod ulogd;
@@ -60,6 +61,11 @@ fn main() -> Result<()> {
             return Ok(());
         }
         _ => {}
+    }
+    if let [verb, events, dir] = named.as_slice()
+        && verb == "rollups"
+    {
+        return rollups::run(events.parse()?, dir.as_ref(), &mut |figure| say(&figure.line()));
     }
     if let Some(unknown) = named.iter().find(|n| !NAMES.contains(&n.as_str()) && !PARTS.contains(&n.as_str()))
     {

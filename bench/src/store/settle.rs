@@ -3,7 +3,7 @@
 use super::{Paths, load};
 use crate::machine::{cpu_seconds, peak_megabytes};
 use anyhow::Result;
-use bartizan_lake::{Table, Tables};
+use bartizan_lake::{RollOptions, Table, Tables};
 use bartizan_model::{Kind, Micros};
 use bartizan_schema::{Rollup, table_columns};
 use serde_json::{Map, Value, json};
@@ -45,7 +45,7 @@ async fn compact(tables: &Tables, paths: &Paths) -> Result<usize> {
 }
 
 async fn roll(tables: &Tables, paths: &Paths) -> Result<()> {
-    let _ = (tables, paths);
+    while tables.roll(RollOptions::default(), paths.now()).await?.more {}
     Ok(())
 }
 
