@@ -7,7 +7,7 @@ use arrow_array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, RecordBatch, StringViewArray,
 };
 use bartizan_lake::{
-    DataFile, DurableLocal, ErrorKind, LakeError, Options, Probe, Problem, Rewrite, RollOptions, Tables,
+    Compact, DataFile, DurableLocal, ErrorKind, LakeError, Options, Probe, Problem, RollOptions, Tables,
     Tiers, tag,
 };
 use bartizan_model::{Kind, Micros};
