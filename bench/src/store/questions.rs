@@ -8,7 +8,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bartizan_filter::{Context, Filter};
 use bartizan_model::{Kind, Micros};
-use bartizan_query::{Engine, Search, Spread, Window, render};
+use bartizan_query::{Bucket, Engine, Histogram, Search, Spread, Window, render};
 
 /// In their order; 7 is two questions.
 pub(super) const QUESTIONS: [(&str, &str); 11] = [
@@ -46,6 +46,17 @@ pub(super) async fn ask(engine: &Engine, name: &str) -> Result<Vec<RecordBatch>>
         Ok(engine.top(Kind::Events, filter, window, by, n).await?.collect().await?)
     };
     match name {
+        "Q1" => {
+            let histogram = Histogram {
+                kind: Kind::Events,
+                filter: &all,
+                window: last(DAY),
+                bucket: Bucket::new(60_000_000, Micros(0)),
+                by: Vec::new(),
+                limit: None,
+            };
+            Ok(engine.histogram(histogram).await?.collect().await?)
+        }
         "Q2" => top(&all, Window::ALL, &["src"], 20).await,
         "Q3" => top(&filter(r#"prefix:"DROP-IN ""#)?, last(HOUR), &["dport"], 20).await,
         "Q4" => newest("src:192.0.2.77").await,
@@ -69,6 +80,7 @@ pub(super) async fn ask(engine: &Engine, name: &str) -> Result<Vec<RecordBatch>>
 /// An answer as the peers give it.
 pub(super) fn answer(name: &str, batches: &[RecordBatch]) -> Result<Answer> {
     let columns: &[&str] = match name {
+        "Q1" => &["time", "rows"],
         "Q2" => &["src", "rows"],
         "Q3" => &["dport", "rows"],
         "Q4" | "Q5" | "Q8" => &["time", "host", "src", "dst", "sport", "dport"],
