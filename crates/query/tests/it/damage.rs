@@ -7,7 +7,9 @@ use bartizan_model::{Kind, Micros};
 use bartizan_query::render::Rows;
 use bartizan_query::{Damage, DataFile, Engine, ErrorKind, LeftOut, Limits, Order, QueryError, RowStream};
 use bartizan_query::{Search, Window};
+use bytes::Bytes;
 use futures::StreamExt;
+use parquet::file::metadata::ParquetMetaDataReader;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -71,8 +73,13 @@ fn harm(lake: &Lake, file: &DataFile, how: usize) -> Damage {
         }
         1 => bytes.truncate(bytes.len() / 2),
         2 => bytes.truncate(0),
-        // A page that no longer unpacks, and bytes that are no page at all.
-        3 => bytes[4..200].fill(0xa5),
+        // All pages: whichever column is asked for.
+        3 => {
+            let footer = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(bytes.clone())).unwrap();
+            let columns = footer.row_groups().iter().flat_map(|group| group.columns());
+            let end = columns.map(|column| column.byte_range()).map(|(at, n)| at + n).max().unwrap();
+            bytes[4..end as usize].fill(0xa5);
+        }
         // The footer's own length.
         4 => {
             let at = bytes.len() - 8;

@@ -1,7 +1,7 @@
 //! What one question may use, and how it ends when nobody wants it any more.
 
 use crate::common::{Lake, batch, int, text};
-use bartizan_filter::{Context, Filter};
+use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_query::{Engine, ErrorKind, Limits, QueryError, Search, Window, asked_by};
 use futures::StreamExt;
@@ -47,9 +47,9 @@ async fn each_limit_ends_the_question_that_goes_over_it_and_no_other() {
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?} {limits:?}");
         assert!(engine.quarantined().is_empty());
         if limits.question_time > Duration::from_secs(1) {
-            let filter = Filter::parse("dport:80", &Context::default()).unwrap();
-            let count = engine.count(Kind::Events, &filter, Window::ALL).await.unwrap();
-            assert_eq!(count.rows, 0, "{limits:?}");
+            // Known without reading a file.
+            let count = engine.count(Kind::Events, &Filter::all(), Window::ALL).await.unwrap();
+            assert_eq!(count.rows, 4 * ROWS as u64, "{limits:?}");
         }
     }
     let (engine, all) = (engine(&lake, Limits::default()), Filter::all());

@@ -321,7 +321,8 @@ async fn dropping_the_rows_ends_the_work() {
         lake.add_file(Kind::Events, &at(seq, &times));
     }
     let (engine, all) = (engine(&lake), Filter::all());
-    let rows = engine.search(Search::new(Kind::Events, &all)).await.unwrap();
+    let mut rows = engine.search(Search::new(Kind::Events, &all)).await.unwrap();
+    futures::StreamExt::next(&mut rows).await.unwrap().unwrap();
     assert!(engine.working() > 0, "more than fits into the channel");
     drop(rows);
     for _ in 0..500 {
