@@ -2,7 +2,8 @@
 //!
 //! Rows are kept apart by UTC day of `time`. A row whose `time` is more than a day away from `received` has a
 //! clock that cannot be believed: it goes by the day of `received`, and to a file of its own kind, so that one
-//! host in the year 2036 does not stretch the bounds of everybody's files (fault F45).
+//! host in the year 2036 does not stretch the bounds of everybody's files (fault F45). What was imported is old by
+//! nature: it goes by its `time`, as long as that is not ahead.
 
 use crate::error::LakeError;
 use arrow_array::cast::AsArray;
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 /// Years 1970 to 9998: what `received` may be, so that every day has a folder.
 const RECEIVED: std::ops::Range<i64> = 0..253_370_764_800_000_000;
 
+/// Values of `source` that only imports have.
+const IMPORTED: [&str; 4] = ["file", "pcap", "database", "ecs"];
+
 /// Rows that belong in one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Part {
@@ -25,8 +29,9 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn of(time: i64, received: i64) -> Self {
-        if time.abs_diff(received) > Micros::DAY.unsigned_abs() {
+    fn of(time: i64, received: i64, imported: bool) -> Self {
+        let believed = imported && (0..received).contains(&time);
+        if !believed && time.abs_diff(received) > Micros::DAY.unsigned_abs() {
             Self { day: Micros(received).day(), skewed: true }
         } else {
             Self { day: Micros(time).day(), skewed: false }
@@ -77,13 +82,20 @@ pub(crate) fn split(
     }
     let mut rows: BTreeMap<Part, Vec<u64>> = BTreeMap::new();
     let both = times(batch, "time")?.values().iter().zip(times(batch, "received")?.values());
-    for (row, (time, received)) in (0..).zip(both) {
-        rows.entry(Part::of(*time, *received)).or_default().push(row);
+    let imported = imported(batch);
+    for (row, (time, received)) in both.enumerate() {
+        rows.entry(Part::of(*time, *received, imported(row))).or_default().push(row as u64);
     }
     for (part, rows) in rows {
         into.entry(part).or_default().push(take_record_batch(batch, &UInt64Array::from(rows))?);
     }
     Ok(())
+}
+
+/// Which rows came by an import.
+fn imported(batch: &RecordBatch) -> impl Fn(usize) -> bool {
+    let sources = batch.column_by_name("source").and_then(|c| c.as_string_view_opt());
+    move |row| sources.is_some_and(|s| s.is_valid(row) && IMPORTED.contains(&s.value(row)))
 }
 
 /// A column of times that no row lacks.
@@ -107,7 +119,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_off_by_more_than_a_day_goes_by_the_day_of_receipt() {
         let now = 20_780 * DAY + 1000;
-        let part = |time, skewed, day| assert_eq!(Part::of(time, now), Part { day, skewed }, "{time}");
+        let part = |time, skewed, day| assert_eq!(Part::of(time, now, false), Part { day, skewed }, "{time}");
         part(now, false, 20_780);
         part(now - 2000, false, 20_779);
         part(now - DAY, false, 20_779);
@@ -117,6 +129,17 @@ mod tests {
         part(now + 3650 * DAY, true, 20_780);
         part(i64::MIN, true, 20_780);
         part(i64::MAX, true, 20_780);
+    }
+
+    #[test]
+    fn what_was_imported_goes_by_its_own_time() {
+        let now = 20_780 * DAY + 1000;
+        let part = |time, skewed, day| assert_eq!(Part::of(time, now, true), Part { day, skewed }, "{time}");
+        part(now, false, 20_780);
+        part(now - 3650 * DAY, false, 20_780 - 3650);
+        part(0, false, 0);
+        part(-1, true, 20_780);
+        part(now + DAY + 1, true, 20_780);
     }
 
     #[test]

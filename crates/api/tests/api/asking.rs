@@ -143,7 +143,7 @@ async fn rows_are_counted_and_grouped() {
     assert!(top.get("plan").is_none(), "{top}");
     let question = json!({"filter": "", "by": ["dport"], "explain": true});
     let (_, top) = server.ask("/api/v1/top", question).await;
-    assert!(top["plan"].as_str().unwrap().starts_with("rows in memory: "), "{top}");
+    assert!(top["plan"].as_str().unwrap().contains("rows in memory: "), "{top}");
     let question = json!({"filter": "", "bucket_seconds": 60, "by": ["host"], "explain": true});
     let (status, bars) = server.ask("/api/v1/histogram", question).await;
     assert_eq!(status, StatusCode::OK, "{bars}");

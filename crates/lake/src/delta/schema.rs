@@ -64,7 +64,7 @@ fn our_fields(relation: Relation) -> Vec<Value> {
         PARTITION,
         "date",
         true,
-        "UTC day of time, or of received where they are over a day apart",
+        "UTC day of time, or of received where they are over a day apart and nothing was imported",
     ));
     fields
 }

@@ -87,8 +87,9 @@ fn harm(lake: &Lake, file: &DataFile, how: usize) -> Damage {
         }
         // The footer.
         _ => {
-            let at = bytes.len() - 600;
-            bytes[at..at + 300].fill(0xff);
+            let end = bytes.len() - 8;
+            let length = u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap());
+            bytes[end - length as usize..end].fill(0xff);
         }
     }
     std::fs::write(&path, &bytes).unwrap();
