@@ -55,7 +55,7 @@ pub(crate) async fn rows(
         ));
     }
     if ask.explain {
-        if ask.distinct.is_some() || !(ask.count || !by.is_empty()) {
+        if ask.distinct.is_some() || !ask.count && by.is_empty() {
             return Err(Failure::Usage("--explain goes with --count or --by".to_owned()));
         }
         question["explain"] = true.into();
