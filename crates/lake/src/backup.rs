@@ -4,7 +4,7 @@
 //! BACKUP/manifest.json                       what belongs to it, with size and checksum; written last
 //! BACKUP/lake/TABLE/date=DAY/part-UUID.parquet
 //! BACKUP/lake/TABLE/_delta_log/N.checkpoint.parquet    the table as of its entry N
-//! BACKUP/server-MOMENT/...                   what others added: the catalog, keys
+//! BACKUP/server-UUID/...                     what others added: the catalog, keys
 //! ```
 //!
 //! Invariants
@@ -165,6 +165,8 @@ pub struct Backup {
     to: Arc<dyn ObjectStore>,
     before: BTreeMap<String, Copied>,
     manifest: Manifest,
+    /// The folder of what is beside the lake. Of a name that no backup had: a moment may come twice.
+    beside: String,
     moved: Moved,
 }
 
@@ -187,7 +189,8 @@ impl Backup {
             files: BTreeMap::new(),
             crc32c: String::new(),
         };
-        Ok(Self { to, before, manifest, moved: Moved::default() })
+        let beside = format!("{BESIDE}{}", uuid::Uuid::new_v4());
+        Ok(Self { to, before, manifest, beside, moved: Moved::default() })
     }
 
     /// Adds a file of others.
@@ -195,7 +198,7 @@ impl Backup {
     /// # Errors
     /// If it cannot be written.
     pub async fn add_beside(&mut self, name: &str, bytes: Bytes) -> Result<(), BackupError> {
-        self.add(&format!("{BESIDE}{}/{name}", self.manifest.made), bytes).await
+        self.add(&format!("{}/{name}", self.beside), bytes).await
     }
 
     async fn add(&mut self, name: &str, bytes: Bytes) -> Result<(), BackupError> {

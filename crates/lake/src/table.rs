@@ -340,6 +340,15 @@ impl Table {
         self.shared.catch_up().await
     }
 
+    /// Finds out what became of the last entry, if putting it failed in a way that tells nothing. What is prepared
+    /// from a view that is older than such an entry is refused ([`LakeError::Replaced`]).
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub(crate) async fn settle(&self) -> Result<(), LakeError> {
+        self.shared.settle_turn(&mut *self.shared.turn.lock().await).await
+    }
+
     /// Reads the log anew, as after a start.
     pub(crate) async fn reload(&self) -> Result<Replay, LakeError> {
         let replay = load::load(&*self.shared.store, &self.shared.folder).await?;

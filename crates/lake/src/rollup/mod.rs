@@ -94,6 +94,7 @@ impl Tables {
     pub async fn roll(&self, options: RollOptions, now: Micros) -> Result<Rolled, LakeError> {
         let mut refused = self.rolling.turn().await;
         let mut done = Rolled::default();
+        self.settle().await?;
         self.untag(now).await?;
         let events = self.of(Kind::Events).view();
         for rollup in Rollup::ALL {
@@ -128,6 +129,7 @@ impl Tables {
     /// [`LakeError::kind`]: then no rows were removed, and nothing is counted twice.
     pub async fn retire(&self, files: &[Arc<DataFile>], now: Micros) -> Result<i64, LakeError> {
         let _turn = self.rolling.turn().await;
+        self.settle().await?;
         let events = self.of(Kind::Events).view();
         let wanted: HashSet<&Path> = files.iter().map(|f| f.path()).collect();
         for (file, rollups) in self.missing(&events) {
@@ -174,13 +176,22 @@ impl Tables {
         self.untag(now).await
     }
 
+    /// Makes sure that no view is older than an entry of ours.
+    async fn settle(&self) -> Result<(), LakeError> {
+        self.of(Kind::Events).settle().await?;
+        for rollup in Rollup::ALL {
+            self.rollup(rollup).settle().await?;
+        }
+        Ok(())
+    }
+
     async fn untag(&self, now: Micros) -> Result<(), LakeError> {
         let tagged = |rollup| self.rollup(rollup).view().files.iter().any(|f| is_history(f));
         if !Rollup::ALL.into_iter().any(tagged) {
             return Ok(());
         }
         // An entry whose fate is not known may have removed them after all.
-        self.of(Kind::Events).refresh().await?;
+        self.of(Kind::Events).settle().await?;
         let events = self.of(Kind::Events).view();
         let live: HashSet<String> = events.files.iter().map(|f| self.name_of(f)).collect();
         for rollup in Rollup::ALL {
