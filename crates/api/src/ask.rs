@@ -1,6 +1,8 @@
 //! Questions about rows.
 
 use crate::body::{Body, When, limit, window};
+use crate::ndjson::Page;
+use crate::queries::{Asked, Current, Stats};
 use crate::{ApiState, Problem, exact, ndjson};
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_query::render::Rows;
-use bartizan_query::{Bucket, QueryError, RowStream, Search, Spread, Window};
+use bartizan_query::{Bucket, ID, Position, QueryError, RowStream, Search, Spread, Window};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -39,24 +41,35 @@ pub(crate) struct SearchBody {
     until: Option<When>,
     limit: Option<u64>,
     columns: Option<Vec<String>>,
+    /// Go on behind this row: the `cursor` of the `end` of the page before.
+    after: Option<String>,
 }
 
 pub(crate) async fn search(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<SearchBody>,
 ) -> Result<Response, Problem> {
     named(body.columns.as_ref())?;
     let filter = parse(&state, body.table, &body.filter)?;
-    let rows = state
-        .engine
-        .search(Search {
-            window: window(body.since, body.until)?,
-            limit: Some(limit(body.limit, SEARCH_LIMIT, SEARCH_MAX)?),
-            columns: body.columns.clone(),
-            ..Search::new(body.table, &filter)
-        })
-        .await?;
-    Ok(ndjson::respond(rows, body.columns))
+    let after = body.after.as_deref().map(str::parse::<Position>).transpose();
+    let after = after.map_err(|e| Problem::bad_cursor(e.to_string()))?;
+    let limit = limit(body.limit, SEARCH_LIMIT, SEARCH_MAX)?;
+    // The place of the last row is told, whatever its columns are.
+    let columns = body.columns.clone().map(|mut columns| {
+        columns.extend(["time", ID].map(str::to_owned));
+        columns
+    });
+    let search = Search {
+        window: window(body.since, body.until)?,
+        limit: Some(limit),
+        columns,
+        after: after.clone(),
+        ..Search::new(body.table, &filter)
+    };
+    let rows = state.engine.search(search).await?;
+    let page = Page { limit: limit as u64, last: after };
+    Ok(ndjson::respond(rows, body.columns, asked, Some(page)))
 }
 
 /// Columns are named, or all are meant.
@@ -97,23 +110,25 @@ pub(crate) struct Counted {
     /// Only where rows could not be read.
     #[serde(flatten)]
     incomplete: Option<Incomplete>,
+    stats: Stats,
 }
 
 /// Rows are missing, and why.
 #[derive(Serialize)]
-struct Incomplete {
+pub(crate) struct Incomplete {
     complete: bool,
     problem: Problem,
 }
 
 impl Incomplete {
-    fn of(error: QueryError) -> Self {
+    pub(crate) fn of(error: QueryError) -> Self {
         Self { complete: false, problem: error.into() }
     }
 }
 
 pub(crate) async fn count(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<CountBody>,
 ) -> Result<Json<Counted>, Problem> {
     let filter = parse(&state, body.table, &body.filter)?;
@@ -127,6 +142,7 @@ pub(crate) async fn count(
         plan,
         exact: count.counted.is_some_and(|counted| !counted.exact).then_some(false),
         incomplete: (!count.left_out.is_empty()).then(|| Incomplete::of(QueryError::LeftOut(count.left_out))),
+        stats: asked.stats(),
     }))
 }
 
@@ -146,13 +162,14 @@ pub(crate) struct TopBody {
 
 pub(crate) async fn top(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<TopBody>,
 ) -> Result<Response, Problem> {
     let filter = parse(&state, body.table, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
     let plan = plan(&state, body.explain, (body.table, &filter, window), &body.by, None)?;
-    groups(state.engine.top(body.table, &filter, window, &body.by, limit).await?, plan).await
+    groups(state.engine.top(body.table, &filter, window, &body.by, limit).await?, plan, &asked).await
 }
 
 /// What an answer will be made of, if that is asked for.
@@ -168,7 +185,11 @@ pub(crate) fn plan(
 }
 
 /// A few groups as one object.
-pub(crate) async fn groups(mut top: RowStream, plan: Option<String>) -> Result<Response, Problem> {
+pub(crate) async fn groups(
+    mut top: RowStream,
+    plan: Option<String>,
+    asked: &Asked,
+) -> Result<Response, Problem> {
     let columns: Vec<_> = top.schema().fields().iter().map(|f| f.name().clone()).collect();
     let columns = serde_json::to_string(&columns).expect("names are texts");
     let mut out = format!("{{\"columns\":{columns},\"rows\":[").into_bytes();
@@ -203,7 +224,10 @@ pub(crate) async fn groups(mut top: RowStream, plan: Option<String>) -> Result<R
         let problem = serde_json::to_string(&problem).expect("a problem has only texts and numbers");
         out.extend_from_slice(format!(",\"complete\":false,\"problem\":{problem}").as_bytes());
     }
-    out.push(b'}');
+    // All of it is read: the stream is over, and what it was made of has been counted.
+    drop(top);
+    let stats = serde_json::to_string(&asked.stats()).expect("stats are texts and numbers");
+    out.extend_from_slice(format!(",\"stats\":{stats}}}").as_bytes());
     Ok(([(CONTENT_TYPE, "application/json")], out).into_response())
 }
 
@@ -222,12 +246,14 @@ pub(crate) struct DistinctBody {
 
 pub(crate) async fn distinct(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<DistinctBody>,
 ) -> Result<Response, Problem> {
     let filter = parse(&state, body.table, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
-    groups(state.engine.distinct(body.table, &filter, window, &body.by, &body.of, limit).await?, None).await
+    groups(state.engine.distinct(body.table, &filter, window, &body.by, &body.of, limit).await?, None, &asked)
+        .await
 }
 
 #[derive(Deserialize)]
@@ -243,13 +269,14 @@ pub(crate) struct SpreadBody {
 
 pub(crate) async fn spread(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<SpreadBody>,
 ) -> Result<Response, Problem> {
     let filter = parse(&state, Kind::Events, &body.filter)?;
     let limit = limit(body.limit, TOP_LIMIT, TOP_MAX)?;
     let window = window(body.since, body.until)?;
     let spread = Spread { ports: body.ports, hosts: body.hosts };
-    groups(state.engine.spread(&filter, window, spread, limit).await?, None).await
+    groups(state.engine.spread(&filter, window, spread, limit).await?, None, &asked).await
 }
 
 #[derive(Deserialize)]
@@ -265,6 +292,7 @@ pub(crate) struct LossesBody {
 
 pub(crate) async fn losses(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<LossesBody>,
 ) -> Result<Response, Problem> {
     let mut filter = parse(&state, Kind::Losses, &body.filter)?;
@@ -279,7 +307,7 @@ pub(crate) async fn losses(
             ..Search::new(Kind::Losses, &filter)
         })
         .await?;
-    Ok(ndjson::respond(rows, None))
+    Ok(ndjson::respond(rows, None, asked, None))
 }
 
 #[derive(Deserialize)]

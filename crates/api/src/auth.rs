@@ -1,4 +1,5 @@
 use crate::Problem;
+use crate::queries::Who;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
@@ -42,10 +43,11 @@ impl fmt::Debug for Access {
     }
 }
 
-pub(crate) async fn require(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+pub(crate) async fn require(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
     match bearer(&request) {
         Some(token) if access.allows(token) => {
             let who = Access::digest(token).first_chunk().copied().map_or(0, u64::from_le_bytes);
+            request.extensions_mut().insert(Who(who));
             bartizan_query::asked_by(who, next.run(request)).await
         }
         Some(_) => Problem::unauthorized("the token is not known").into_response(),

@@ -1,6 +1,7 @@
 //! What comes in: JSON bodies and the times in them.
 
 use crate::Problem;
+use crate::queries::Asked;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
@@ -8,7 +9,9 @@ use axum::http::StatusCode;
 use bartizan_model::Micros;
 use bartizan_query::Window;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
+use std::sync::Arc;
 
 /// A JSON body, with problems instead of axum's plain texts.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -17,7 +20,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::from_request(request, state).await {
+        let asked = request.extensions().get::<Arc<Asked>>().cloned();
+        let question = Json::<Box<RawValue>>::from_request(request, state).await;
+        let parsed = question.and_then(|Json(question)| {
+            if let Some(asked) = asked {
+                asked.note(|| serde_json::from_str(question.get()).unwrap_or_default());
+            }
+            Json::from_bytes(question.get().as_bytes())
+        });
+        match parsed {
             Ok(Json(value)) => Ok(Self(value)),
             Err(rejection) => Err(Problem::bad_request(rejection.status(), detail(&rejection))),
         }

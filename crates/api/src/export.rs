@@ -2,6 +2,7 @@
 
 use crate::ask::{named, parse};
 use crate::body::{Body, When, window};
+use crate::queries::Current;
 use crate::{ApiState, Problem, exact, logemu, ndjson};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -48,6 +49,7 @@ const fn events() -> Kind {
 /// All rows that match, the oldest first. A file that breaks off breaks its connection off: what came is not whole.
 pub(crate) async fn export(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<ExportBody>,
 ) -> Result<Response, Problem> {
     named(body.columns.as_ref())?;
@@ -66,7 +68,7 @@ pub(crate) async fn export(
     };
     let (format, media) = match body.format {
         Format::Ndjson | Format::Logemu => {
-            return Ok(ndjson::respond(state.engine.search(search).await?, body.columns));
+            return Ok(ndjson::respond(state.engine.search(search).await?, body.columns, asked, None));
         }
         Format::Arrow => (FileFormat::Arrow, "application/vnd.apache.arrow.stream"),
         Format::Parquet => (FileFormat::Parquet, "application/vnd.apache.parquet"),

@@ -2,6 +2,7 @@
 
 use crate::ask::{groups, parse, plan};
 use crate::body::{Body, When, limit, window};
+use crate::queries::Current;
 use crate::{ApiState, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -41,6 +42,7 @@ pub(crate) struct HistogramBody {
 
 pub(crate) async fn histogram(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<HistogramBody>,
 ) -> Result<Response, Problem> {
     let filter = parse(&state, body.table, &body.filter)?;
@@ -53,5 +55,5 @@ pub(crate) async fn histogram(
     let plan = plan(&state, body.explain, (body.table, &filter, window), &body.by, Some(bucket))?;
     let limit = Some(limit(body.limit, LIMIT, MAX)?);
     let question = Histogram { kind: body.table, filter: &filter, window, bucket, by: body.by, limit };
-    groups(state.engine.histogram(question).await?, plan).await
+    groups(state.engine.histogram(question).await?, plan, &asked).await
 }

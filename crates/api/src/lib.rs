@@ -2,11 +2,16 @@
 //!
 //! | path | question | answer |
 //! |---|---|---|
-//! | `POST search` | `table? filter since? until? limit? columns?` | NDJSON rows, newest first, then `{"end":…}` |
+//! | `POST search` | `table? filter since? until? limit? columns? after?` | NDJSON rows, newest first, then `{"end":{…,"cursor","more"}}` |
 //! | `POST count` | `table? filter since? until?` | `{"rows":n,"packets":n,"took_ms":t}` |
 //! | `POST top` | `table? filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"packets":n,"rows":n}],"took_ms":t}` |
 //! | `POST distinct` | `table? filter by of since? until? limit?` | as of `top`: how many different values of the column `of` each value of `by` has |
 //! | `POST spread` | `filter ports hosts since? until? limit?` | as of `top`: sources that touched more ports than that, on more hosts than that |
+//! | `POST facets` | `table? filter since? until? fields limit?` | `{"facets":[{"field","values":[{"value","packets","rows"}],"other","distinct"?}],"rows","packets"}` |
+//! | `POST compare` | `table? filter by since until before_since? before_until? limit?` | as of `top`, each with `before_packets` and `before_rows` |
+//! | `POST ledger` | `filter? since? until? host?` | `{"entries":[{"stage","reason","kind","count","rows","last"}],"count"}` |
+//! | `GET queries` | | the questions that are being answered: `[{"id","path","question","stats"}]` |
+//! | `POST queries/cancel` | `id` | `{"cancelled":…}` |
 //! | `POST losses` | `filter? since? until? host? limit?` | NDJSON as of `search` |
 //! | `POST export` | `table? filter since? until? columns? format? payload?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
 //! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
@@ -41,6 +46,15 @@
 //! its table has. What a table counts is summed beside its rows: `packets` of events, `bytes` and `packets` both ways
 //! of flows, `packets` and `bytes` of counters, `count` of losses. A row's name is its `id`, a column like others.
 //!
+//! **What it cost** is in every answer about rows, as `stats`: `{"query","looked_at","bytes","files","complete","took_ms"}`:
+//! the question's name (also in the header `bartizan-query`), rows that were looked at, bytes and files that were read,
+//! and whether nothing is missing. An answer in lines has it in `end`. What was cancelled ends with the problem
+//! `urn:bartizan:cancelled`.
+//!
+//! **Pages.** The `cursor` of a search's `end` is where its last row stands. Asked again with it as `after`, the search
+//! goes on behind that row. Whatever comes or moves meanwhile, no row is given twice, and none that was there at the
+//! first page is left out. `more` says that the page is full.
+//!
 //! Times in questions are RFC 3339 texts or integer microseconds since 1970; `since` is inside, `until` is not.
 //!
 //! Invariants:
@@ -51,12 +65,13 @@
 //! - **Unknown members are refused**, so that a misspelt `untill` is not all of time.
 //! - **Bounded.** A question is at most 64 KiB; a slow reader of a tail costs a fixed buffer, and what it did
 //!   not get is counted and told to it.
+//! - **A question ends with its reader**, or when it is cancelled, and so does the work behind it.
 //! - **Rows that cannot be read are told of**: an answer that lacks those of a damaged file has `"complete":false`
 //!   and a `problem` that names the file.
 //! - **A stream that ends without its `end` line is not complete**, and one whose `end` says
 //!   `"complete":false` is not either. A file that is not complete ends with a broken connection.
 //!
-//! It holds no state of its own, opens no socket, reads no file, and does not know the wall clock.
+//! It holds no state of its own but the list of questions that are being answered, opens no socket, reads no file, and does not know the wall clock.
 
 mod ask;
 mod auth;
@@ -64,14 +79,17 @@ mod body;
 mod enrich;
 mod exact;
 mod export;
+mod facets;
 mod fleet;
 mod histogram;
 mod imports;
 mod lake;
+mod ledger;
 mod live;
 mod logemu;
 mod ndjson;
 mod problem;
+mod queries;
 mod rulesets;
 mod tail;
 mod unparsed;
@@ -87,6 +105,7 @@ pub use lake::{
 };
 pub use live::{Feed, Live, LiveItem, Subscription};
 pub use problem::{PROBLEM_JSON, Problem, Span};
+pub use queries::{QUERY_HEADER, Queries, QueryTotals};
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
@@ -141,6 +160,8 @@ pub struct ApiState {
     pub names: Arc<dyn Names>,
     /// What is known of addresses.
     pub enrichment: Arc<Enrichment>,
+    /// The questions that are being answered.
+    pub queries: Arc<Queries>,
     /// Who may ask.
     pub access: Arc<Access>,
     /// The program's version, shown by `health`.
@@ -150,7 +171,7 @@ pub struct ApiState {
 /// The API under `/api/v1`; any other path answers 404 as a problem document. So it has a fallback: of a router
 /// that is merged with it and has one as well (tonic's do), call `reset_fallback` first.
 pub fn router(state: ApiState) -> Router {
-    let guarded = Router::new()
+    let questions = Router::new()
         .route("/search", post(ask::search))
         .route("/count", post(ask::count))
         .route("/top", post(ask::top))
@@ -164,12 +185,20 @@ pub fn router(state: ApiState) -> Router {
         .route("/rules/hits", post(rulesets::hits))
         .route("/event", post(rulesets::event))
         .route("/tail", post(tail::tail))
+        .route("/facets", post(facets::facets))
+        .route("/compare", post(facets::compare))
+        .route("/ledger", post(ledger::ledger))
+        .route("/unparsed", post(unparsed::unparsed))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state.queries), queries::track));
+    let guarded = Router::new()
+        .merge(questions)
+        .route("/queries", get(queries::list))
+        .route("/queries/cancel", post(queries::cancel))
         .route("/filter/check", post(ask::check))
         .route("/hosts", get(fleet::hosts))
         .route("/senders", get(fleet::senders))
         .route("/enrich", get(enrich::status))
         .route("/enrich/lookup", post(enrich::lookup))
-        .route("/unparsed", post(unparsed::unparsed))
         .route("/tokens", post(fleet::create_token))
         .route("/imports", post(imports::open).get(imports::list))
         .route("/imports/{id}/finish", post(imports::finish))

@@ -52,6 +52,17 @@ impl Problem {
         Self::new("urn:bartizan:bad-request", "the request cannot be understood", status, detail)
     }
 
+    /// What is said to be a place in an answer is none.
+    pub(crate) fn bad_cursor(detail: impl Into<String>) -> Self {
+        Self::new("urn:bartizan:bad-cursor", "the cursor is not known", StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// Somebody ended the question.
+    pub(crate) fn cancelled() -> Self {
+        let (kind, title) = ("urn:bartizan:cancelled", "cancelled");
+        Self::new(kind, title, StatusCode::CONFLICT, "the question was cancelled")
+    }
+
     pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new("urn:bartizan:unauthorized", "not permitted", StatusCode::UNAUTHORIZED, detail)
     }
@@ -131,6 +142,7 @@ impl From<QueryError> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 e.to_string(),
             ),
+            ErrorKind::Cancelled => Self::cancelled(),
             ErrorKind::Incomplete => Self::new(
                 "urn:bartizan:incomplete",
                 "some rows cannot be read",

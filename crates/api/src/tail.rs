@@ -11,6 +11,7 @@
 
 use crate::ask::parse;
 use crate::body::Body;
+use crate::queries::{Asked, Current};
 use crate::{ApiState, LiveItem, Problem, Subscription};
 use arrow_array::{Array, BooleanArray};
 use axum::extract::State;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::SendTimeoutError, error::TrySendError};
 use tokio::time::MissedTickBehavior;
@@ -50,6 +52,7 @@ pub(crate) struct TailBody {
 
 pub(crate) async fn tail(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<TailBody>,
 ) -> Result<Response, Problem> {
     let filter = parse(&state, Kind::Events, &body.filter)?;
@@ -58,7 +61,7 @@ pub(crate) async fn tail(
     let subscription = state.live.subscribe();
     tokio::spawn(
         Tail { matcher: Matcher::new(&filter), sender, totals: Totals::default(), slow: false }
-            .run(subscription),
+            .run(subscription, asked),
     );
     let chunks = tokio_stream::wrappers::ReceiverStream::new(receiver).map(Ok::<Bytes, Infallible>);
     let headers = [
@@ -81,13 +84,17 @@ struct Tail {
 }
 
 impl Tail {
-    async fn run(mut self, Subscription(mut items): Subscription) {
+    async fn run(mut self, Subscription(mut items): Subscription, asked: Arc<Asked>) {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reader = self.sender.clone();
         loop {
             let done = tokio::select! {
                 () = reader.closed() => Err(Gone),
+                () = asked.cancelled() => {
+                    self.end(&Problem::cancelled()).await;
+                    Err(Gone)
+                }
                 _ = second.tick() => self.tell(),
                 item = items.next() => match item {
                     Some(item) => self.show(&item).await,
@@ -156,6 +163,13 @@ impl Tail {
             Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(Gone),
         }
+    }
+
+    /// The last word to one who should not ask again.
+    async fn end(&self, problem: &Problem) {
+        let json = serde_json::to_string(problem).expect("a problem has only texts and numbers");
+        let last = format!("event: end\ndata: {json}\n\n").into();
+        let _ = self.sender.send_timeout(last, Duration::from_secs(5)).await;
     }
 
     fn stats(&self) -> Bytes {

@@ -1,7 +1,8 @@
 //! Events that were not fully understood, grouped by what they look like.
 
 use crate::body::{Body, When, limit, window};
-use crate::{ApiState, Problem, ask, ndjson};
+use crate::queries::{Current, Stats};
+use crate::{ApiState, Problem, ask};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, RecordBatch};
@@ -44,6 +45,7 @@ pub(crate) struct Unparsed {
     /// Whether every event was looked at.
     complete: bool,
     took_ms: u64,
+    stats: Stats,
 }
 
 #[derive(Serialize)]
@@ -78,6 +80,7 @@ struct Groups {
 
 pub(crate) async fn unparsed(
     State(state): State<ApiState>,
+    Current(current): Current,
     Body(body): Body<UnparsedBody>,
 ) -> Result<Json<Unparsed>, Problem> {
     // an error of the filter is told with its place in what was asked
@@ -101,7 +104,8 @@ pub(crate) async fn unparsed(
         groups.add(&batch?);
         tokio::task::yield_now().await;
     }
-    Ok(Json(groups.answer(limit, ndjson::millis(rows.stats().took))))
+    drop(rows);
+    Ok(Json(groups.answer(limit, current.stats())))
 }
 
 impl Groups {
@@ -141,7 +145,7 @@ impl Groups {
     }
 
     /// The largest groups.
-    fn answer(self, limit: usize, took_ms: u64) -> Unparsed {
+    fn answer(self, limit: usize, stats: Stats) -> Unparsed {
         let mut groups: Vec<_> = self.groups.into_iter().collect();
         groups.sort_by(|(a, x), (b, y)| y.events.cmp(&x.events).then_with(|| a.cmp(b)));
         let rest = groups.split_off(limit.min(groups.len()));
@@ -160,7 +164,8 @@ impl Groups {
             events: self.events,
             more: self.more + rest.iter().map(|(_, seen)| seen.events).sum::<u64>(),
             complete: self.events < EVENTS as u64,
-            took_ms,
+            took_ms: stats.took_ms,
+            stats,
         }
     }
 }

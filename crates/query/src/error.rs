@@ -37,6 +37,9 @@ pub enum QueryError {
         /// Of what.
         what: &'static str,
     },
+    /// It was cancelled.
+    #[error("the question was cancelled")]
+    Cancelled,
     /// The answer is right but for the rows of files that cannot be read; it comes after all others.
     #[error("{} of the lake cannot be read, and its rows are missing: {}", files(.0), first(.0))]
     LeftOut(Vec<LeftOut>),
@@ -60,6 +63,8 @@ pub enum ErrorKind {
     Question,
     /// The question is too large; narrow it.
     TooLarge,
+    /// Nothing; somebody wanted it to end.
+    Cancelled,
     /// Nothing; the operator must look. What was answered is right, and not all.
     Incomplete,
     /// Nothing; the operator must look.
@@ -73,6 +78,7 @@ impl QueryError {
         match self {
             Self::NoColumn { .. } | Self::Ambiguous { .. } | Self::Groups { .. } => ErrorKind::Question,
             Self::TooLarge(_) | Self::Limit { .. } => ErrorKind::TooLarge,
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::LeftOut(_) => ErrorKind::Incomplete,
             Self::Engine(_) | Self::Schema { .. } => ErrorKind::Internal,
         }

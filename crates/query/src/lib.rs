@@ -9,7 +9,7 @@
 //! - **Filters are expressions, never text.** No SQL is parsed here; the parser is not even compiled in.
 //! - **Bounded.** All questions share one memory pool and one spill budget; what does not fit is refused
 //!   with [`ErrorKind::TooLarge`], never by the kernel.
-//! - **Cancelled by dropping.** A [`RowStream`] that is dropped ends the tasks behind it.
+//! - **Cancelled by dropping.** A [`RowStream`] that is dropped ends the tasks behind it; so does [`Inquiry::cancel`].
 //!
 //! - **Few at a time.** A few questions work at once, on threads of their own that stand back behind those that
 //!   take rows in; askers take turns ([`asked_by`]).
@@ -27,6 +27,7 @@ mod files;
 mod id;
 mod lower;
 mod ordered;
+mod position;
 mod question;
 pub mod render;
 mod rollup;
@@ -38,12 +39,16 @@ mod table;
 mod tables;
 mod udf;
 
-pub use engine::{Count, Engine, Histogram, Limits, MAX_GROUPS, Order, Search, Spread};
+pub use engine::{
+    Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED, MAX_FACETS, MAX_GROUPS, Order,
+    Search, Spread,
+};
 pub use error::{ErrorKind, QueryError};
 pub use export::{Encoder, ExportError, FileFormat};
 pub use files::{Damage, LeftOut};
 pub use id::{ID, RowId, RowIdError};
-pub use question::asked_by;
+pub use position::{Position, PositionError};
+pub use question::{Cost, Inquiry, asked_by, asked_for};
 pub use rollup::{Bucket, Counted};
 pub use source::{Counts, DataFile, History, Part, Rolled, Source, View, Window};
 pub use stream::{RowStream, Stats};

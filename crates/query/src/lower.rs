@@ -42,6 +42,16 @@ pub(crate) enum Lowered {
     Where(Expr),
 }
 
+impl Lowered {
+    /// The rows of this for which another expression is true as well.
+    pub(crate) fn and(self, more: Expr) -> Self {
+        match self {
+            Self::All => Self::Where(more),
+            Self::Where(expr) => Self::Where(expr.and(more)),
+        }
+    }
+}
+
 /// The rows of a table that a filter matches.
 pub(crate) fn filter(kind: Kind, filter: &Filter) -> Lowered {
     match filter.expr() {

@@ -97,7 +97,7 @@ const fn next_size(rows: u64, found: u64, wanted: u64) -> u64 {
 }
 
 /// What a slice of time reads.
-fn part_of(view: &View, slice: Window) -> View {
+pub(crate) fn part_of(view: &View, slice: Window) -> View {
     View {
         files: view.files.iter().filter(|file| slice.touches(file.time)).cloned().collect(),
         hot: view.hot.iter().filter(|batch| slice.touches(time_of(batch))).cloned().collect(),

@@ -116,6 +116,17 @@ impl Window {
     /// All of time.
     pub const ALL: Self = Self { since: None, until: None };
 
+    /// What is inside both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let since = self.since.max(other.since);
+        let until = match (self.until, other.until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self { since, until }
+    }
+
     /// Whether there may be a row of the window between two times, both included; unknown times may hold it.
     #[must_use]
     pub fn touches(&self, time: Option<(Micros, Micros)>) -> bool {

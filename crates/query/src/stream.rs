@@ -112,6 +112,17 @@ impl RowStream {
         self.counted.as_ref()
     }
 
+    /// These rows, and then those of another answer of the same columns to the same question.
+    pub(crate) fn then(self, rest: Self, files: usize, started: Instant) -> Self {
+        let (schema, question, meter) = (self.schema(), self.question.clone(), rest.meter.clone());
+        // What is lacking is told once, at the end.
+        let rows = |answer: Self| {
+            answer.filter(|batch| std::future::ready(!matches!(batch, Err(QueryError::LeftOut(_)))))
+        };
+        let both = rows(self).chain(rows(rest)).boxed();
+        Self { question, ..Self::new(schema, both, meter, files, started) }
+    }
+
     /// Ends after so many rows.
     pub(crate) const fn limited(mut self, rows: Option<usize>) -> Self {
         self.left = rows;

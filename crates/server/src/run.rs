@@ -8,7 +8,7 @@ use crate::place::{Opened, Place, Writer};
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
-use bartizan_api::{Access, ApiState, Feed, Names};
+use bartizan_api::{Access, ApiState, Feed, Names, Queries};
 use bartizan_catalog::Catalog;
 use bartizan_collect::Collector;
 use bartizan_config::{Setting, load_program};
@@ -148,6 +148,7 @@ impl Server {
             live: feed,
             names: Arc::clone(&enrichment) as _,
             enrichment: Arc::clone(&enrichment),
+            queries: Arc::new(Queries::new(now.0.cast_unsigned() / 1_000_000)),
             access: Arc::new(access),
             version: env!("CARGO_PKG_VERSION"),
         });

@@ -4,6 +4,7 @@ use super::Change;
 use super::compare::{Fate, Placed, fate, find, rules_of};
 use super::listing::{Found, Listings, Place, text};
 use crate::body::Body;
+use crate::queries::{Current, Stats};
 use crate::{ApiState, Problem};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -36,6 +37,7 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     in_flight: Vec<Value>,
     now: Now,
+    stats: Stats,
 }
 
 #[derive(Serialize)]
@@ -68,6 +70,7 @@ struct Now {
 
 pub(crate) async fn event(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<EventBody>,
 ) -> Result<Json<Shown>, Problem> {
     let id: RowId = body.id.parse().map_err(|e: bartizan_query::RowIdError| {
@@ -85,7 +88,14 @@ pub(crate) async fn event(
     let Some(rule) = cell("rule") else {
         let now = Now { state: Fate::Unknown, ruleset: newest.map(Change::from), rule: None };
         let (candidates, in_flight) = (said(&batch, "candidates"), said(&batch, "in_flight"));
-        return Ok(Json(Shown { event: json(&batch), rule: None, candidates, in_flight, now }));
+        return Ok(Json(Shown {
+            event: json(&batch),
+            rule: None,
+            candidates,
+            in_flight,
+            now,
+            stats: asked.stats(),
+        }));
     };
     let in_flight = said(&batch, "in_flight");
     let told =
@@ -101,7 +111,14 @@ pub(crate) async fn event(
     let now = now(&listings, place, placed.as_ref(), &then, newest, listed.as_ref()).await?;
     let rule =
         Then { rule: placed.map_or_else(|| told.into(), Rule::Placed), ruleset: listed.map(Change::from) };
-    Ok(Json(Shown { event: json(&batch), rule: Some(rule), candidates: Vec::new(), in_flight, now }))
+    Ok(Json(Shown {
+        event: json(&batch),
+        rule: Some(rule),
+        candidates: Vec::new(),
+        in_flight,
+        now,
+        stats: asked.stats(),
+    }))
 }
 
 /// The rule as the event's own columns have it.

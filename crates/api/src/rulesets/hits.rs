@@ -4,6 +4,7 @@ use super::Change;
 use super::compare::{Placed, rules_of};
 use super::listing::{Listings, Place, text};
 use crate::body::{Body, When, window};
+use crate::queries::{Current, Stats};
 use crate::{ApiState, Problem, exact};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -38,6 +39,7 @@ pub(crate) struct Hits {
     gone: Vec<RuleHits>,
     /// Packets of events of which nobody can tell the rule.
     unattributed: i64,
+    stats: Stats,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -85,12 +87,13 @@ struct Key {
 
 pub(crate) async fn hits(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<HitsBody>,
 ) -> Result<Json<Hits>, Problem> {
     let window = window(body.since, body.until)?;
     let place = Place { host: &body.host, netns: &body.netns };
     let listings = Listings::new(&state.engine);
-    let newest = listings.active(place, window.until.map(|until| Micros(until.0 - 1))).await?;
+    let newest = listings.active(place, window.until.map(|until| Micros(until.0.saturating_sub(1)))).await?;
     let Some(newest) = newest else {
         return Err(Problem::not_found_thing(format!("no ruleset of host {} is known", body.host)));
     };
@@ -109,7 +112,7 @@ pub(crate) async fn hits(
     let logged = |sums: &mut Sums, packets, _| sums.logged += packets;
     let unattributed = add(&state.engine, Kind::Events, &here, window, &mut sums, logged).await?;
     let (rules, gone) = join(&rules, sums);
-    Ok(Json(Hits { ruleset: newest.into(), rules, gone, unattributed }))
+    Ok(Json(Hits { ruleset: newest.into(), rules, gone, unattributed, stats: asked.stats() }))
 }
 
 /// Adds what one table says; gives the packets that it says of no rule.

@@ -16,6 +16,7 @@ pub(crate) use event::event;
 pub(crate) use hits::hits;
 
 use crate::body::{Body, When, limit, window};
+use crate::queries::{Current, Stats};
 use crate::{ApiState, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -46,6 +47,7 @@ pub(crate) struct Rules {
     change: Change,
     forms: Vec<Text>,
     notes: Vec<String>,
+    stats: Stats,
 }
 
 /// A ruleset became active.
@@ -71,6 +73,7 @@ pub(crate) struct Text {
 
 pub(crate) async fn rules(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<RulesBody>,
 ) -> Result<Json<Rules>, Problem> {
     let listings = Listings::new(&state.engine);
@@ -88,7 +91,7 @@ pub(crate) async fn rules(
     notes.splice(0..0, found.notes.clone());
     notes.dedup();
     let forms = forms.into_iter().map(|(form, text)| Text { form, text }).collect();
-    Ok(Json(Rules { change: found.into(), forms, notes }))
+    Ok(Json(Rules { change: found.into(), forms, notes, stats: asked.stats() }))
 }
 
 fn no_ruleset(body: &RulesBody) -> Problem {
@@ -117,17 +120,19 @@ pub(crate) struct HistoryBody {
 #[derive(Serialize)]
 pub(crate) struct History {
     generations: Vec<Change>,
+    stats: Stats,
 }
 
 pub(crate) async fn history(
     State(state): State<ApiState>,
+    Current(asked): Current,
     Body(body): Body<HistoryBody>,
 ) -> Result<Json<History>, Problem> {
     let window = window(body.since, body.until)?;
     let limit = limit(body.limit, HISTORY_LIMIT, HISTORY_MAX)?;
     let listings = Listings::new(&state.engine);
     let found = listings.history(&body.host, body.netns.as_deref(), window, limit).await?;
-    Ok(Json(History { generations: found.into_iter().map(Change::from).collect() }))
+    Ok(Json(History { generations: found.into_iter().map(Change::from).collect(), stats: asked.stats() }))
 }
 
 impl From<listing::Found> for Change {

@@ -6,6 +6,7 @@ mod asking;
 mod firewall;
 mod imports;
 mod lake;
+mod queries;
 mod rulesets;
 mod support;
 mod tail;

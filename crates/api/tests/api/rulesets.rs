@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn the_ruleset_of_a_moment_is_told_with_who_made_it_so() {
     let server = server().await;
-    let (status, rules) = server.ask("/api/v1/rules", json!({"host": "WEB1", "at": NOW + 5_000_000})).await;
+    let (status, mut rules) =
+        server.ask("/api/v1/rules", json!({"host": "WEB1", "at": NOW + 5_000_000})).await;
     assert_eq!(status, StatusCode::OK, "{rules}");
+    assert_eq!(rules.as_object_mut().unwrap().remove("stats").unwrap()["complete"], true);
     assert_eq!(
         rules,
         json!({

@@ -13,7 +13,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
     Access, ApiState, ContentCheck, Feed, Finish, HoldInfo, HostInfo, HostState, Hosts, ImportError,
     ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Mark, NewHold, NewImport,
-    NewToken, OpenImport, Piece, SenderInfo, TableStatus, Tokens, Unavailable, router,
+    NewToken, OpenImport, Piece, Queries, SenderInfo, TableStatus, Tokens, Unavailable, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -322,6 +322,7 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         live: Arc::clone(&feed) as _,
         names: Arc::new(Arc::new(Context::default())),
         enrichment: Arc::default(),
+        queries: Arc::new(Queries::new(7)),
         access: Arc::new(Access::new(vec![Access::digest("another"), Access::digest(TOKEN)])),
         version: "1.2.3",
     });

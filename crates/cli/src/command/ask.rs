@@ -99,8 +99,9 @@ async fn count(
     let names = measures(kind).iter().copied().chain(std::iter::once("rows"));
     let columns: Vec<_> = names.map(|name| Column::of(kind, name)).collect();
     if let Some(answer) = answer.as_object_mut() {
-        answer
-            .retain(|name, _| !["took_ms", "complete", "problem", "plan", "exact"].contains(&name.as_str()));
+        answer.retain(|name, _| {
+            !["took_ms", "complete", "problem", "plan", "exact", "stats"].contains(&name.as_str())
+        });
     }
     match format {
         // One count is one object, not a list of one.

@@ -137,7 +137,7 @@ impl Engine {
 }
 
 /// Values of a column as its array.
-fn values<'a>(column: &Column, values: impl Iterator<Item = &'a Value>) -> ArrayRef {
+pub(super) fn values<'a>(column: &Column, values: impl Iterator<Item = &'a Value>) -> ArrayRef {
     let numbers = |value: &Value| if let Value::Number(n) = value { Some(*n) } else { None };
     let bytes = |value: &'a Value| if let Value::Bytes(bytes) = value { Some(&bytes[..]) } else { None };
     match column.kind {

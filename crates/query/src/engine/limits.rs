@@ -28,6 +28,8 @@ pub struct Limits {
     pub partitions: usize,
     /// Rows of one batch of results.
     pub batch_rows: usize,
+    /// Up to so many rows the values of several columns are counted in one pass over them, even where counts are known.
+    pub one_pass_rows: u64,
     /// Rows that a long answer sorts at a time. Enough that planning them costs little beside, few enough to
     /// sort in memory.
     pub sort_rows: u64,
@@ -47,6 +49,7 @@ impl Default for Limits {
             spill: 8 << 30,
             partitions: 2,
             batch_rows: 8192,
+            one_pass_rows: 1_000_000,
             sort_rows: 128 << 10,
         }
     }

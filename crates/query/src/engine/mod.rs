@@ -2,19 +2,24 @@
 
 mod answers;
 mod columns;
+mod compare;
 mod count;
 mod distinct;
+mod facets;
 mod groups;
 mod histogram;
 mod limits;
 mod planner;
 mod search;
+mod snapshot;
 
 pub(crate) use answers::Answers;
 pub use columns::MAX_GROUPS;
 pub(crate) use columns::column;
+pub use compare::{Compare, MAX_COMPARED};
 pub use count::Count;
 pub use distinct::Spread;
+pub use facets::{Facet, Facets, MAX_FACETS};
 pub use histogram::Histogram;
 pub use limits::Limits;
 pub(crate) use planner::Planner;

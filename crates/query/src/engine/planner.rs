@@ -15,7 +15,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as DfResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -97,6 +97,8 @@ impl Planner {
         predicate: Lowered,
         window: Window,
     ) -> DfResult<DataFrame> {
+        // All of them are; DataFusion does not count what it reads from memory.
+        self.question.planned(view.hot.iter().map(|batch| batch.num_rows() as u64).sum());
         let table = ViewTable {
             schema: relation.schema(),
             hot: view.hot,
@@ -143,11 +145,18 @@ impl Planner {
         let task = Arc::new(frame.task_ctx().with_runtime(Arc::clone(&self.runtime)));
         let plan = frame.create_physical_plan().await?;
         meter.start(Arc::clone(&plan));
+        let planned = Planned { plan: Arc::clone(&plan), question: Arc::clone(&self.question) };
         let mut running = self.workers.run(&self.question, async move {
             Ok(execute_stream(plan, task)?.map_err(QueryError::from).boxed())
         });
         let first = running.next().await.transpose()?;
-        Ok(futures::stream::iter(first.map(Ok)).chain(running).boxed())
+        let rows = futures::stream::iter(first.map(Ok)).chain(running);
+        Ok(rows
+            .inspect(move |_| {
+                // Kept as long as the stream is.
+                let _ = &planned;
+            })
+            .boxed())
     }
 
     /// Nothing, if the question can be asked again, without files that turned out to be damaged or missing.
@@ -157,4 +166,27 @@ impl Planner {
     pub(crate) async fn mend(&self, error: QueryError) -> Result<(), QueryError> {
         self.question.mend(&self.files, error).await
     }
+}
+
+/// A plan that runs. When it has ended, the rows that it looked at are noted.
+struct Planned {
+    plan: Arc<dyn ExecutionPlan>,
+    question: Arc<Question>,
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        self.question.planned(looked_at(self.plan.as_ref()));
+    }
+}
+
+/// Rows that the sources of a plan gave, and those that they left out by themselves.
+fn looked_at(plan: &dyn ExecutionPlan) -> u64 {
+    let children = plan.children();
+    if !children.is_empty() {
+        return children.into_iter().map(|child| looked_at(child.as_ref())).sum();
+    }
+    let Some(metrics) = plan.metrics() else { return 0 };
+    let pruned = metrics.sum_by_name("pushdown_rows_pruned").map_or(0, |n| n.as_usize());
+    (metrics.output_rows().unwrap_or(0) + pruned) as u64
 }

@@ -5,9 +5,10 @@ use super::columns::known_columns;
 use crate::QueryError;
 use crate::id::RowId;
 use crate::lower::{self, Lowered};
-use crate::ordered::Ordered;
+use crate::ordered::{Ordered, part_of};
+use crate::position::Position;
 use crate::scan;
-use crate::source::Window;
+use crate::source::{View, Window};
 use crate::stream::{Meter, RowStream};
 use bartizan_filter::Filter;
 use bartizan_model::Kind;
@@ -44,13 +45,16 @@ pub struct Search<'a> {
     pub limit: Option<usize>,
     /// Which columns, in this order; `None`: all of the table.
     pub columns: Option<Vec<String>>,
+    /// Only rows that come after this place.
+    pub after: Option<Position>,
 }
 
 impl<'a> Search<'a> {
     /// All rows of a table that a filter matches, newest first.
     #[must_use]
     pub const fn new(kind: Kind, filter: &'a Filter) -> Self {
-        Self { kind, filter, window: Window::ALL, order: Order::NewestFirst, limit: None, columns: None }
+        let (window, order) = (Window::ALL, Order::NewestFirst);
+        Self { kind, filter, window, order, limit: None, columns: None, after: None }
     }
 }
 
@@ -61,12 +65,16 @@ impl Engine {
     /// [`QueryError::NoColumn`] for a column, of the list or of the filter, that the table does not have;
     /// [`QueryError::Engine`] and [`QueryError::TooLarge`] also later, from the stream.
     pub async fn search(&self, search: Search<'_>) -> Result<RowStream, QueryError> {
-        let Search { kind, filter, window, order, limit, columns } = search;
+        let Search { kind, filter, window, order, limit, columns, after } = search;
         let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
         let predicate = lower::filter(kind, filter);
         let planner = self.asked().planner;
         let filter = Some(filter.clone());
-        self.rows(Ordered { planner, kind, predicate, filter, order, columns }, window, limit).await
+        let ordered = Ordered { planner, kind, predicate, filter, order, columns };
+        match after {
+            Some(after) => self.rows_after(ordered, window, limit, after).await,
+            None => self.rows(ordered, window, limit).await,
+        }
     }
 
     /// Entries of the ledger, newest first; of one host (its whole name, in any case) or of all.
@@ -136,25 +144,75 @@ impl Engine {
         }
     }
 
+    /// The rows behind a place. Those of the place's own moment are told apart by what names them, the others by time.
+    async fn rows_after(
+        &self,
+        ordered: Ordered,
+        window: Window,
+        limit: Option<usize>,
+        after: Position,
+    ) -> Result<RowStream, QueryError> {
+        let engine = Self { source: Arc::clone(&self.source), planner: ordered.planner.clone() };
+        loop {
+            match engine.rows_after_once(&ordered, window, limit, &after).await {
+                Err(error) => engine.planner.mend(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn rows_after_once(
+        &self,
+        ordered: &Ordered,
+        window: Window,
+        limit: Option<usize>,
+        after: &Position,
+    ) -> Result<RowStream, QueryError> {
+        let started = Instant::now();
+        // One view for both, or a row that becomes a file's in between is in neither or in both.
+        let view = self.view(ordered.kind, window)?;
+        let files = view.files.len();
+        let moment = window.and(after.moment());
+        let ties = Ordered {
+            predicate: ordered.predicate.clone().and(after.behind(ordered.order)),
+            ..ordered.clone()
+        };
+        let ties = ties.frame(part_of(&view, moment), moment)?.limit(0, limit)?;
+        let ties = self.planner.run(ties, files, started).await?;
+        let rest = window.and(after.rest(ordered.order));
+        let rest = self.rows_of(ordered, part_of(&view, rest), rest, limit).await?;
+        Ok(ties.then(rest, files, started).limited(limit))
+    }
+
     async fn rows_once(
         &self,
         ordered: &Ordered,
         window: Window,
         limit: Option<usize>,
     ) -> Result<RowStream, QueryError> {
+        self.rows_of(ordered, self.view(ordered.kind, window)?, window, limit).await
+    }
+
+    /// The rows of one view.
+    async fn rows_of(
+        &self,
+        ordered: &Ordered,
+        view: View,
+        window: Window,
+        limit: Option<usize>,
+    ) -> Result<RowStream, QueryError> {
         let started = Instant::now();
-        let view = self.view(ordered.kind, window)?;
         let files = view.files.len();
         if let (Some(filter), Some(limit)) = (&ordered.filter, limit.filter(|limit| *limit <= TOP_ROWS)) {
+            self.planner.question.planned(view.hot.iter().map(|batch| batch.num_rows() as u64).sum());
             let question = scan::Question::new(&self.planner, ordered.kind, filter, window, &["time"]);
-            let newest = scan::newest(question, view, ordered.order, limit, ordered.columns.clone());
+            let newest = scan::newest(question, view.clone(), ordered.order, limit, ordered.columns.clone());
             if let Some(rows) = self.planner.workers.one(&self.planner.question, newest).await? {
                 let rows = futures::stream::iter(rows.into_iter().map(Ok)).boxed();
                 let rows = RowStream::new(ordered.schema(), rows, Meter::default(), files, started);
                 return Ok(rows.of(&self.planner.question));
             }
             // Very many rows of one moment: the same view is sorted.
-            let view = self.view(ordered.kind, window)?;
             let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
             return self.planner.run(frame, files, started).await;
         }

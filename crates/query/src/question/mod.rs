@@ -1,10 +1,12 @@
 //! One question: who asks, what it has read and used, what it may use, and what its answer lacks.
 
 mod gate;
+mod inquiry;
 mod memory;
 mod workers;
 
 pub(crate) use gate::Gate;
+pub use inquiry::{Cost, Inquiry, asked_by, asked_for};
 pub(crate) use memory::Share;
 pub(crate) use workers::Workers;
 
@@ -15,16 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-tokio::task_local! {
-    static ASKER: u64;
-}
-
-/// Questions inside `asking` are those of the asker `who`: askers get their turns in a ring, however many questions
-/// one of them has waiting. A question outside of any is asked by 0, the server itself.
-pub async fn asked_by<F: Future>(who: u64, asking: F) -> F::Output {
-    ASKER.scope(who, asking).await
-}
 
 /// What one question may use.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +39,7 @@ pub(crate) enum Fault {
 /// What is known of a question while it runs.
 #[derive(Debug)]
 pub(crate) struct Question {
-    pub(crate) asker: u64,
+    inquiry: Arc<Inquiry>,
     allowance: Allowance,
     bytes: AtomicU64,
     rows: AtomicU64,
@@ -66,7 +58,7 @@ struct State {
 impl Question {
     pub(crate) fn new(allowance: Allowance) -> Arc<Self> {
         Arc::new(Self {
-            asker: ASKER.try_with(|who| *who).unwrap_or_default(),
+            inquiry: Inquiry::current(),
             allowance,
             bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
@@ -79,11 +71,23 @@ impl Question {
         let mut state = self.state();
         if !state.opened.contains_key(path) {
             state.opened.insert(path.clone(), (size, crc32c));
+            self.inquiry.opens();
         }
+    }
+
+    /// Whose it is.
+    pub(crate) fn asker(&self) -> u64 {
+        self.inquiry.who()
+    }
+
+    /// Waits until nobody wants the answer any more.
+    pub(crate) async fn cancelled(&self) {
+        self.inquiry.cancelled().await;
     }
 
     /// Whether so many more bytes may be read.
     pub(crate) fn charge(&self, bytes: u64) -> bool {
+        self.inquiry.charge(bytes);
         let all = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let may = self.allowance.bytes == 0 || all <= self.allowance.bytes;
         if !may {
@@ -100,6 +104,12 @@ impl Question {
     /// So many rows more were looked at.
     pub(crate) fn reads(&self, rows: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.inquiry.reads(rows);
+    }
+
+    /// So many rows more were looked at by a plan of DataFusion, which has ended.
+    pub(crate) fn planned(&self, rows: u64) {
+        self.inquiry.reads(rows);
     }
 
     /// Rows that were looked at, and files of which something was read, so far.
@@ -125,6 +135,7 @@ impl Question {
 
     /// The answer lacks the rows of this file.
     pub(crate) fn lacks(&self, path: &Path, damage: Damage) {
+        self.inquiry.lacks();
         self.state().left_out.insert(path.clone(), damage);
     }
 

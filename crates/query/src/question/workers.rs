@@ -67,7 +67,14 @@ impl Workers {
         let (send, receive) = mpsc::channel(2);
         let (gate, question) = (Arc::clone(&self.gate), Arc::clone(question));
         let task = self.handle().spawn(async move {
-            drive(make, &gate, &question, &send).await;
+            let gave_up = tokio::select! {
+                () = question.cancelled() => true,
+                () = drive(make, &gate, &question, &send) => false,
+            };
+            if gave_up {
+                // What it worked on is dropped by now, and its permit; who reads slowly finds this when it comes.
+                let _ = send.send(Some(Err(QueryError::Cancelled))).await;
+            }
         });
         Running { receive, ended: false, task }
     }
@@ -106,7 +113,7 @@ async fn drive<F, T>(make: F, gate: &Arc<Gate>, question: &Question, send: &mpsc
 where
     F: Future<Output = Result<BoxStream<'static, Result<T, QueryError>>, QueryError>>,
 {
-    let mut permit = Some(gate.enter(question.asker).await);
+    let mut permit = Some(gate.enter(question.asker()).await);
     let mut make = Some(make);
     let mut stream: Option<BoxStream<'static, Result<T, QueryError>>> = None;
     loop {
@@ -144,7 +151,7 @@ where
             return;
         }
         if permit.is_none() {
-            permit = Some(gate.enter(question.asker).await);
+            permit = Some(gate.enter(question.asker()).await);
         }
     }
 }

@@ -106,7 +106,7 @@ pub(crate) async fn distinct(
 }
 
 /// The row groups to read, the largest rest last.
-async fn open(
+pub(super) async fn open(
     question: &Arc<Question>,
     files: Vec<DataFile>,
 ) -> Result<Vec<(Arc<Opened>, usize)>, QueryError> {
@@ -148,6 +148,7 @@ impl State {
         loop {
             let next = self.hot.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(batch) = next else { break };
+            self.question.readers.question.planned(batch.num_rows() as u64);
             adder.add(&batch)?;
             tokio::task::yield_now().await;
         }

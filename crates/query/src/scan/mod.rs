@@ -5,6 +5,7 @@
 
 mod codes;
 mod distinct;
+mod facets;
 mod file;
 mod known;
 mod newest;
@@ -14,6 +15,7 @@ mod ranges;
 
 pub(crate) use codes::Value;
 pub(crate) use distinct::{Wanted, distinct};
+pub(crate) use facets::{Tally, facets};
 pub(crate) use newest::newest;
 
 use crate::QueryError;

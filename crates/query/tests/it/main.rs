@@ -6,6 +6,7 @@ mod common;
 mod damage;
 mod differential;
 mod limits;
+mod pages;
 mod questions;
 mod rollups;
 mod scan;

@@ -5,7 +5,7 @@ use arrow_array::RecordBatch;
 use bartizan_filter::{Context, Filter};
 use bartizan_lake::{DurableLocal, Options, RollOptions, Tables};
 use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId, addr_from_ip};
-use bartizan_query::{Bucket, Engine, Histogram, Limits, RowStream, Source, View, Window, render};
+use bartizan_query::{Bucket, Compare, Engine, Histogram, Limits, RowStream, Source, View, Window, render};
 use bartizan_schema::Rollup;
 use object_store::ObjectStore;
 use proptest::prelude::*;
@@ -50,7 +50,8 @@ impl Lake {
     }
 
     fn engine(&self) -> Engine {
-        Engine::new(Arc::new(self.tables.clone()), &Limits::default()).unwrap()
+        let limits = Limits { one_pass_rows: 0, ..Limits::default() };
+        Engine::new(Arc::new(self.tables.clone()), &limits).unwrap()
     }
 
     /// An engine that sees rows alone.
@@ -203,6 +204,22 @@ async fn lines(stream: RowStream) -> Vec<String> {
     lines
 }
 
+/// Each column's values and its others, in words; and all of them.
+async fn facets(engine: &Engine, question: &Question, filter: &Filter) -> Vec<String> {
+    let found = engine.facets(Kind::Events, filter, question.window, question.by, question.n).await.unwrap();
+    let mut words = vec![format!("{} {:?}", found.rows, found.sums)];
+    for facet in found.facets {
+        let rows = render::Rows::new(&facet.values);
+        words.extend((0..rows.len()).map(|row| {
+            let mut line = Vec::new();
+            rows.write_json(row, &mut line);
+            String::from_utf8(line).unwrap()
+        }));
+        words.push(format!("others: {} {:?}", facet.other_rows, facet.other_sums));
+    }
+    words
+}
+
 /// The answers to a question, of each kind.
 async fn answers(engine: &Engine, question: &Question) -> Vec<Vec<String>> {
     let filter = Filter::parse_for(Kind::Events, question.filter, &Context::default()).unwrap();
@@ -213,6 +230,11 @@ async fn answers(engine: &Engine, question: &Question) -> Vec<Vec<String>> {
         answers.push(lines(engine.top(kind, &filter, window, by, question.n).await.unwrap()).await);
         answers.push(lines(engine.top(kind, &filter, window, by, 1_000).await.unwrap()).await);
         answers.push(lines(engine.totals(kind, &filter, window, by).await.unwrap()).await);
+        answers.push(facets(engine, question, &filter).await);
+        let before = Window { since: None, until: window.since };
+        let (n, by) = (question.n, by.iter().map(|name| (*name).to_owned()).collect());
+        let compare = Compare { kind, filter: &filter, window, before, by, n };
+        answers.push(lines(engine.compare(compare).await.unwrap()).await);
     }
     let histogram = Histogram {
         kind,
