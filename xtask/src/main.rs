@@ -17,7 +17,7 @@ cargo xtask test              format, lints, layers, all tests: what CI runs
 cargo xtask run               the server, and as root the agent of this machine
 cargo xtask demo [--seconds N]
 cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, latency, import, database,
-                            syslog; all without a name
+                            syslog, enrich, filter; all without a name
 cargo xtask bench store [--events N] [--peers LIST]
                             the store beside others
 cargo xtask soak              the tests again, with many more rounds

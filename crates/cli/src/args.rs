@@ -534,12 +534,20 @@ pub(crate) enum EnrichCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FilterCommand {
-    /// Check a filter and print it as it is understood
-    Check {
-        /// The filter
-        #[arg(allow_hyphen_values = true)]
-        filter: String,
-    },
+    /// Check a filter and print it as it is understood; no server is asked
+    Check(FilterArgs),
+    /// Say in words what a filter finds; no server is asked
+    Explain(FilterArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FilterArgs {
+    /// The filter, or something pasted: an address, a line of a log
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    /// Of which table's rows
+    #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets", "lines"])]
+    pub(crate) table: String,
 }
 
 #[derive(Debug, ClapArgs)]

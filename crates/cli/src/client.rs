@@ -177,7 +177,7 @@ async fn problem(response: Response<Incoming>) -> Failure {
         text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the server says {status}"));
     if let Some(span) = span(&document["span"]) {
         // The caller knows the filter's text and fills it in.
-        let error = FilterError { span, message: detail, proposal: text("proposal") };
+        let error = FilterError { span, message: detail, proposal: text("proposal"), unknown_name: false };
         return Failure::Filter { text: String::new(), error };
     }
     match status {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use bartizan_model::Kind;
-use bartizan_schema::{ColumnKind, table_columns};
+use bartizan_schema::{ColumnKind, FieldKind, table_columns};
 
 /// The columns of a table when nobody says which.
 pub(crate) const fn shown(kind: Kind) -> &'static [&'static str] {
@@ -104,7 +104,7 @@ fn column(kind: Kind, name: &str) -> Result<&'static str, Failure> {
     if let Some(column) = columns().find(|column| *column == word) {
         return Ok(column);
     }
-    if let Some(field) = bartizan_schema::field(&word)
+    if let Some(field) = bartizan_schema::field(&word).filter(|field| field.kind != FieldKind::Group)
         && let Some(column) = field.columns_in(kind).next()
         && field.columns_in(kind).nth(1).is_none()
     {
@@ -146,6 +146,7 @@ mod tests {
         let Err(Failure::Usage(text)) = names(&["dprot"]) else { panic!("accepted") };
         assert_eq!(text, "events have no column \"dprot\" (did you mean \"dport\"?)");
         assert!(names(&["ip"]).is_err(), "covers two columns");
+        assert!(names(&["group"]).is_err(), "is no name of the column of hosts");
         assert!(names(&["zzzzzzzzzzz"]).is_err());
     }
 }

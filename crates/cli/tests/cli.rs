@@ -222,6 +222,34 @@ fn a_filter_is_checked_without_a_server() {
     let bad = done(bartizan().args(["filter", "check", "dport:70000"]));
     assert_eq!((bad.code, bad.out.as_str()), (2, ""));
     assert!(bad.err.contains('^'), "{}", bad.err);
+    let flows = done(bartizan().args(["filter", "check", "--table", "flows", "len:>9"]));
+    assert!(flows.code == 2 && flows.err.contains("did you mean: bytes:>9"), "{}", flows.err);
+    let line = "kernel: IN=eth0 OUT= SRC=203.0.113.7 DST=10.0.0.2 PROTO=TCP SPT=40000 DPT=22 \x1b[2J";
+    let pasted = done(bartizan().args(["filter", "check", line]));
+    let meant = "did you mean: src:203.0.113.7 dst:10.0.0.2 proto:tcp sport:40000 dport:22";
+    assert!(pasted.code == 2 && pasted.err.contains(meant), "{}", pasted.err);
+    let hostile = done(bartizan().args(["filter", "check", "prefix:\"a\x1b[2J\u{202e}\""]));
+    assert_eq!((hostile.code, hostile.out.as_str()), (0, "prefix:\"a\\x1b[2j\\u{202e}\"\n"));
+}
+
+#[test]
+fn a_filter_is_said_in_words_without_a_server() {
+    let said = done(bartizan().args(["filter", "explain", "dport:ssh -host:web*"]));
+    let expected =
+        "all of:\n  dport (destination port) is 22\n  not: host (the host that logged it) is like web*\n";
+    assert_eq!((said.code, said.out.as_str()), (0, expected));
+    let bad = done(bartizan().args(["filter", "explain", "dprot:22"]));
+    assert_eq!((bad.code, bad.out.as_str()), (2, ""));
+}
+
+/// What only a server can know is no mistake here.
+#[test]
+fn names_that_a_server_may_know_are_left_to_it() {
+    for filter in ["group:db", "src:@office", "dst:fleet", "dport:nosuchservice"] {
+        let (done, asked) = ask(&["search", filter], rows("{\"end\":{\"rows\":0,\"complete\":true}}\n"));
+        assert_eq!(done.code, 0, "{filter}: {}", done.err);
+        assert!(asked.body.contains(filter), "{}", asked.body);
+    }
 }
 
 #[test]

@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 pub struct Settings {
     /// Databases, the ones that count first before the others.
     pub files: Vec<PathBuf>,
-    /// Sets.
+    /// Sets. Where one is called `fleet`, it is what filters mean by `fleet`.
     pub sets: Sets,
+    /// What filters may name beside the sets: groups of hosts, services.
+    pub names: Context,
 }
 
 /// Databases and sets, kept up to date.
@@ -39,6 +41,7 @@ struct Kept {
     databases: Vec<Watched<Arc<Database>>>,
     lists: Vec<Watched<Vec<AddrRange>>>,
     sets: Sets,
+    names: Context,
 }
 
 /// How a database is.
@@ -112,6 +115,7 @@ impl Enrichment {
         kept.lists = lists.map(|path| keep(&mut old.lists, path)).collect();
         kept.databases = settings.files.iter().map(|path| keep(&mut old.databases, path)).collect();
         kept.sets = settings.sets;
+        kept.names = settings.names;
         kept.look(now);
         self.publish(&kept);
     }
@@ -180,11 +184,14 @@ impl Enrichment {
 
     fn publish(&self, kept: &Kept) {
         let databases = kept.databases.iter().filter_map(|file| file.content.clone()).collect();
-        let (mut context, mut sets) = (Context::default(), Vec::new());
+        let (mut context, mut sets) = (kept.names.clone(), Vec::new());
         for name in kept.sets.names() {
             let ranges = kept.sets.ranges(name, &kept.lists);
             let items = ranges.iter().copied().map(AddrItem::Range).collect();
             sets.push((name.to_owned(), Addrs::new(items, &Context::default())));
+            if name == "fleet" {
+                context = context.with_fleet(ranges.clone());
+            }
             context = context.with_set(name, ranges);
         }
         let counts = Counts {
@@ -248,6 +255,7 @@ fn file_status(file: &Watched<Arc<Database>>) -> FileStatus {
 mod tests {
     use super::*;
     use bartizan_filter::Filter;
+    use std::collections::BTreeMap;
     use std::fs;
 
     #[test]
@@ -261,8 +269,10 @@ mod tests {
             Sets::new(&[("s".to_owned(), items)].into()).unwrap()
         };
         let from_list = sets(&[list.to_str().unwrap()]);
-        let enrichment =
-            Enrichment::new(Settings { files: vec![data.clone()], sets: from_list.clone() }, Micros(5));
+        let enrichment = Enrichment::new(
+            Settings { files: vec![data.clone()], sets: from_list.clone(), ..Settings::default() },
+            Micros(5),
+        );
         let known = |ip: &str| enrichment.known(ip.parse().unwrap());
         let said = |ip: &str| known(ip).record.country.map(|c| c.to_string());
         assert_eq!(said("192.0.2.1").as_deref(), Some("NL"));
@@ -303,10 +313,25 @@ mod tests {
         assert_eq!(status.sets[0].ranges, 2);
 
         // other settings: a file that stays is not lost though it is bad now
-        enrichment.configure(Settings { files: vec![data], sets: sets(&["10.0.0.0/8"]) }, Micros(10));
+        enrichment.configure(
+            Settings { files: vec![data], sets: sets(&["10.0.0.0/8"]), ..Settings::default() },
+            Micros(10),
+        );
         assert_eq!(said("192.0.2.1").as_deref(), Some("DE"));
         assert_eq!(known("10.1.1.1").sets, ["s"]);
         enrichment.configure(Settings::default(), Micros(11));
         assert_eq!(known("192.0.2.1"), Known::default());
+    }
+
+    #[test]
+    fn filters_may_name_groups_services_and_the_fleet() {
+        let written = BTreeMap::from([("fleet".to_owned(), vec!["192.0.2.0/28".to_owned()])]);
+        let names = Context::default().with_group("db", &["db*".into()]).with_services("nc 4711/tcp");
+        let settings = Settings { sets: Sets::new(&written).unwrap(), names, ..Settings::default() };
+        let enrichment = Enrichment::new(settings, Micros(1));
+        let text = "dst:fleet,@fleet dport:nc group:db";
+        let filter = Filter::parse(text, &enrichment.context()).unwrap();
+        assert_eq!(filter.to_string(), "dst:fleet,@fleet dport:4711 group:db");
+        assert!(Filter::parse(text, &Enrichment::default().context()).is_err());
     }
 }

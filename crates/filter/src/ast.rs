@@ -1,4 +1,4 @@
-use crate::{Addrs, TextPattern};
+use crate::{Addrs, Context, TextPattern};
 use bartizan_schema::{Field, FieldKind};
 use std::hash::{Hash, Hasher};
 
@@ -114,6 +114,47 @@ pub enum Values {
     Flags(i64),
     /// Of text fields.
     Text(Vec<TextPattern>),
+    /// Of `group`.
+    Groups(Groups),
+}
+
+/// Groups of hosts: as they are printed, and as they are evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Groups {
+    names: Vec<TextPattern>,
+    hosts: Vec<TextPattern>,
+}
+
+impl Groups {
+    /// The groups of these names, with the hosts that the context knows in them. A name that it does not know has
+    /// none.
+    #[must_use]
+    pub fn new(mut names: Vec<TextPattern>, context: &Context) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        let named = |group: &str| names.iter().any(|name| name.is_match(group));
+        let mut hosts: Vec<TextPattern> = context
+            .groups()
+            .filter(|(group, _)| named(group))
+            .flat_map(|(_, hosts)| hosts)
+            .cloned()
+            .collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        Self { names, hosts }
+    }
+
+    /// The names, sorted, as patterns of names.
+    #[must_use]
+    pub fn names(&self) -> &[TextPattern] {
+        &self.names
+    }
+
+    /// The names of their hosts, as patterns; none if the groups are empty.
+    #[must_use]
+    pub fn hosts(&self) -> &[TextPattern] {
+        &self.hosts
+    }
 }
 
 impl Values {

@@ -1,19 +1,20 @@
-use crate::{AddrItem, AddrRange, names, numbers};
+use crate::{AddrItem, AddrRange, TextPattern, fold, names, numbers, values};
 use std::collections::BTreeMap;
 
 /// Most entries that are read from a services file.
 const MAX_SERVICES: usize = 20_000;
 
-/// What a filter may name but does not define: sets, the fleet's addresses, services.
+/// What a filter may name but does not define: sets, groups of hosts, the fleet's addresses, services.
 ///
-/// The default knows no set, no fleet and no own addresses, and the built-in services. Build one with the
+/// The default knows no set, no group, no fleet and no own addresses, and the built-in services. Build one with the
 /// `with_` methods; a filter that names what its context lacks does not parse.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     sets: BTreeMap<String, Vec<AddrRange>>,
     fleet: Option<Vec<AddrRange>>,
     own: Option<Vec<AddrRange>>,
     services: BTreeMap<String, Vec<u16>>,
+    groups: BTreeMap<String, Vec<TextPattern>>,
 }
 
 impl Context {
@@ -36,6 +37,22 @@ impl Context {
     pub fn with_own(mut self, ranges: Vec<AddrRange>) -> Self {
         self.own = Some(ranges);
         self
+    }
+
+    /// Adds a group of hosts: their names, in which `*` and `?` are wildcards. Names are compared without case.
+    #[must_use]
+    pub fn with_group(mut self, name: &str, hosts: &[String]) -> Self {
+        let host = |name: &String| match name.contains(['*', '?']) {
+            true => TextPattern::Glob(values::collapse(&fold(name))),
+            false => TextPattern::Whole(fold(name)),
+        };
+        self.groups.insert(fold(name), hosts.iter().map(host).collect());
+        self
+    }
+
+    /// The groups, by name, with the names of their hosts.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &[TextPattern])> {
+        self.groups.iter().map(|(name, hosts)| (name.as_str(), hosts.as_slice()))
     }
 
     /// Adds services from the text of a `services(5)` file; they go before the built-in ones. Lines that are

@@ -13,6 +13,8 @@ pub struct FilterError {
     pub message: String,
     /// What was probably meant: a replacement of the whole text.
     pub proposal: Option<String>,
+    /// A name is not known here, and somebody who knows more (sets, groups, services) may understand the filter.
+    pub unknown_name: bool,
 }
 
 impl FilterError {
@@ -85,11 +87,12 @@ pub(crate) struct Fault {
     pub(crate) span: Range<usize>,
     message: String,
     edit: Option<(Range<usize>, String)>,
+    unknown_name: bool,
 }
 
 impl Fault {
     pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), edit: None }
+        Self { span, message: message.into(), edit: None, unknown_name: false }
     }
 
     /// Proposes to put something else in the place of the mistake.
@@ -101,6 +104,12 @@ impl Fault {
     /// Proposes to put something else in the place of a range.
     pub(crate) fn edit(mut self, range: Range<usize>, text: impl Into<String>) -> Self {
         self.edit = Some((range, text.into()));
+        self
+    }
+
+    /// Says that another context may know the name.
+    pub(crate) fn of_a_name(mut self) -> Self {
+        self.unknown_name = true;
         self
     }
 
@@ -128,7 +137,7 @@ impl Fault {
             };
             Some(format!("{before}{with}{after}").trim().to_owned()).filter(|text| !text.is_empty())
         });
-        FilterError { span: self.span, message: self.message, proposal }
+        FilterError { span: self.span, message: self.message, proposal, unknown_name: self.unknown_name }
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{Context, Expr, FilterError, parse, print};
+use crate::{Context, Expr, FilterError, parse, print, recognise};
 use bartizan_model::Kind;
 use std::{collections::BTreeSet, fmt};
 
@@ -31,7 +31,7 @@ impl Filter {
     /// # Errors
     /// What is wrong, where, and what was probably meant.
     pub fn parse(text: &str, context: &Context) -> Result<Self, FilterError> {
-        Self::parse_counting(text, context).0
+        Self::parse_for(Kind::Events, text, context)
     }
 
     /// The filter of rows of a table that a text stands for. A field that the table does not have is an error.
@@ -40,14 +40,19 @@ impl Filter {
     /// As [`Filter::parse`].
     pub fn parse_for(kind: Kind, text: &str, context: &Context) -> Result<Self, FilterError> {
         let (result, _) = parse::parse(kind, text, context);
-        result.map(|expr| Self { expr }).map_err(|fault| fault.into_error(text))
+        result.map(|expr| Self { expr }).map_err(|fault| {
+            let pasted = recognise::pasted_line(text).filter(|f| parse::parse(kind, f, context).0.is_ok());
+            match pasted {
+                Some(filter) => pasted_error(text, filter),
+                None => fault.into_error(text),
+            }
+        })
     }
 
     /// As [`Filter::parse`], with the number of characters that the parser looked at. For tests.
     #[doc(hidden)]
     pub fn parse_counting(text: &str, context: &Context) -> (Result<Self, FilterError>, usize) {
-        let (result, steps) = parse::parse(Kind::Events, text, context);
-        (result.map(|expr| Self { expr }).map_err(|fault| fault.into_error(text)), steps)
+        (Self::parse_for(Kind::Events, text, context), parse::parse(Kind::Events, text, context).1)
     }
 
     /// Its tree.
@@ -77,6 +82,15 @@ impl Filter {
         let mut columns = BTreeSet::new();
         visit(&self.expr, &mut columns);
         columns
+    }
+}
+
+fn pasted_error(text: &str, filter: String) -> FilterError {
+    FilterError {
+        span: 0..text.len(),
+        message: "this is something pasted and not a filter".to_owned(),
+        proposal: Some(filter),
+        unknown_name: false,
     }
 }
 

@@ -11,7 +11,7 @@
 //!         | "*"                                 everything
 //! value   = "*" | "@"set | address | CIDR | address"-"address | class
 //!         | n | n"-"n | (">"|">="|"<"|"<=")n | service | protocol | flag
-//!         | ["AS"]n | string | glob with * and ? | '"' text '"' | ~"regular expression"
+//!         | ["AS"]n | string | glob with * and ? | '"' text '"' | ~"regular expression" | group
 //! ```
 //!
 //! Meaning:
@@ -25,6 +25,8 @@
 //!   every IPv6 address and no IPv4 address. Host bits of a CIDR are cleared.
 //! - Types are checked before anything runs: what could never match is an error with its span and, where one
 //!   can be guessed, a proposal; never an empty answer.
+//! - `group` holds names of groups of hosts that the context knows; a group is a list of names of hosts, with
+//!   wildcards. `group:*` is a host that is in any.
 //! - Time is not in the language, so that a saved filter means the same everywhere.
 //!
 //! Invariants:
@@ -43,6 +45,7 @@ mod addr;
 mod ast;
 mod context;
 mod error;
+mod explain;
 mod filter;
 mod matcher;
 mod names;
@@ -56,7 +59,7 @@ mod text;
 mod values;
 
 pub use addr::{AddrItem, AddrRange, Addrs, Class};
-pub use ast::{Expr, NumRange, Term, Values, WORD};
+pub use ast::{Expr, Groups, NumRange, Term, Values, WORD};
 pub use context::Context;
 pub use error::FilterError;
 pub use filter::{Filter, MAX_DEPTH, MAX_LEN, MAX_LIST, MAX_REGEXES};

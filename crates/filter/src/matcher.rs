@@ -116,17 +116,8 @@ impl Test {
             Values::Addr(addrs) => Self::Addr(addrs.clone()),
             Values::Numbers(ranges) => Self::Numbers(ranges.clone()),
             Values::Flags(mask) => Self::Flags(*mask),
-            Values::Text(patterns) => {
-                let mut test = TextTest { whole: Vec::new(), others: Vec::new() };
-                for pattern in patterns {
-                    match pattern {
-                        TextPattern::Whole(text) => test.whole.push(text.clone()),
-                        other => test.others.push(other.clone()),
-                    }
-                }
-                test.whole.sort_unstable();
-                Self::Text(test)
-            }
+            Values::Text(patterns) => Self::Text(TextTest::new(patterns)),
+            Values::Groups(groups) => Self::Text(TextTest::new(groups.hosts())),
         }
     }
 
@@ -256,6 +247,18 @@ fn test_dictionary(
 }
 
 impl TextTest {
+    fn new(patterns: &[TextPattern]) -> Self {
+        let mut test = Self { whole: Vec::new(), others: Vec::new() };
+        for pattern in patterns {
+            match pattern {
+                TextPattern::Whole(text) => test.whole.push(text.clone()),
+                other => test.others.push(other.clone()),
+            }
+        }
+        test.whole.sort_unstable();
+        test
+    }
+
     fn is_match(&self, value: &str, folded: &mut String) -> bool {
         fold_into(value, folded);
         self.whole.binary_search_by(|text| text.as_str().cmp(folded)).is_ok()

@@ -219,7 +219,8 @@ fn unknown(field: &'static Field, text: &str, span: Range<usize>, context: &Cont
             if names::protocol(&lower).is_some() {
                 return Fault::new(span, format!("`{lower}` is a protocol, not a port"));
             }
-            let fault = Fault::new(span, format!("`{}` is not a port or a known service", shown(text)));
+            let fault =
+                Fault::new(span, format!("`{}` is not a port or a known service", shown(text))).of_a_name();
             near(fault, suggest::closest(&lower, context.service_names()))
         }
         FieldKind::Proto => {

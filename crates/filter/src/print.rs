@@ -83,6 +83,7 @@ fn term(term: &Term, out: &mut impl Write) -> fmt::Result {
             list(&set, out, |name, out| out.write_str(name))
         }
         Values::Text(patterns) => list(patterns, out, |one, out| pattern(one, bare, out)),
+        Values::Groups(groups) => list(groups.names(), out, |one, out| pattern(one, bare, out)),
     }
 }
 

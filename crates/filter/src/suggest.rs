@@ -90,6 +90,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("icmp.code", "code"),
     ("hostname", "host"),
     ("server", "host"),
+    ("label", "group"),
+    ("hostgroup", "group"),
     ("verdict", "action"),
     ("disposition", "action"),
     ("msg", "prefix"),

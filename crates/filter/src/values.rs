@@ -1,7 +1,7 @@
 //! From the written values of a term to typed ones.
 
 use crate::{
-    AddrItem, Addrs, Class, Context, Pattern, TextPattern, Values,
+    AddrItem, Addrs, Class, Context, Groups, Pattern, TextPattern, Values,
     addr::{AddrFault, AddrRange},
     error::{Fault, shown},
     fold, names, numbers, slips, suggest,
@@ -34,6 +34,9 @@ pub(crate) fn typed(field: &'static Field, raws: &[Raw<'_>], context: &Context) 
             _ => rest.push(raw),
         }
     }
+    if field.kind == FieldKind::Group {
+        return groups(field, raws, context);
+    }
     let values = match field.kind {
         FieldKind::Addr => addresses(field, &rest, context)?,
         FieldKind::Port | FieldKind::Proto | FieldKind::Asn | FieldKind::Number => {
@@ -44,7 +47,7 @@ pub(crate) fn typed(field: &'static Field, raws: &[Raw<'_>], context: &Context) 
             Values::numbers(ranges)
         }
         FieldKind::Flags => flags(field, &rest)?,
-        FieldKind::Text => {
+        FieldKind::Text | FieldKind::Group => {
             let mut patterns = Vec::with_capacity(rest.len());
             for raw in rest {
                 patterns.push(pattern(field, raw)?);
@@ -96,7 +99,10 @@ fn address(
     match lower.as_str() {
         "fleet" if context.addresses(&AddrItem::Fleet).is_some() => return Ok(AddrItem::Fleet),
         "self" if context.addresses(&AddrItem::Own).is_some() => return Ok(AddrItem::Own),
-        "fleet" => return Err(fault("the addresses of the fleet are not known here".to_owned())),
+        "fleet" => {
+            let fault = fault("the addresses of the fleet are not known here".to_owned());
+            return Err(fault.of_a_name());
+        }
         "self" => return Err(fault("`self` is known only where the filter runs on one host".to_owned())),
         _ => {}
     }
@@ -130,11 +136,45 @@ fn set(name: &str, span: &Range<usize>, context: &Context) -> Result<AddrItem, F
     }
     let known =
         if known.is_empty() { "there is none".to_owned() } else { format!("known: {}", known.join(" ")) };
-    let fault = Fault::new(span.clone(), format!("unknown set `@{}` ({known})", shown(name)));
+    let fault = Fault::new(span.clone(), format!("unknown set `@{}` ({known})", shown(name))).of_a_name();
     Err(match suggest::closest(name, context.set_names()) {
         Some(name) => fault.instead(format!("@{name}")),
         None => fault,
     })
+}
+
+/// Names of groups. `*` is any of them, unlike in other fields: a host is always there, a group is not.
+fn groups(field: &'static Field, raws: &[Raw<'_>], context: &Context) -> Result<Values, Fault> {
+    let mut names = Vec::with_capacity(raws.len());
+    for raw in raws {
+        let name = pattern(field, raw)?;
+        if !context.groups().any(|(group, _)| name.is_match(group)) {
+            return Err(unknown_group(&name, &raw.span, context));
+        }
+        names.push(name);
+    }
+    Ok(Values::Groups(Groups::new(names, context)))
+}
+
+fn unknown_group(name: &TextPattern, span: &Range<usize>, context: &Context) -> Fault {
+    let names = || context.groups().map(|(name, _)| name);
+    let mut known: Vec<&str> = names().take(9).collect();
+    if known.len() > 8 {
+        known.truncate(8);
+        known.push("…");
+    }
+    let known = match known.is_empty() {
+        true => "there is none".to_owned(),
+        false => format!("known: {}", known.join(" ")),
+    };
+    let TextPattern::Whole(text) = name else {
+        return Fault::new(span.clone(), format!("no group is called so ({known})")).of_a_name();
+    };
+    let fault = Fault::new(span.clone(), format!("unknown group `{}` ({known})", shown(text))).of_a_name();
+    match suggest::closest(text, names()) {
+        Some(near) => fault.instead(near),
+        None => fault,
+    }
 }
 
 fn flags(field: &'static Field, raws: &[&Raw<'_>]) -> Result<Values, Fault> {

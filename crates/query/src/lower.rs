@@ -185,6 +185,7 @@ fn on_column(column: &'static Column, term: &Term) -> Expr {
         }
         (Values::Flags(mask), ColumnKind::I16 | ColumnKind::I32 | ColumnKind::I64) => flags(column, *mask),
         (Values::Text(patterns), ColumnKind::Text) => text(column.name, patterns),
+        (Values::Groups(groups), ColumnKind::Text) => text(column.name, groups.hosts()),
         // The registry pairs fields with columns of their kind; a test holds it.
         _ => lit(false),
     }

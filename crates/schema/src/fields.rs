@@ -18,6 +18,8 @@ pub enum FieldKind {
     Number,
     /// Text: whole, case-insensitive; globs, quoted, regular expressions.
     Text,
+    /// Names of groups of hosts: true if the host is in one of them. Not a name for the column of hosts.
+    Group,
 }
 
 /// One field of the filter language.
@@ -61,7 +63,7 @@ const fn f(
     Field { name, kind, columns, doc }
 }
 
-use FieldKind::{Addr, Asn, Flags, Number, Port, Proto, Text};
+use FieldKind::{Addr, Asn, Flags, Group, Number, Port, Proto, Text};
 
 /// Every field of the filter language.
 pub const FIELDS: &[Field] = &[
@@ -99,6 +101,7 @@ pub const FIELDS: &[Field] = &[
     f("type", Number, &["icmp_type"], "ICMP type"),
     f("code", Number, &["icmp_code"], "ICMP code"),
     f("host", Text, &["host"], "the host that logged it"),
+    f("group", Group, &["host"], "hosts that the configuration puts into a group: group:db"),
     f("action", Text, &["action"], "drop, reject, accept, log"),
     f("rule", Text, &["rule"], "the rule that logged it"),
     f("table", Text, &["table"], "family and table of the rule: table:\"inet filter\""),

@@ -5,6 +5,7 @@ use crate::place::{Place, WrittenLake};
 use crate::sinks::{Sink, SinkError, WrittenSink};
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
 use bartizan_enrich::{SetError, Sets};
+use bartizan_filter::Context;
 use bartizan_lake::Compact;
 use bartizan_query::Limits;
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub struct Written {
     pub enrich: Enrich,
     /// Networks with names, for filters: addresses, networks, ranges, other sets with `@`, paths of files.
     pub sets: BTreeMap<String, Vec<String>>,
+    /// Groups of hosts, for filters: names of hosts, with `*` and `?` as wildcards.
+    pub groups: BTreeMap<String, Vec<String>>,
     /// What questions may use.
     pub query: Query,
     /// How long rows are kept, by rules.
@@ -67,6 +70,7 @@ impl Default for Written {
             spool: Spool::default(),
             enrich: Enrich::default(),
             sets: BTreeMap::new(),
+            groups: BTreeMap::new(),
             query: Query::default(),
             retain: Vec::new(),
             keep: WrittenKeep::default(),
@@ -363,6 +367,7 @@ impl Settings {
             enrichment: bartizan_enrich::Settings {
                 files: written.enrich.files,
                 sets: Sets::new(&written.sets)?,
+                names: groups(&written.groups)?,
             },
             query: written.query.limits()?,
             retain: Retain::new(&written.retain, written.keep)?,
@@ -382,6 +387,27 @@ fn sinks(written: Vec<WrittenSink>) -> Result<Vec<Sink>, SettingsError> {
         sinks.extend(Sink::all(sink)?);
     }
     Ok(sinks)
+}
+
+/// What filters may name beside sets.
+fn groups(written: &BTreeMap<String, Vec<String>>) -> Result<Context, SettingsError> {
+    let mut context = Context::default();
+    for (name, hosts) in written {
+        let plain = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        if !name.starts_with(char::is_alphanumeric) || !name.chars().all(plain) {
+            let problem = "a name has letters, digits and `_-.`, and begins with one of the first";
+            return wrong("groups", format!("`{name}`: {problem}"));
+        }
+        let same = |(known, _): (&str, _)| known == bartizan_filter::fold(name);
+        if context.groups().any(same) {
+            return wrong("groups", format!("`{name}` is there twice; capitals make no difference"));
+        }
+        if let Some(host) = hosts.iter().find(|host| host.is_empty()) {
+            return wrong("groups", format!("`{name}`: {host:?} is no name of a host"));
+        }
+        context = context.with_group(name, hosts);
+    }
+    Ok(context)
 }
 
 /// The names of the certificate: those written, those listened on, and this machine's own loopback.
@@ -405,6 +431,14 @@ mod tests {
         assert!(error(Written { listen: "here".into(), ..Written::default() }).starts_with("listen: `here`"));
         let sets = BTreeMap::from([("office".to_owned(), vec!["192.0.2.300".to_owned()])]);
         assert!(error(Written { sets, ..Written::default() }).starts_with("sets.office: `192.0.2.300`"));
+        let groups = |name: &str, host: &str| BTreeMap::from([(name.to_owned(), vec![host.to_owned()])]);
+        let groups = [groups("a b", "x"), groups("db", "")];
+        for groups in groups {
+            assert!(error(Written { groups, ..Written::default() }).starts_with("groups: `"));
+        }
+        let twice = ["DB", "db"].map(|name| (name.to_owned(), vec!["x".to_owned()]));
+        let groups = BTreeMap::from(twice);
+        assert!(error(Written { groups, ..Written::default() }).ends_with("make no difference"));
         let commit = Commit { age_ms: 1, ..Commit::default() };
         assert!(error(Written { commit, ..Written::default() }).starts_with("commit.age_ms: 1"));
         let compact = Compacting { newest_rows: 1 << 20, unit_rows: 1 << 19, ..Compacting::default() };

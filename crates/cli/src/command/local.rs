@@ -2,10 +2,12 @@
 
 use crate::{
     args::{Args, FilterCommand, ServerArgs},
+    escape::for_terminal,
     failure::Failure,
     syntax,
 };
 use anyhow::Context as _;
+use bartizan_model::Kind;
 use clap::CommandFactory as _;
 use std::{
     io::{self, Write as _},
@@ -32,9 +34,19 @@ pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failu
 }
 
 pub(crate) fn filter(command: &FilterCommand) -> Result<(), Failure> {
-    let FilterCommand::Check { filter } = command;
-    let filter = syntax::check(bartizan_model::Kind::Events, filter)?;
-    Ok(writeln!(io::stdout(), "{filter}")?)
+    let (FilterCommand::Check(args) | FilterCommand::Explain(args)) = command;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == args.table).unwrap_or(Kind::Events);
+    let filter = syntax::check(kind, &args.filter)?;
+    let text = match command {
+        FilterCommand::Check(_) => format!("{filter}\n"),
+        FilterCommand::Explain(_) => filter.explain(kind),
+    };
+    // What is quoted of the filter may hold anything.
+    let mut out = io::stdout();
+    for line in text.lines() {
+        writeln!(out, "{}", for_terminal(line))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -25,7 +25,9 @@ impl Parser<'_> {
         self.steps += gap;
         let next = self.pos + gap;
         let fault = Fault::new(at..at + 1, "`-` stands directly before what it negates");
-        let ranged = self.previous.filter(|p| !matches!(p.kind, FieldKind::Text | FieldKind::Flags));
+        let ranged = self
+            .previous
+            .filter(|p| !matches!(p.kind, FieldKind::Text | FieldKind::Flags | FieldKind::Group));
         Err(match ranged {
             Some(previous)
                 if self.text.get(next..).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_hexdigit())) =>

@@ -3,12 +3,15 @@
 use bartizan_filter::{AddrRange, Context, Filter};
 use proptest::test_runner::Config;
 
-/// Sets `admins` and `empty`, a fleet, and a few system services.
+/// Sets `admins` and `empty`, groups `db`, `web` and `nobody`, a fleet, and a few system services.
 pub(crate) fn context() -> Context {
     let nets = |list: &[&str]| list.iter().map(|n| AddrRange::parse(n).unwrap()).collect();
     Context::default()
         .with_set("admins", nets(&["192.0.2.0/28", "2001:db8:a::/48"]))
         .with_set("empty", Vec::new())
+        .with_group("db", &["db*".into(), "pg1".into()])
+        .with_group("Web", &["WEB-01".into(), "web-02".into()])
+        .with_group("nobody", &[])
         .with_fleet(nets(&["10.0.0.1", "10.0.0.2", "::/64"]))
         .with_services("jetdirect 9100/tcp\nexec 512/tcp\nbiff 512/udp comsat\ntwo 700/tcp\ntwo 701/udp\n")
 }

@@ -119,6 +119,10 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("src:intern", "intern", "`src` takes addresses, and `intern` is a name; names are not looked up", ""),
     ("src:@admin", "@admin", "unknown set `@admin` (known: @admins @empty)", "src:@admins"),
     ("src:@nosuch", "@nosuch", "unknown set `@nosuch` (known: @admins @empty)", ""),
+    ("group:dv", "dv", "unknown group `dv` (known: db nobody web)", "group:db"),
+    ("-group:nosuch", "nosuch", "unknown group `nosuch` (known: db nobody web)", ""),
+    ("group:x*", "x*", "no group is called so (known: db nobody web)", ""),
+
     ("@admins", "@admins", "a set belongs to an address field", "ip:@admins"),
     ("src:self", "self", "`self` is known only where the filter runs on one host", ""),
     ("src:198.51.100[.]7", "198.51.100[.]7", "the dots of an address need no brackets", "src:198.51.100.7"),
@@ -251,4 +255,38 @@ fn a_long_filter_is_cut_around_the_mistake() {
     assert!(lines[1].chars().count() < 120, "{shown}");
     let caret = lines[2].find('^').unwrap();
     assert_eq!(lines[1].chars().skip(caret).take(5).collect::<String>(), "dprot");
+}
+
+/// A name that others may know is told from a mistake, so that a client can leave the verdict to its server.
+#[test]
+fn unknown_names_are_told_from_mistakes() {
+    for (text, unknown) in [
+        ("src:@nosuch", true),
+        ("group:nosuch", true),
+        ("group:x*", true),
+        ("dport:nosuch", true),
+        ("dport:dns,nosuch", true),
+        ("nosuch:1", false),
+        ("dport:70000", false),
+        ("dport:tcp", false),
+        ("src:nosuch", false),
+    ] {
+        assert_eq!(fails(text).unknown_name, unknown, "{text}");
+    }
+    let error = Filter::parse("src:fleet", &bartizan_filter::Context::default()).unwrap_err();
+    assert!(error.unknown_name);
+}
+
+#[test]
+fn what_was_pasted_is_proposed_as_a_filter() {
+    let line = "Nov 23 05:00:43 web-01 kernel: [ 12.3] DROP IN=eth0 OUT= SRC=203.0.113.7 DST=10.0.0.2 LEN=60 PROTO=TCP SPT=40000 DPT=22 SYN";
+    let error = fails(line);
+    assert_eq!(error.message, "this is something pasted and not a filter");
+    let proposal = "src:203.0.113.7 dst:10.0.0.2 proto:tcp sport:40000 dport:22";
+    assert_eq!(error.proposal.as_deref(), Some(proposal));
+    let page = "https://watch.example/explore?q=dport%3A22";
+    assert_eq!(fails(page).proposal.as_deref(), Some("dport:22"));
+    // of a table without addresses it is nothing
+    let error = Filter::parse_for(bartizan_model::Kind::Losses, line, &check::context()).unwrap_err();
+    assert_ne!(error.message, "this is something pasted and not a filter");
 }

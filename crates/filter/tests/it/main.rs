@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
+mod cases;
 mod check;
 mod corpus;
 mod errors;
@@ -9,3 +10,4 @@ mod examples;
 mod matcher;
 mod random;
 mod roundtrip;
+mod table;

