@@ -24,6 +24,10 @@ mod ulogd;
 use anyhow::{Result, bail};
 use figure::{Figure, table};
 
+/// That of the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NAMES: &[&str] = &[
     "decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "database", "syslog",
     "enrich",

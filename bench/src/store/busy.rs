@@ -1,4 +1,5 @@
-//! The questions while events come in at half of the rate at which they were loaded, beside the same without.
+//! The questions while events come in at half of the rate at which they were loaded, beside the same without, right
+//! after it and of the same rows. Nothing is compacted meanwhile.
 
 use super::{Paths, ask, load, questions};
 use anyhow::{Context as _, Result};
@@ -8,10 +9,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Asked this often, with events and without in turn, so that what else the machine does hits both.
 const ROUNDS: usize = 2;
+/// For how long events have come when a question is asked.
+const LEAD: Duration = Duration::from_secs(1);
 
 pub(super) fn run(paths: &Paths) -> Result<Value> {
     // on a copy, so that later questions have the same answers
@@ -35,37 +38,32 @@ pub(super) fn run(paths: &Paths) -> Result<Value> {
         let receiver = Arc::new(load::Receiver::new(&copy)?);
         let mut quiet: Vec<Vec<f64>> = vec![Vec::new(); questions::QUESTIONS.len()];
         let mut busy = quiet.clone();
-        let (mut rate, mut epoch) = (0.0, 1);
+        let (mut came, mut seconds, mut epoch) = (0, 0.0, 1);
         for _ in 0..ROUNDS {
             for (n, (name, _)) in questions::QUESTIONS.iter().enumerate() {
+                let stop = AtomicBool::new(false);
+                let asking = async {
+                    tokio::time::sleep(LEAD).await;
+                    busy[n].extend(ask::repeated(&engine, name).await.ok());
+                    stop.store(true, Ordering::Relaxed);
+                };
+                epoch += 1;
+                let feed = load::Feed {
+                    paths: &copy,
+                    receiver: Arc::clone(&receiver),
+                    epoch: Epoch(epoch),
+                    pace: Some(pace),
+                    stop: Some(&stop),
+                };
+                let begun = Instant::now();
+                let (loaded, ()) = tokio::join!(feed.run(tables.of(Kind::Events)), asking);
+                came += loaded?.rows;
+                seconds += begun.elapsed().as_secs_f64();
+                // of the same rows, so that the difference is what the work beside it costs
                 quiet[n].extend(ask::repeated(&engine, name).await.ok());
             }
-            let stop = AtomicBool::new(false);
-            let questions = async {
-                for (n, (name, _)) in questions::QUESTIONS.iter().enumerate() {
-                    busy[n].extend(ask::repeated(&engine, name).await.ok());
-                }
-                stop.store(true, Ordering::Relaxed);
-            };
-            let events = async {
-                let mut rows = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    epoch += 1;
-                    let feed = load::Feed {
-                        paths: &copy,
-                        receiver: Arc::clone(&receiver),
-                        epoch: Epoch(epoch),
-                        pace: Some(pace),
-                        stop: Some(&stop),
-                    };
-                    rows += feed.run(tables.of(Kind::Events)).await?.rows;
-                }
-                anyhow::Ok(rows)
-            };
-            let begun = Instant::now();
-            let (came, ()) = tokio::join!(events, questions);
-            rate += came? as f64 / begun.elapsed().as_secs_f64() / ROUNDS as f64;
         }
+        let rate = came as f64 / seconds;
         let mut times = Map::new();
         for (n, (name, _)) in questions::QUESTIONS.iter().enumerate() {
             let of = |times: &[f64]| crate::machine::median(times.iter().copied());

@@ -31,7 +31,8 @@ pub(super) fn options() -> Options {
 
 /// Loads all of the fleet into the lake, and says what that took.
 pub(super) fn run(paths: &Paths) -> Result<Value> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TAKERS).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(TAKERS + 1).enable_all().build()?;
     runtime.block_on(async {
         let tables = paths.tables(options()).await?;
         let receiver = Arc::new(Receiver::new(paths)?);
@@ -64,6 +65,21 @@ pub(super) struct Feed<'a> {
     pub(super) stop: Option<&'a AtomicBool>,
 }
 
+/// Commits when that is due, and all that is left when everything was taken.
+async fn commit(table: Table, now: Micros, taken: Arc<AtomicBool>) -> Result<()> {
+    loop {
+        let last = taken.load(Ordering::Acquire);
+        if last || table.is_due(now) {
+            table.commit(now).await?;
+        } else {
+            tokio::time::sleep(LOOK).await;
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
 pub(super) struct Loaded {
     pub(super) rows: u64,
     pub(super) batches: u64,
@@ -72,28 +88,11 @@ pub(super) struct Loaded {
 impl Feed<'_> {
     /// Until all is committed.
     pub(super) async fn run(&self, table: &Table) -> Result<Loaded> {
-        let taken = AtomicBool::new(false);
-        let take = async {
-            let loaded = self.take(table).await;
-            taken.store(true, Ordering::Release);
-            loaded
-        };
-        let commit = async {
-            loop {
-                let last = taken.load(Ordering::Acquire);
-                let now = self.paths.now();
-                if last || table.is_due(now) {
-                    table.commit(now).await?;
-                } else {
-                    tokio::time::sleep(LOOK).await;
-                }
-                if last {
-                    return anyhow::Ok(());
-                }
-            }
-        };
-        let (loaded, committed) = tokio::join!(take, commit);
-        committed?;
+        let taken = Arc::new(AtomicBool::new(false));
+        let commit = tokio::spawn(commit(table.clone(), self.paths.now(), Arc::clone(&taken)));
+        let loaded = self.take(table).await;
+        taken.store(true, Ordering::Release);
+        commit.await.context("the committer ended")??;
         loaded
     }
 

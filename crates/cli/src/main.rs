@@ -32,6 +32,11 @@ use clap::Parser as _;
 use failure::Failure;
 use std::process::ExitCode;
 
+/// Rows are many small buffers of many threads: with this allocator the server takes a quarter less memory than with that
+/// of the C library, whose arenas keep what they once had.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let style = args.style();

@@ -1,20 +1,28 @@
 //! A batch as the sender made it becomes rows of the table: types cast, missing columns null, the server's
 //! columns filled.
 
-use arrow_array::builder::StringViewBuilder;
+use arrow_array::builder::make_view;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
     new_null_array,
 };
+use arrow_buffer::Buffer;
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, Field, Schema};
 use bartizan_enrich::Places;
 use bartizan_model::{Action, BatchId, Kind, Micros};
 use bartizan_prefix::{Dialects, Meaning};
 use bartizan_schema::{Column, ColumnKind, Origin, table_columns, table_schema};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// Rows of the arrays without values that all batches share; one with more rows has arrays of its own.
+const SHARED_ROWS: usize = 8192;
+
+/// An array without values of each type, to be cut to length. Most columns of most batches are one.
+static NOTHING: LazyLock<[ArrayRef; ColumnKind::ALL.len()]> =
+    LazyLock::new(|| ColumnKind::ALL.map(|kind| new_null_array(&kind.arrow(), SHARED_ROWS)));
 
 /// Why a batch could not be completed; it passed the wire's checks, so this is our own fault.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +119,7 @@ pub fn told(kind: Kind, batch: &RecordBatch, dialects: &Dialects) -> Result<Reco
 fn sent(kind: Kind, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, CompleteError> {
     let target = column.kind.arrow();
     match batch.column_by_name(column.name) {
-        None => Ok(new_null_array(&target, batch.num_rows())),
+        None => Ok(nothing(column.kind, batch.num_rows())),
         Some(array) if *array.data_type() == target => Ok(Arc::clone(array)),
         Some(array) => {
             cast(array, &target).map_err(|source| CompleteError::Cast { column: column.name, kind, source })
@@ -176,17 +184,22 @@ fn server_side(column: &Column, rows: usize, receipt: Receipt<'_>) -> ArrayRef {
         "stream" => Arc::new(repeated(&receipt.id.stream.to_string(), rows)),
         "seq" => Arc::new(Int64Array::from_value(i64::try_from(receipt.id.seq.0).unwrap_or(i64::MAX), rows)),
         "row" => Arc::new(Int32Array::from_iter_values(0..i32::try_from(rows).unwrap_or(i32::MAX))),
-        _ => new_null_array(&column.kind.arrow(), rows),
+        _ => nothing(column.kind, rows),
     }
 }
 
 /// One text for every row, stored once.
 fn repeated(text: &str, rows: usize) -> StringViewArray {
-    let mut builder = StringViewBuilder::with_capacity(rows).with_deduplicate_strings();
-    for _ in 0..rows {
-        builder.append_value(text);
+    let view = make_view(text.as_bytes(), 0, 0);
+    StringViewArray::new(vec![view; rows].into(), vec![Buffer::from(text.as_bytes())], None)
+}
+
+/// No value in any row.
+fn nothing(kind: ColumnKind, rows: usize) -> ArrayRef {
+    if rows <= SHARED_ROWS {
+        return NOTHING[kind as usize].slice(0, rows);
     }
-    builder.finish()
+    new_null_array(&kind.arrow(), rows)
 }
 
 /// Country and autonomous system of both addresses of each row.
@@ -200,10 +213,9 @@ impl Whereabouts {
                     let (countries, systems) = places.columns(addrs);
                     (Arc::new(countries), Arc::new(systems))
                 }
-                None => (
-                    new_null_array(&ColumnKind::Text.arrow(), batch.num_rows()),
-                    new_null_array(&ColumnKind::I64.arrow(), batch.num_rows()),
-                ),
+                None => {
+                    (nothing(ColumnKind::Text, batch.num_rows()), nothing(ColumnKind::I64, batch.num_rows()))
+                }
             }
         };
         let ((src_country, src_asn), (dst_country, dst_asn)) = (of("src"), of("dst"));
@@ -361,6 +373,19 @@ mod tests {
             (vec!["NL".to_owned(), "-".into(), "-".into()], vec!["-".to_owned(), "NL".into(), "DE".into()])
         );
         assert_eq!((numbers("src_asn"), numbers("dst_asn")), (vec![64500, 0, 0], vec![0, 64500, 0]));
+    }
+
+    #[test]
+    fn what_is_not_there_is_null_in_short_batches_and_in_long_ones() {
+        for rows in [1, SHARED_ROWS, SHARED_ROWS + 1] {
+            for kind in ColumnKind::ALL {
+                let array = nothing(kind, rows);
+                assert_eq!((array.len(), array.null_count(), array.data_type()), (rows, rows, &kind.arrow()));
+            }
+        }
+        for text in ["", "web-01", "a name that is longer than a view"] {
+            assert!(repeated(text, 3).iter().eq([Some(text); 3]));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use bartizan_enrich::Enrichment;
 use bartizan_lake::{Append, LakeError, Tables};
 use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
 use bartizan_prefix::Dialects;
-use bartizan_schema::{ColumnKind, table_columns};
+use bartizan_schema::{ColumnKind, Origin, table_columns};
 use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -144,12 +144,13 @@ async fn changed(mut table: watch::Receiver<i64>) -> Option<watch::Receiver<i64>
     table.changed().await.ok().map(|()| table)
 }
 
-/// About how many bytes rows take in memory: the fixed width of every column, absent ones too, and the texts and
-/// bytes that came, unpacked.
+/// About how many bytes rows take in memory: the fixed width of the columns that came and of those that the server
+/// fills, and the texts and bytes that came, unpacked. What is absent is shared by all batches.
 #[must_use]
 pub fn memory_of(kind: Kind, received: &RecordBatch) -> u64 {
     let width: usize = table_columns(kind)
         .iter()
+        .filter(|c| c.origin != Origin::Sender || received.column_by_name(c.name).is_some())
         .map(|c| match c.kind {
             ColumnKind::I16 => 2,
             ColumnKind::I32 => 4,

@@ -35,8 +35,8 @@ const DELTA: &[&str] = &["time", "received", "from", "tcp_seq", "tcp_ack", "ip_i
 const NUMBERS: &[&str] = &["ttl", "row", "ip_id", "tcp_seq", "tcp_ack", "tcp_window"];
 /// In sorted files: each value is mostly that of the row before, which zstd sees best in plain bytes.
 const PLAIN: &[&str] = &["src"];
-/// In sorted files: columns whose pages have bounds, because questions are about ranges of them. In the others a page
-/// holds every value of a fleet, and the text of the bounds would cost more than it could save.
+/// Of events: columns whose pages have bounds, because questions are about ranges of them. In the others a page holds
+/// every value of a fleet, and the text of the bounds would cost more than it could save.
 const PAGE_BOUNDS: &[&str] = &["time", "received", "src", "dst", "proto", "dport", "host"];
 /// Different values that the dictionary of a column of numbers may hold, in bytes.
 const DICTIONARY: usize = 1 << 20;
@@ -138,13 +138,18 @@ fn properties(relation: Relation, form: Form) -> Result<WriterProperties, Parque
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorted_by.collect()));
+    let is_events = relation == Relation::Rows(Kind::Events);
     for column in relation.columns() {
+        if is_events && !PAGE_BOUNDS.contains(&column.name) {
+            builder = builder
+                .set_column_statistics_enabled(ColumnPath::from(column.name), EnabledStatistics::Chunk);
+        }
         builder = match form {
             Form::Sorted => sorted_column(builder, column),
             Form::Fresh | Form::Merged => column_by_time(builder, column),
         };
     }
-    if relation == Relation::Rows(Kind::Events) {
+    if is_events {
         builder = match form {
             Form::Fresh => builder,
             Form::Merged => bloom(builder, "src", form),
@@ -166,11 +171,6 @@ fn column_by_time(builder: WriterPropertiesBuilder, column: &Column) -> WriterPr
 
 fn sorted_column(builder: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
     let (name, path) = (column.name, || ColumnPath::from(column.name));
-    let builder = if PAGE_BOUNDS.contains(&name) {
-        builder
-    } else {
-        builder.set_column_statistics_enabled(path(), EnabledStatistics::Chunk)
-    };
     let encoded = |builder: WriterPropertiesBuilder, encoding| {
         builder.set_column_dictionary_enabled(path(), false).set_column_encoding(path(), encoding)
     };
@@ -226,10 +226,16 @@ fn sort(relation: Relation, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>,
     let rows = order.len();
     let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, i)| i));
     let schema = relation.schema();
+    let mut nothing: Vec<ArrayRef> = Vec::new();
     let columns = schema.fields().iter().enumerate().map(|(index, field)| {
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(index).as_ref()).collect();
         if parts.iter().all(|p| p.null_count() == p.len()) {
-            return Ok(new_null_array(field.data_type(), rows));
+            // One of each type serves all columns without values.
+            if let Some(same) = nothing.iter().find(|array| array.data_type() == field.data_type()) {
+                return Ok(Arc::clone(same));
+            }
+            nothing.push(new_null_array(field.data_type(), rows));
+            return Ok(Arc::clone(&nothing[nothing.len() - 1]));
         }
         take(&concat(&parts)?, &order, None)
     });

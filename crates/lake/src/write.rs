@@ -25,6 +25,9 @@ use std::sync::atomic::Ordering;
 const ATTEMPTS: u32 = 100;
 /// Files of one commit that are made at the same time.
 const FILES_AT_ONCE: usize = 2;
+/// Rows of a day from which on a commit makes so many files of them at least: one would be made on one core alone, and
+/// commits wait for each other.
+const SHARED_ROWS: usize = 65_536;
 
 impl Table {
     /// Moves all rows that are hot now to files, and their streams' marks with them, in one entry of the log.
@@ -186,6 +189,9 @@ impl Shared {
             }
             let jobs = parts.into_iter().flat_map(|(part, rows)| {
                 let folder = &folder;
+                let all: usize = rows.iter().map(RecordBatch::num_rows).sum();
+                let files = if all < SHARED_ROWS { 1 } else { FILES_AT_ONCE };
+                let most = most.min(all.div_ceil(files)).max(1);
                 cut(rows, most).into_iter().filter_map(move |rows| Job::new(folder, part, rows))
             });
             Ok(jobs.collect())

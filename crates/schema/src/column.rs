@@ -22,6 +22,10 @@ pub enum ColumnKind {
 }
 
 impl ColumnKind {
+    /// All of them, each at the place of its number.
+    pub const ALL: [Self; 7] =
+        [Self::Time, Self::Text, Self::Addr, Self::Bytes, Self::I16, Self::I32, Self::I64];
+
     /// The type in memory and in queries.
     #[must_use]
     pub fn arrow(self) -> DataType {

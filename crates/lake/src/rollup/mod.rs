@@ -51,7 +51,7 @@ pub struct RollOptions {
 
 impl Default for RollOptions {
     fn default() -> Self {
-        Self { min_rows: 300_000 }
+        Self { min_rows: 65_536 }
     }
 }
 

@@ -62,7 +62,7 @@ impl Pieces {
             match cut {
                 Some(counts) => {
                     pieces.buckets.push(counts);
-                    if !pieces.inner.covers(part.rows.time) {
+                    if edges(window, pieces.inner).any(|edge| edge.touches(part.rows.time)) {
                         pieces.edges.push(part.rows);
                     }
                 }
@@ -130,6 +130,13 @@ impl Pieces {
     }
 }
 
+/// What a window has before and after its whole buckets.
+fn edges(window: Window, inner: Window) -> impl Iterator<Item = Window> {
+    let before = Window { since: window.since, until: inner.since };
+    let after = Window { since: inner.until, until: window.until };
+    [before, after].into_iter().filter(|edge| edge.since != edge.until)
+}
+
 /// The whole buckets inside a window, if there are any.
 fn whole_buckets(window: Window, width: i64) -> Option<Window> {
     let since = match window.since {
@@ -150,6 +157,22 @@ fn whole_buckets(window: Window, width: i64) -> Option<Window> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_of_whole_buckets_has_no_edges() {
+        let window = |since: Option<i64>, until: Option<i64>| Window {
+            since: since.map(Micros),
+            until: until.map(Micros),
+        };
+        let of = |outer: Window, inner: Window| edges(outer, inner).collect::<Vec<_>>();
+        let all = window(None, None);
+        let hour = window(Some(60), Some(120));
+        assert_eq!((of(all, all), of(hour, hour)), (vec![], vec![]));
+        assert_eq!(of(window(Some(50), Some(120)), hour), [window(Some(50), Some(60))]);
+        assert_eq!(of(window(Some(60), Some(121)), hour), [window(Some(120), Some(121))]);
+        let both = [window(Some(59), Some(60)), window(Some(120), Some(130))];
+        assert_eq!(of(window(Some(59), Some(130)), hour), both);
+    }
 
     #[test]
     fn the_whole_buckets_of_a_window() {

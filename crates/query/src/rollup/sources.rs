@@ -121,6 +121,9 @@ fn add(totals: &mut Map<Sums>, batch: &RecordBatch) {
     let number = |name: &str| batch.column_by_name(name).map(|c| c.as_primitive::<Int64Type>());
     let src = batch.column_by_name("src").map(|c| c.as_fixed_size_binary());
     let (Some(src), Some(packets), Some(rows)) = (src, number("packets"), number("rows")) else { return };
+    if totals.is_empty() {
+        totals.reserve(batch.num_rows());
+    }
     for row in 0..batch.num_rows() {
         let source: Source = src.is_valid(row).then(|| src.value(row).try_into().unwrap_or([0; 16]));
         let sums = Sums { packets: packets.value(row).into(), rows: rows.value(row) };

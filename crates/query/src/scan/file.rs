@@ -119,6 +119,18 @@ impl Opened {
         Ok(Some(bloom))
     }
 
+    /// Those of some columns of which a row group holds any value, as far as its statistics tell. To read one that holds
+    /// none is not free: each column that is read makes a decompressor.
+    pub(crate) fn with_values<'a>(&self, group: usize, columns: &[&'a str]) -> Vec<&'a str> {
+        let footer = &*self.footer.parquet;
+        let holds = |name: &&&str| {
+            let chunk = leaf(footer, name).map(|leaf| footer.row_group(group).column(leaf));
+            let nulls = chunk.and_then(|chunk| chunk.statistics()?.null_count_opt());
+            nulls.is_none() || nulls != chunk.and_then(|chunk| u64::try_from(chunk.num_values()).ok())
+        };
+        columns.iter().filter(holds).copied().collect()
+    }
+
     /// These columns, as far as the file has them, of these rows, in the file's order.
     pub(crate) fn read(
         &self,

@@ -311,6 +311,7 @@ async fn fetch(
                 let mut ranges = Ranges::default();
                 rows.into_iter().for_each(|row| ranges.push(row..row + 1));
                 let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let names = opened.with_values(group, &names);
                 let batches = opened.read(group, &ranges, &names, Texts::Views, BATCH)?;
                 let batches: Vec<_> = batches.try_collect().await?;
                 Ok::<_, ParquetError>(
