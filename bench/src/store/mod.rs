@@ -10,6 +10,7 @@
 
 mod ask;
 mod busy;
+mod cancel;
 mod curve;
 mod load;
 mod peers;
@@ -139,6 +140,11 @@ pub(crate) fn run(args: &[String], figure: &mut dyn FnMut(Figure), say: &mut dyn
             Err(error) => eprintln!("{name}: {error:#}"),
         }
     }
+    step("ask, and go away");
+    match part(&paths, "cancel", &[]) {
+        Ok(record) => records.push(record),
+        Err(error) => eprintln!("{error:#}"),
+    }
     step("ask while events come");
     records.push(part(&paths, "busy", &[])?);
     records.push(json!({ "part": "fleet", "events": wanted.events, "rows": rows }));
@@ -258,6 +264,7 @@ pub(crate) fn run_part(args: &[String]) -> Result<Value> {
         ("load", []) => load::run(&paths),
         ("settle", []) => settle::run(&paths),
         ("ask", [question]) => ask::run(&paths, question),
+        ("cancel", []) => cancel::run(&paths),
         ("busy", []) => busy::run(&paths),
         _ => bail!("there is no part {name} {rest:?}"),
     }

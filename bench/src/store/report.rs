@@ -79,12 +79,9 @@ pub(super) fn figures(records: &[Value], rows: u64, figure: &mut dyn FnMut(Figur
             names.iter().filter_map(|name| columns?.get(*name)?.as_f64()).sum::<f64>() / rows
         };
         let book = of(&["stream", "seq", "row", "received"]);
-        figure(Figure::new(
-            "events, without stream, seq, row, received",
-            ours - book,
-            "bytes/event",
-            Goal::None,
-        ));
+        // what the peers' tables have
+        let same = Figure::new("events, without stream, seq, row, received", ours - book, "bytes/event", goal);
+        figure(beside(same, peer));
         let rollups = settle["rollups"].as_object();
         let sum: f64 =
             rollups.into_iter().flat_map(|all| all.values()).filter_map(|r| number(r, "bytes")).sum();
@@ -113,6 +110,11 @@ pub(super) fn figures(records: &[Value], rows: u64, figure: &mut dyn FnMut(Figur
         figure(Figure::new("memory while compacting, peak", memory, "MB", Goal::Under(1000.0)));
     }
     questions(records, rows, figure);
+    if let Some(cancel) = part(records, "cancel") {
+        let worst = number(cancel, "worst_ms").unwrap_or_default();
+        let title = format!("a question ends after its asker has gone, worst of {}", cancel["cut"]);
+        figure(Figure::new(&title, worst, "ms", Goal::Under(200.0)));
+    }
     if let Some(busy) = part(records, "busy") {
         let pace = number(busy, "pace").unwrap_or_default();
         let rate = number(busy, "rate").unwrap_or_default();

@@ -147,6 +147,8 @@ pub(crate) struct Release {
 pub enum LakeTask {
     /// See whether all is there and whole.
     Verify(Verify),
+    /// Merge what can be merged now, and count it.
+    Compact,
     /// Delete files that nobody needs any more.
     Vacuum(Dry),
     /// Remove rows that are old enough.

@@ -30,6 +30,8 @@ pub(crate) enum LakeCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Merge files and make rollups now, without the pauses of the background work
+    Compact(Output),
     /// Delete files that nobody needs any more
     Vacuum {
         /// Only tell what would go

@@ -138,7 +138,8 @@ impl Server {
 
         let names = Arc::clone(&enrichment) as Arc<dyn Names>;
         let retain = settings.retain.clone();
-        let keeping = Keeper::new(tables.clone(), catalog.clone(), names, retain, dir)?;
+        let keeping =
+            Keeper::new(tables.clone(), catalog.clone(), names, retain, settings.compact.clone(), dir)?;
         let router = bartizan_api::router(ApiState {
             engine,
             hosts: Arc::clone(&fleet) as _,

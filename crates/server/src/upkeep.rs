@@ -163,7 +163,7 @@ mod tests {
         let catalog = bartizan_catalog::Catalog::open(&dir.join("catalog.db")).await.unwrap();
         let names = std::sync::Arc::new(std::sync::Arc::new(bartizan_filter::Context::default()));
         let retain = crate::keeper::Retain::default();
-        let keeper = Keeper::new(tables.clone(), catalog, names, retain, dir).unwrap();
+        let keeper = Keeper::new(tables.clone(), catalog, names, retain, Compact::default(), dir).unwrap();
         Work { tables, keeper, compact: Compact::default(), cpu_percent: 100 }
     }
 

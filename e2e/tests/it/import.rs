@@ -12,26 +12,32 @@ use std::time::Duration;
 /// How long an import of some hundred thousand lines may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Rows are written soon, so that there is something to be lost and something not.
-const SETTINGS: &str = "commit.age_ms = 200\n";
+pub(crate) const SETTINGS: &str = "commit.age_ms = 200\n";
 
-struct Scene {
-    server: Server,
+/// A server in a folder of its own.
+pub(crate) struct Scene {
+    pub(crate) server: Server,
     dir: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With settings beside the usual ones.
+    pub(crate) fn with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut server = Server::new(&dir.path().join("server"), SETTINGS).unwrap();
+        let mut server = Server::new(&dir.path().join("server"), &format!("{SETTINGS}{more}")).unwrap();
         server.start().unwrap();
         Self { server, dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn file(&self, name: &str, content: &str) -> String {
+    pub(crate) fn file(&self, name: &str, content: &str) -> String {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), content).unwrap();
         self.pattern(name)
@@ -76,6 +82,11 @@ impl Scene {
 
 /// Lines from one number to another, each another packet.
 pub(crate) fn lines(from: u32, to: u32) -> String {
+    lines_to(from, to, |_| "203.0.113.5")
+}
+
+/// The same, each to an address of its number.
+pub(crate) fn lines_to(from: u32, to: u32, dst: impl Fn(u32) -> &'static str) -> String {
     let mut text = String::new();
     for n in from..to {
         let (second, micro) = (n / 1000, n % 1000);
@@ -84,8 +95,9 @@ pub(crate) fn lines(from: u32, to: u32) -> String {
         writeln!(
             text,
             "2026-03-04T{hour:02}:{minute:02}:{second:02}.{micro:06}+00:00 gw-1 kernel: [{n:>5}.000000] IN-DROP: IN=eth0 OUT= \
-             MAC=02:00:00:00:00:02:02:00:00:00:00:01:08:00 SRC=198.{b}.{c}.{d} DST=203.0.113.5 LEN=60 TOS=0x00 PREC=0x00 \
+             MAC=02:00:00:00:00:02:02:00:00:00:00:01:08:00 SRC=198.{b}.{c}.{d} DST={} LEN=60 TOS=0x00 PREC=0x00 \
              TTL=64 ID={} DF PROTO=TCP SPT={} DPT=22 WINDOW=64240 RES=0x00 SYN URGP=0",
+            dst(n),
             n % 65_536,
             n % 60_000 + 1024,
         )

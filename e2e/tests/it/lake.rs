@@ -1,43 +1,25 @@
 //! The lake of a real server: killed while it is looked after, damaged, copied, and wanted by two.
 
+use crate::import::{SETTINGS, Scene, lines_to};
 use bartizan_e2e::process::{Server, binaries};
 use serde_json::Value;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Rows become files soon, so that there are several.
-const SETTINGS: &str = "commit.age_ms = 200\n";
 /// Rows of one import, half of them to each of two addresses.
 const ROWS: u32 = 4000;
 const KEPT: &str = "203.0.113.5";
 const ERASED: &str = "203.0.113.6";
 
-struct Scene {
-    server: Server,
-    dir: tempfile::TempDir,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut server = Server::new(&dir.path().join("server"), SETTINGS).unwrap();
-        server.start().unwrap();
-        Self { server, dir }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
     /// Imports rows, in a commit or more of their own.
-    fn import(&self, number: u32) {
-        let file = self.path(&format!("log-{number}"));
-        fs::write(&file, lines(number * ROWS, (number + 1) * ROWS)).unwrap();
-        self.server.ask(&["import", file.to_str().unwrap()]).unwrap();
+    fn bring(&self, number: u32) {
+        let dst = |n: u32| if n.is_multiple_of(2) { KEPT } else { ERASED };
+        let lines = lines_to(number * ROWS, (number + 1) * ROWS, dst);
+        self.server.ask(&["import", &self.file(&format!("log-{number}"), &lines)]).unwrap();
     }
 
     fn lake(&self, args: &[&str]) -> Output {
@@ -51,7 +33,7 @@ impl Scene {
         json(&output)
     }
 
-    fn count(&self, filter: &str) -> u64 {
+    fn rows(&self, filter: &str) -> u64 {
         self.server.search_count(filter).unwrap()
     }
 
@@ -85,35 +67,17 @@ fn json(output: &Output) -> Vec<Value> {
     String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn lines(from: u32, to: u32) -> String {
-    let mut text = String::new();
-    for n in from..to {
-        let (second, micro) = (n / 100, n % 100);
-        let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
-        let [_, b, c, d] = n.to_be_bytes();
-        let dst = if n % 2 == 0 { KEPT } else { ERASED };
-        writeln!(
-            text,
-            "2026-03-04T{hour:02}:{minute:02}:{second:02}.{micro:06}+00:00 gw-1 kernel: [{n:>5}.000000] IN-DROP: IN=eth0 OUT= \
-             MAC=02:00:00:00:00:02:02:00:00:00:00:01:08:00 SRC=198.{b}.{c}.{d} DST={dst} LEN=60 TOS=0x00 PREC=0x00 TTL=64 \
-             ID={} DF PROTO=TCP SPT={} DPT=22 WINDOW=64240 RES=0x00 SYN URGP=0",
-            n % 65_536,
-            n % 60_000 + 1024,
-        )
-        .unwrap();
-    }
-    text
-}
-
 /// F38, F49: `kill -9` of the server in the middle of whatever is done to its lake.
 #[test]
 fn whenever_the_server_is_killed_no_row_is_lost_or_there_twice() {
-    let mut scene = Scene::new();
-    (0..4).for_each(|number| scene.import(number));
+    // Days that are over are put in order at once, so that merging and counting go on beside what is asked for.
+    let mut scene = Scene::with("compact.settle_minutes = 0\n");
+    (0..4).for_each(|number| scene.bring(number));
     let kept = u64::from(4 * ROWS / 2);
     let backup = scene.path("backup");
     let to = backup.to_str().unwrap();
-    let works: [&[&str]; 5] = [&["backup", to], &["erase", ERASED], &["vacuum"], &["retain"], &["verify"]];
+    let works: [&[&str]; 6] =
+        [&["backup", to], &["erase", ERASED], &["compact"], &["vacuum"], &["retain"], &["verify"]];
     for (round, millis) in [5, 15, 30, 60, 120, 250].into_iter().enumerate() {
         for work in works {
             let mut command = scene.server.cli().unwrap();
@@ -123,14 +87,14 @@ fn whenever_the_server_is_killed_no_row_is_lost_or_there_twice() {
             scene.server.kill().unwrap();
             let _ = running.wait();
             scene.server.start().unwrap();
-            assert_eq!(scene.count(&format!("dst:{KEPT}")), kept, "round {round}, {work:?}");
-            assert!(scene.count(&format!("dst:{ERASED}")) <= kept, "round {round}, {work:?}");
+            assert_eq!(scene.rows(&format!("dst:{KEPT}")), kept, "round {round}, {work:?}");
+            assert!(scene.rows(&format!("dst:{ERASED}")) <= kept, "round {round}, {work:?}");
         }
         assert_eq!(scene.server.duplicates("").unwrap(), 0, "round {round}");
         scene.verify();
     }
     scene.works(&["erase", ERASED, "--reason", "request 12"]);
-    assert_eq!(scene.count(""), kept);
+    assert_eq!(scene.rows(""), kept);
     scene.works(&["backup", to]);
     scene.verify();
 
@@ -156,11 +120,11 @@ fn restore(from: &Path, to: &Path) -> Server {
 #[test]
 fn a_backup_of_a_running_server_comes_back_somewhere_else() {
     let mut scene = Scene::new();
-    scene.import(0);
+    scene.bring(0);
     let backup = scene.path("backup");
     let to = backup.to_str().unwrap();
     scene.works(&["backup", to]);
-    scene.import(1);
+    scene.bring(1);
     let mut server = restore(&backup, &scene.path("restored"));
     server.start().unwrap();
     assert_eq!(server.search_count("").unwrap(), u64::from(ROWS));
@@ -206,7 +170,7 @@ fn a_backup_of_a_running_server_comes_back_somewhere_else() {
 #[test]
 fn damaged_files_are_named_and_the_rest_can_be_mended() {
     let mut scene = Scene::new();
-    (0..3).for_each(|number| scene.import(number));
+    (0..3).for_each(|number| scene.bring(number));
     scene.server.stop().unwrap();
     let files = scene.parquet();
     let (flipped, cut) = (&files[0], &files[1]);
@@ -241,7 +205,7 @@ fn damaged_files_are_named_and_the_rest_can_be_mended() {
     let running = scene.lake(&["verify", "--repair", "-o", "ndjson"]);
     assert_eq!(named(&running), wrong);
     scene.verify();
-    let left = scene.count("");
+    let left = scene.rows("");
     assert!(left > 0 && left < u64::from(3 * ROWS), "{left}");
     assert_eq!(scene.server.duplicates("").unwrap(), 0);
     scene.server.stop().unwrap();
@@ -250,7 +214,7 @@ fn damaged_files_are_named_and_the_rest_can_be_mended() {
 #[test]
 fn a_lake_has_one_server() {
     let mut scene = Scene::new();
-    scene.import(0);
+    scene.bring(0);
     let mut second = Server::new(scene.server.dir(), SETTINGS).unwrap();
     // its own file would be overwritten: the addresses of the first are what it is asked by
     let keep = fs::read(scene.server.dir().join("address")).unwrap();
@@ -268,7 +232,7 @@ fn a_lake_has_one_server() {
     assert!(error.contains("in use by another server"), "{error}");
     let stopped = scene.lake(&["verify", "--stopped"]);
     assert_eq!(stopped.status.code(), Some(1), "not while a server runs");
-    assert_eq!(scene.count(""), u64::from(ROWS));
+    assert_eq!(scene.rows(""), u64::from(ROWS));
     scene.verify();
     scene.server.stop().unwrap();
 }
@@ -279,7 +243,7 @@ fn holds_and_receipts_are_kept_over_a_restart() {
     scene.server.stop().unwrap();
     scene.server.configure(&format!("{SETTINGS}[[retain]]\nfilter = \"dport:22\"\ndays = 30\n"));
     scene.server.start().unwrap();
-    scene.import(0);
+    scene.bring(0);
     let held = format!("dst:{ERASED} src:198.0.0.0/24");
     scene.server.ask(&["lake", "hold", "case 7", &held, "--comment", "legal"]).unwrap();
     let wrong = scene.lake(&["hold", "case 8", "dport:"]);
@@ -289,7 +253,7 @@ fn holds_and_receipts_are_kept_over_a_restart() {
     let told = scene.works_partly(&["erase", ERASED]);
     let held: u64 = told.iter().map(|f| f["held"].as_u64().unwrap()).sum();
     assert_eq!(held, 128, "the odd ones of 256 addresses");
-    assert_eq!(scene.count(&format!("dst:{ERASED}")), 128);
+    assert_eq!(scene.rows(&format!("dst:{ERASED}")), 128);
     scene.server.kill().unwrap();
     scene.server.start().unwrap();
     let holds = scene.works(&["holds"]);
@@ -297,7 +261,7 @@ fn holds_and_receipts_are_kept_over_a_restart() {
     scene.server.ask(&["lake", "release", "case 7"]).unwrap();
     assert_eq!(scene.lake(&["release", "case 7"]).status.code(), Some(5));
     scene.works(&["erase", ERASED]);
-    assert_eq!(scene.count(&format!("dst:{ERASED}")), 0);
+    assert_eq!(scene.rows(&format!("dst:{ERASED}")), 0);
     let receipts = scene.works(&["erasures"]);
     assert_eq!(receipts.len(), 2);
     assert_eq!(receipts[0]["rows"], 128);

@@ -30,6 +30,14 @@ const STATUS: Shown = &[
 ];
 const PROBLEMS: Shown =
     &[("table", Look::Text), ("problem", Look::Text), ("file", Look::Text), ("detail", Look::Text)];
+const COMPACT: Shown = &[
+    ("table", Look::Text),
+    ("shape", Look::Text),
+    ("files", Look::Number),
+    ("rows", Look::Number),
+    ("bytes", Look::Number),
+    ("bytes_after", Look::Number),
+];
 const VACUUM: Shown = &[
     ("table", Look::Text),
     ("removed_files", Look::Number),
@@ -104,6 +112,7 @@ pub(crate) async fn lake(args: &ConnectionArgs, command: LakeCommand, style: Sty
             let question = json!({ "quick": quick, "repair": repair });
             asker.work("verify", &question, PROBLEMS, output).await.map(drop)
         }
+        LakeCommand::Compact(output) => asker.work("compact", &json!({}), COMPACT, output).await.map(drop),
         LakeCommand::Vacuum { dry_run, output } => {
             asker.work("vacuum", &json!({ "dry_run": dry_run }), VACUUM, output).await.map(drop)
         }

@@ -20,6 +20,17 @@ pub enum Shape {
     Sorted,
 }
 
+impl Shape {
+    /// Its name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByTime => "by time",
+            Self::Sorted => "sorted",
+        }
+    }
+}
+
 /// Files that are to be one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Job {

@@ -5,6 +5,7 @@
 
 mod copy;
 mod look;
+mod merging;
 mod retention;
 mod rules;
 mod steady;
@@ -20,7 +21,7 @@ use bartizan_api::{
     Unavailable,
 };
 use bartizan_catalog::{Catalog, CatalogError, Hold};
-use bartizan_lake::{Space as _, Tables};
+use bartizan_lake::{Compact, Space as _, Tables};
 use object_store::path::Path as ObjectPath;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -54,6 +55,7 @@ pub(crate) struct Keeper {
     catalog: Catalog,
     names: Arc<dyn Names>,
     retain: Arc<Retain>,
+    compact: Compact,
     dir: PathBuf,
     space: Arc<DiskSpace>,
     steady: Arc<tokio::sync::Mutex<Option<steady::Steady>>>,
@@ -74,6 +76,7 @@ impl Keeper {
         catalog: Catalog,
         names: Arc<dyn Names>,
         retain: Retain,
+        compact: Compact,
         dir: &Path,
     ) -> Result<Self, RetainError> {
         retain.policies(&[], &names.context())?;
@@ -82,6 +85,7 @@ impl Keeper {
             catalog,
             names,
             retain: Arc::new(retain),
+            compact,
             dir: dir.to_owned(),
             space: Arc::new(DiskSpace(dir.join("lake"))),
             steady: Arc::default(),
@@ -275,6 +279,10 @@ impl LakeKeeper for Keeper {
             LakeTask::Verify(verify) => {
                 let turn = self.next_turn("verify").await?;
                 Ok(self.spawn(turn, |keeper, listener| look::verify(keeper, listener, verify)))
+            }
+            LakeTask::Compact => {
+                let turn = self.next_turn("compact").await?;
+                Ok(self.spawn(turn, merging::compact))
             }
             LakeTask::Vacuum(dry) => {
                 let turn = self.next_turn("vacuum").await?;
