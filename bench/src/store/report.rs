@@ -80,7 +80,8 @@ pub(super) fn figures(records: &[Value], rows: u64, figure: &mut dyn FnMut(Figur
         };
         let book = of(&["stream", "seq", "row", "received"]);
         // what the peers' tables have
-        let same = Figure::new("events, without stream, seq, row, received", ours - book, "bytes/event", goal);
+        let same =
+            Figure::new("events, without stream, seq, row, received", ours - book, "bytes/event", goal);
         figure(beside(same, peer));
         let rollups = settle["rollups"].as_object();
         let sum: f64 =

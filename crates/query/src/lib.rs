@@ -41,7 +41,7 @@ mod udf;
 
 pub use engine::{
     Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED, MAX_FACETS, MAX_GROUPS, Order,
-    Search, Spread,
+    Search, Sources, Spread,
 };
 pub use error::{ErrorKind, QueryError};
 pub use export::{Encoder, ExportError, FileFormat};

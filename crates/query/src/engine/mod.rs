@@ -12,6 +12,7 @@ mod limits;
 mod planner;
 mod search;
 mod snapshot;
+mod sources;
 
 pub(crate) use answers::Answers;
 pub use columns::MAX_GROUPS;
@@ -24,6 +25,7 @@ pub use histogram::Histogram;
 pub use limits::Limits;
 pub(crate) use planner::Planner;
 pub use search::{Order, Search};
+pub use sources::Sources;
 
 use crate::QueryError;
 use crate::files::{Blooms, Files, Footers, LeftOut, Quarantine};

@@ -1,7 +1,7 @@
 //! Which part of the events is counted from what.
 
 use super::{Choice, Counted};
-use crate::source::{DataFile, Rolled, Window};
+use crate::source::{DataFile, Rolled, View, Window};
 use arrow_array::RecordBatch;
 use bartizan_lake::Tiers;
 use bartizan_model::Micros;
@@ -89,6 +89,17 @@ impl Pieces {
             }
         }
         pieces
+    }
+
+    /// All of a view, as rows.
+    pub(crate) fn of_rows(view: View) -> Self {
+        Self { files: view.files.len(), rows: view.files, hot: view.hot, exact: true, ..Self::default() }
+    }
+
+    /// Whether one rollup alone is counted from.
+    pub(crate) fn are_of(&self, rollup: Rollup) -> bool {
+        let cut = self.buckets.iter().chain(&self.history).map(|(of, _)| of);
+        self.whole.iter().map(|(of, ..)| of).chain(cut).all(|of| *of == rollup)
     }
 
     /// What is read as rows, if there is anything.

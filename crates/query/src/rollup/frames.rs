@@ -12,12 +12,23 @@ use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::{Expr, lit};
 
 /// All that is counted, in rows of the same columns: `time` where there are pieces of time, those that are grouped by,
-/// then `packets`, `rows`, and `last` where it is asked for. `filter` is the filter, lowered for events: a
-/// rollup has its columns, under the same names.
+/// then `packets`, `rows`, and `last` where it is asked for.
 pub(crate) fn frame(
     planner: &Planner,
     pieces: &Pieces,
     want: &Want,
+    filter: &Lowered,
+    window: Window,
+) -> Result<DataFrame, QueryError> {
+    frame_of(planner, pieces, &|rollup| columns(want, rollup), filter, window)
+}
+
+/// The same in other columns, which are those of a rollup's rows or, without one, of events. `filter` is the filter,
+/// lowered for events: a rollup has its columns, under the same names.
+pub(crate) fn frame_of(
+    planner: &Planner,
+    pieces: &Pieces,
+    columns: &dyn Fn(Option<Rollup>) -> Vec<Expr>,
     filter: &Lowered,
     window: Window,
 ) -> Result<DataFrame, QueryError> {
@@ -27,7 +38,7 @@ pub(crate) fn frame(
         if let Some(inside) = inside {
             frame = frame.filter(inside)?;
         }
-        frame.select(columns(want, None))
+        frame.select(columns(None))
     };
     let mut frames: Vec<DfResult<DataFrame>> = Vec::new();
     if !(pieces.rows.is_empty() && pieces.hot.is_empty()) {
@@ -49,7 +60,7 @@ pub(crate) fn frame(
         for (files, inside) in parts {
             if !files.is_empty() {
                 let frame = planner.counts(Relation::from(rollup), files, filter.clone(), inside);
-                frames.push(frame.and_then(|frame| frame.select(columns(want, Some(rollup)))));
+                frames.push(frame.and_then(|frame| frame.select(columns(Some(rollup)))));
             }
         }
     }

@@ -20,4 +20,4 @@ pub use counted::Counted;
 
 pub(crate) use choose::{Choice, Want, choose};
 pub(crate) use cut::Pieces;
-pub(crate) use frames::frame;
+pub(crate) use frames::{frame, frame_of};

@@ -226,6 +226,9 @@ async fn answers(engine: &Engine, question: &Question) -> Vec<Vec<String>> {
     let (kind, window, by) = (Kind::Events, question.window, question.by);
     let count = engine.count(kind, &filter, window).await.unwrap();
     let mut answers = vec![vec![format!("{} {:?}", count.rows, count.sums)]];
+    // so few that their sketch holds each of them
+    let sources = engine.sources(&filter, window).await.unwrap();
+    answers.push(vec![format!("{} {} {}", sources.about, sources.least, sources.most)]);
     if !by.is_empty() {
         answers.push(lines(engine.top(kind, &filter, window, by, question.n).await.unwrap()).await);
         answers.push(lines(engine.top(kind, &filter, window, by, 1_000).await.unwrap()).await);
@@ -339,6 +342,17 @@ async fn the_top_sources_are_exact_and_not_all_is_read() {
     assert_eq!((counted.rollups.as_slice(), counted.whole, counted.rows), (&["sources"][..], 6, 0));
     let whole: u64 = lake.tables.rollup(Rollup::Sources).view().files.iter().map(|file| file.size()).sum();
     assert!(top.stats().bytes < whole * 2 / 3, "{} of {whole} bytes", top.stats().bytes);
+
+    // How many there are is known from their sketches, about, and much less is read.
+    let all = engine.top(Kind::Events, &filter, Window::ALL, &["src"], 1_000_000).await.unwrap();
+    let all = lines(all).await.len() as u64;
+    let known = engine.sources(&filter, Window::ALL).await.unwrap();
+    let read = plain.sources(&filter, Window::ALL).await.unwrap();
+    for sources in [&known, &read] {
+        assert!(sources.least <= all && all <= sources.most, "{sources:?}: {all}");
+        assert!(all.abs_diff(sources.about) < all / 20, "{sources:?}: {all}");
+    }
+    assert!(known.stats.bytes * 10 < read.stats.bytes, "{known:?} {read:?}");
 }
 
 /// A rollup's file that is damaged is no loss: the rows are there.
