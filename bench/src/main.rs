@@ -30,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAMES: &[&str] = &[
     "decode", "text", "spool", "lake", "capture", "delivery", "latency", "import", "database", "syslog",
-    "enrich",
+    "enrich", "filter",
 ];
 /// For those who ask for them: parts of `capture`, and experiments.
 const PARTS: &[&str] = &["forward", "flows", "layout"];
@@ -110,6 +110,7 @@ fn run(name: &str, figure: &mut dyn FnMut(Figure)) -> Result<()> {
             parts::run("record_rows", figure)
         }
         "enrich" => parts::run("enrich_ns", figure),
+        "filter" => parts::run("filter_us", figure),
         "spool" => parts::run("spool_mbps", figure),
         "lake" => parts::run("commit_cost", figure),
         "capture" => capture::run(figure),

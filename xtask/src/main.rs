@@ -23,6 +23,7 @@ cargo xtask bench store [--events N] [--peers LIST]
 cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask python            what tests need of PyPI, into target/python
+cargo xtask man               manual pages of the built program, into target/man
 cargo xtask layers            only the test of the layers";
 
 /// What people get; one build for demo, run and packages.
@@ -52,6 +53,10 @@ fn main() -> Result<()> {
         ["bench", names @ ..] => bench(names),
         ["soak"] => soak(),
         ["fuzz", rest @ ..] => fuzz(rest.first().copied().unwrap_or("60")),
+        ["man"] => {
+            build(PRODUCT)?;
+            Step::new("target/release/bartizan").args(&["man", "--to", "target/man"]).run()
+        }
         ["layers"] => layers::check(),
         ["python"] => needs::python(),
         [] | ["help" | "--help" | "-h"] => {

@@ -1,8 +1,10 @@
 //! What may be written on the command line. Help, man pages and completions are made from this.
 
+use crate::complete;
 use crate::lake_args::LakeCommand;
 use crate::render::{Format, Style};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use std::{io::IsTerminal as _, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -13,6 +15,8 @@ Examples:
   bartizan search '2001:db8::/32 OR 198.51.100.7' --count
   bartizan hist 'action:drop host:web-01' --since 1d --bucket 15m
   bartizan tail 'proto:tcp flags:syn -flags:ack'
+  bartizan watch action:drop
+  bartizan top src,dport action:drop --since 1d --compare
   bartizan flows 'dport:443 src:10.0.0.0/8' --since 1h --by src
   bartizan counters host:web-01 --since 1d --by object
   bartizan rules web-01 --at yesterday
@@ -58,6 +62,17 @@ pub(crate) struct ConnectionArgs {
     /// The file with the access token
     #[arg(long, global = true, env = "BARTIZAN_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
+    /// The server that `bartizan login` keeps under this name
+    #[arg(
+        long,
+        global = true,
+        env = "BARTIZAN_CONTEXT",
+        value_name = "NAME",
+        hide_env_values = true,
+        conflicts_with_all = ["server", "dir"],
+        add = ArgValueCompleter::new(complete::context)
+    )]
+    pub(crate) context: Option<String>,
     /// The server's directory [default: /var/lib/bartizan]
     #[arg(long, global = true, env = "BARTIZAN_DIR", value_name = "DIR", hide_env_values = true)]
     pub(crate) dir: Option<PathBuf>,
@@ -78,6 +93,10 @@ pub(crate) enum Command {
     Hist(HistArgs),
     /// Show logged packets as they come
     Tail(TailArgs),
+    /// Look on: rows as they come, how many over time, and a filter that keys change
+    Watch(WatchArgs),
+    /// Show the most frequent sources, ports, rules, ..., alone or beside the time before
+    Top(TopArgs),
     /// Show one event with the rule that logged it, as it was and as it is
     Show(ShowArgs),
     /// Find tracked connections
@@ -98,6 +117,32 @@ pub(crate) enum Command {
     Lines(AskArgs),
     /// Show what was lost, where and why
     Losses(LossesArgs),
+    /// Questions with names, kept on the server
+    Views {
+        #[command(subcommand)]
+        command: Option<ViewsCommand>,
+    },
+    /// Groups of hosts, for filters: group:db
+    Groups {
+        #[command(subcommand)]
+        command: Option<GroupsCommand>,
+    },
+    /// Show the sets that filters may name: src:@office
+    Sets(HostsArgs),
+    /// Show what the server is being asked, and end it
+    Queries {
+        #[command(subcommand)]
+        command: Option<QueriesCommand>,
+    },
+    /// Keep a server, its authority and a token under a name, and ask it from now on
+    Login(LoginArgs),
+    /// Show the servers that are kept, and choose the one that is asked
+    Context {
+        #[command(subcommand)]
+        command: Option<ContextCommand>,
+    },
+    /// Try whether the server is reached and all is well there
+    Doctor,
     /// Make tokens with which hosts join
     #[command(subcommand)]
     Token(TokenCommand),
@@ -121,19 +166,184 @@ pub(crate) enum Command {
     Filter(FilterCommand),
     /// Run the server
     Server(ServerArgs),
-    /// Print a completion script
+    /// Print what makes a shell complete fields, hosts and values: source <(bartizan completion bash)
     Completion {
         /// For which shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write all of them
     Man {
-        /// Write one file per command to this folder
+        /// The page: bartizan, or filter for the filter language
+        #[arg(value_parser = ["bartizan", "filter"], default_value = "bartizan", conflicts_with = "to")]
+        page: String,
+        /// Write one file per command, and that of the filter language, to this folder
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
     /// Print the version
-    Version,
+    Version {
+        /// That of the server as well
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WatchArgs {
+    /// What to show at first; nothing shows everything
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
+    pub(crate) filter: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TopArgs {
+    /// By what: src, or src,dport
+    #[arg(value_name = "COLUMNS", add = ArgValueCompleter::new(complete::column))]
+    pub(crate) by: String,
+    /// Of which packets; nothing counts all
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
+    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Beside the same length of time just before; of the last hour, if no --since is given
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// So many of them
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    pub(crate) limit: u64,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LoginArgs {
+    /// The server's address: https://HOST:PORT. The authority's certificate is given with --ca, the token with
+    /// --token-file or on stdin
+    #[arg(value_name = "URL")]
+    pub(crate) server: String,
+    /// Keep it under this name [default: that of the server]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextCommand {
+    /// List the servers that are kept
+    List {
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Ask this one from now on
+    Use {
+        /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::context))]
+        name: String,
+    },
+    /// Forget one, with its token
+    Rm {
+        /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::context))]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ViewsCommand {
+    /// List the views
+    List {
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Keep a question under a name, in the place of one of that name
+    Save {
+        /// Its name
+        name: String,
+        /// What it finds
+        #[arg(allow_hyphen_values = true, add = ArgValueCompleter::new(complete::filter))]
+        filter: String,
+        /// In which table
+        #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets", "lines"])]
+        table: String,
+        /// Only these columns
+        #[arg(long, value_delimiter = ',', value_name = "COLUMN", add = ArgValueCompleter::new(complete::column))]
+        columns: Vec<String>,
+        /// From when on, each time that it is asked: 15m, 2d, today, ...
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+        since: Option<String>,
+        /// For everybody
+        #[arg(long)]
+        shared: bool,
+    },
+    /// Ask what a view asks
+    Run {
+        /// Its name
+        name: String,
+        /// At most so many rows, the newest; 0 for all
+        #[arg(short = 'n', long, default_value_t = 100, value_name = "ROWS")]
+        limit: u64,
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Forget a view
+    Rm {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupsCommand {
+    /// List the groups
+    List {
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Keep a group, in the place of one of that name
+    Put {
+        /// Its name
+        name: String,
+        /// Its hosts
+        #[arg(required = true, add = ArgValueCompleter::new(complete::host))]
+        hosts: Vec<String>,
+        /// What it is
+        #[arg(long, default_value = "", hide_default_value = true)]
+        comment: String,
+    },
+    /// Forget a group
+    Rm {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueriesCommand {
+    /// List the questions that are being answered
+    List {
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// End one
+    Cancel {
+        /// Its id
+        id: String,
+    },
 }
 
 /// The time that is searched.
@@ -151,7 +361,12 @@ pub(crate) struct RangeArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct AskArgs {
     /// What to find; nothing finds everything
-    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
@@ -168,7 +383,13 @@ pub(crate) struct AskArgs {
     #[arg(long, conflicts_with_all = ["by", "columns"])]
     pub(crate) count: bool,
     /// Sum up by these columns, the largest first
-    #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with_all = ["columns"])]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "COLUMN",
+        conflicts_with_all = ["columns"],
+        add = ArgValueCompleter::new(complete::column)
+    )]
     pub(crate) by: Vec<String>,
     /// With one column in --by: those with the most different values of this column
     #[arg(long, value_name = "COLUMN", requires = "by")]
@@ -188,12 +409,20 @@ pub(crate) struct AskArgs {
     /// Say what a count or a sum was made of: counts that are kept, and rows
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Go on behind the page that named this place
+    #[arg(long, value_name = "CURSOR", conflicts_with_all = ["by", "count", "spread"])]
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct HistArgs {
     /// What to count; nothing counts everything
-    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
@@ -223,7 +452,12 @@ pub(crate) struct SearchArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TailArgs {
     /// What to show; nothing shows everything
-    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
     pub(crate) filter: String,
     /// How to write the rows
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
@@ -246,7 +480,12 @@ pub(crate) struct HostsArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct UnparsedArgs {
     /// Of which events; nothing shows all
-    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
@@ -261,13 +500,21 @@ pub(crate) struct UnparsedArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LossesArgs {
     /// Which entries; nothing shows all
-    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
     /// Of this host only
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::host))]
     pub(crate) host: Option<String>,
+    /// Only how many were lost at each stage and why, and in all
+    #[arg(long, conflicts_with = "by")]
+    pub(crate) sum: bool,
     /// Sum up by these columns, the largest first
     #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with = "host")]
     pub(crate) by: Vec<String>,
@@ -289,6 +536,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RulesArgs {
     /// The host
+    #[arg(add = ArgValueCompleter::new(complete::host))]
     pub(crate) host: String,
     /// Its network namespace; its own, if left out
     #[arg(long, value_name = "NAME")]
@@ -341,7 +589,12 @@ pub(crate) enum ExportFormat {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExportArgs {
     /// Which rows; nothing exports all
-    #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(complete::filter)
+    )]
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
@@ -543,7 +796,7 @@ pub(crate) enum FilterCommand {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct FilterArgs {
     /// The filter, or something pasted: an address, a line of a log
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_hyphen_values = true, add = ArgValueCompleter::new(complete::filter))]
     pub(crate) filter: String,
     /// Of which table's rows
     #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets", "lines"])]
@@ -565,7 +818,11 @@ impl Args {
         let colour = |terminal: bool| match self.color {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => (terminal || set("CLICOLOR_FORCE")) && !plain,
+            // Who set both wants none: NO_COLOR is for the person, the other for programs in between.
+            Colour::Auto => {
+                let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0");
+                (terminal || forced) && !plain
+            }
         };
         let terminal = std::io::stdout().is_terminal();
         Style {

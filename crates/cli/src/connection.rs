@@ -1,9 +1,11 @@
 //! Which server, whom to trust, and with which token.
 //!
+//! What is said first counts: `--server`, `--context`, `--dir`, the context that was chosen, this machine.
+//!
 //! On the server's own machine its directory holds all three: `address`, `ca.pem` and `admin.token`. The
-//! token of that directory is only ever sent to the address in it.
+//! token of that directory, and that of a context, is only ever sent to the address beside it.
 
-use crate::{args::ConnectionArgs, failure::Failure};
+use crate::{args::ConnectionArgs, contexts::Contexts, failure::Failure};
 use std::{
     io::ErrorKind,
     net::IpAddr,
@@ -34,10 +36,18 @@ pub(crate) struct Address {
 impl Connection {
     /// What flags, variables and the server's directory say together.
     pub(crate) fn find(args: &ConnectionArgs) -> Result<Self, Failure> {
+        if let Some(folder) = kept(args)? {
+            return Self::of(&folder, "token", args);
+        }
         let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DIR));
+        Self::of(&dir, "admin.token", args)
+    }
+
+    /// What flags and a folder say together, whose token is in the file of this name.
+    fn of(dir: &Path, token_name: &str, args: &ConnectionArgs) -> Result<Self, Failure> {
         let address = match &args.server {
             Some(url) => Address::parse(url)?,
-            None => Address::parse(&local(&dir, "address")?)?.reachable(),
+            None => Address::parse(&local(dir, "address")?)?.reachable(),
         };
         if !address.tls && !address.is_loopback() {
             return Err(Failure::Usage(format!(
@@ -47,12 +57,14 @@ impl Connection {
         }
         let ca = match &args.ca {
             Some(path) => Some(read(path)?),
-            None if address.tls => Some(local(&dir, "ca.pem")?),
+            None if address.tls => Some(local(dir, "ca.pem")?),
             None => None,
         };
         let token = match (&args.token_file, &args.server) {
             (Some(path), _) => Some(read(path)?),
-            (None, None) => Some(local(&dir, "admin.token")?),
+            // a context may have none
+            (None, None) if token_name == "token" && !dir.join(token_name).exists() => None,
+            (None, None) => Some(local(dir, token_name)?),
             (None, Some(_)) => None,
         };
         Ok(Self { address, ca, token: token.map(|t| t.trim().to_owned()) })
@@ -61,7 +73,7 @@ impl Connection {
 
 impl Address {
     /// `https://HOST:PORT`, or the same without the scheme.
-    fn parse(text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = || {
             Failure::Usage(format!("{:?} is not a server's address; write https://HOST:PORT", text.trim()))
         };
@@ -107,6 +119,21 @@ impl Address {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+/// The folder of the context that is meant, if one is.
+fn kept(args: &ConnectionArgs) -> Result<Option<PathBuf>, Failure> {
+    if args.server.is_some() {
+        return Ok(None);
+    }
+    if let Some(name) = &args.context {
+        return Contexts::needed()?.existing(name).map(Some);
+    }
+    if args.dir.is_some() {
+        return Ok(None);
+    }
+    let Some(contexts) = Contexts::find() else { return Ok(None) };
+    contexts.current().map(|name| contexts.existing(&name)).transpose()
 }
 
 /// A file of the server's directory.
@@ -171,8 +198,13 @@ mod tests {
         for (name, text) in [("address", "127.0.0.1:5\n"), ("ca.pem", "pem"), ("admin.token", "secret\n")] {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        let mut args =
-            ConnectionArgs { server: None, ca: None, token_file: None, dir: Some(dir.path().into()) };
+        let mut args = ConnectionArgs {
+            server: None,
+            ca: None,
+            token_file: None,
+            context: None,
+            dir: Some(dir.path().into()),
+        };
         let own = Connection::find(&args).unwrap();
         assert_eq!(
             (own.address.port, own.token.as_deref(), own.ca.as_deref()),

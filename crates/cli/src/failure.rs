@@ -54,10 +54,10 @@ impl Failure {
         }
     }
 
-    /// Tells the person on stderr.
-    pub(crate) fn print(&self, colour: bool) {
-        let text = match self {
-            Self::ClosedPipe => return,
+    /// What went wrong, as it was said: not escaped.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::ClosedPipe => String::new(),
             Self::Error(error) => format!("{error:#}"),
             Self::Usage(text)
             | Self::NotPermitted(text)
@@ -66,8 +66,18 @@ impl Failure {
             | Self::Stopped(text)
             | Self::Unreachable(text)
             | Self::Partial(text) => text.clone(),
+            Self::Filter { error, .. } => error.message.clone(),
+        }
+    }
+
+    /// Tells the person on stderr.
+    pub(crate) fn print(&self, colour: bool) {
+        match self {
+            Self::ClosedPipe => return,
             Self::Filter { text, error } => return talk(error.render(text, colour).trim_end()),
-        };
+            _ => {}
+        }
+        let text = self.text();
         let lines: Vec<_> = text.lines().map(for_terminal).collect();
         talk(&error_word(colour, &lines.join("\n")));
     }

@@ -12,23 +12,27 @@ mod client;
 mod clock;
 mod columns;
 mod command;
+mod complete;
 mod connection;
+mod contexts;
 mod diff;
 mod escape;
 mod failure;
 mod importing;
 mod lake_args;
 mod lines;
+mod manual;
 mod pcap;
 mod render;
 mod stream;
 mod syntax;
 mod told;
+mod watch;
 mod when;
 
 use args::{Args, Command};
 use bartizan_model::Kind;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -38,6 +42,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // A shell that asks what may stand somewhere is answered, and nothing else is done.
+    clap_complete::CompleteEnv::with_factory(Args::command).complete();
     let args = Args::parse();
     let style = args.style();
     match run(args) {
@@ -60,8 +66,20 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Prefix(prefix) => command::prefix(prefix, style),
         Command::Filter(filter) => command::filter(&filter),
         Command::Completion { shell } => command::completion(shell),
-        Command::Man { to } => command::man(to.as_deref()),
-        Command::Version => command::version(),
+        Command::Man { page, to } => command::man(&page, to.as_deref()),
+        Command::Version { check } => command::version(&connection, check),
+        Command::Watch(args) => watch::watch(&connection, &args, style),
+        Command::Top(top) => client::block_on(command::top(&connection, top, style))?,
+        Command::Views { command } => client::block_on(command::views(&connection, command, style))?,
+        Command::Groups { command } => client::block_on(command::groups(&connection, command, style))?,
+        Command::Sets(asked) => {
+            let sets = args::EnrichCommand::Sets(asked);
+            client::block_on(command::enrich(&connection, sets, style))?
+        }
+        Command::Queries { command } => client::block_on(command::queries(&connection, command, style))?,
+        Command::Login(login) => client::block_on(command::login(&connection, login))?,
+        Command::Context { command } => command::context(command, style),
+        Command::Doctor => client::block_on(command::doctor(&connection, style))?,
         Command::Search(search) => client::block_on(command::search(&connection, search, style))?,
         Command::Hist(hist) => client::block_on(command::hist(&connection, hist, style))?,
         Command::Flows(ask) => client::block_on(command::rows(&connection, Kind::Flows, ask, style))?,

@@ -15,6 +15,9 @@ use std::{collections::VecDeque, fmt::Display, time::Duration};
 /// Bytes.
 const LINE_LIMIT: usize = 16 << 20;
 
+/// No id of an event is longer; bytes.
+const ID_LIMIT: usize = 1 << 10;
+
 /// The lines of a body, without their ends.
 pub(crate) struct Lines<B> {
     body: B,
@@ -78,8 +81,17 @@ impl<B: Body<Data = Bytes, Error: Display> + Unpin> Lines<B> {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     Row(String),
-    /// All rows have come; how many the server says it sent.
-    End(u64),
+    /// All rows have come.
+    End(End),
+}
+
+/// What the server says of a stream that is whole.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct End {
+    /// How many rows it sent.
+    pub(crate) rows: u64,
+    /// Where the last row stands, so that a question can go on behind it.
+    pub(crate) cursor: Option<String>,
 }
 
 /// The next row, or the end, of a stream of rows.
@@ -102,7 +114,10 @@ pub(crate) async fn next_piece<B: Body<Data = Bytes, Error: Display> + Unpin>(
         let problem = &value["end"]["problem"];
         let why = problem["detail"].as_str().unwrap_or("the server could not read everything");
         return match value["end"]["complete"].as_bool() {
-            Some(true) => Ok(Piece::End(value["end"]["rows"].as_u64().unwrap_or_default())),
+            Some(true) => Ok(Piece::End(End {
+                rows: value["end"]["rows"].as_u64().unwrap_or_default(),
+                cursor: value["end"]["cursor"].as_str().map(str::to_owned),
+            })),
             _ => Err(Failure::Partial(format!("these are not all rows: {why}"))),
         };
     }
@@ -113,6 +128,8 @@ pub(crate) async fn next_piece<B: Body<Data = Bytes, Error: Display> + Unpin>(
 pub(crate) struct SentEvent {
     pub(crate) name: String,
     pub(crate) data: String,
+    /// How far the reader has come with it; empty of a server that does not say.
+    pub(crate) id: String,
 }
 
 /// The next server-sent event, or none at the end.
@@ -127,6 +144,7 @@ pub(crate) async fn next_event<B: Body<Data = Bytes, Error: Display> + Unpin>(
             "" if line.is_empty() && event.data.is_empty() && event.name.is_empty() => {}
             "" if line.is_empty() => return Ok(Some(event)),
             "event" => value.clone_into(&mut event.name),
+            "id" if value.len() <= ID_LIMIT => value.clone_into(&mut event.id),
             "data" if event.data.len() + value.len() > LINE_LIMIT => {
                 return Err(Failure::Error(anyhow!(
                     "an event of the server is longer than {LINE_LIMIT} bytes"
@@ -137,7 +155,7 @@ pub(crate) async fn next_event<B: Body<Data = Bytes, Error: Display> + Unpin>(
                 event.data.push('\n');
                 event.data.push_str(value);
             }
-            // Comments keep the connection alive; ids and retry times are not used.
+            // Comments keep the connection alive; retry times are not used.
             _ => {}
         }
     }
@@ -164,7 +182,7 @@ mod tests {
             lines(&["{\"a\":1}\r\n{\"a\"", ":2}", "\n\n{\"end\":{\"rows\":2,\"complete\":true}}\n"]);
         assert_eq!(next_piece(&mut lines).await.unwrap(), Piece::Row("{\"a\":1}".into()));
         assert_eq!(next_piece(&mut lines).await.unwrap(), Piece::Row("{\"a\":2}".into()));
-        assert_eq!(next_piece(&mut lines).await.unwrap(), Piece::End(2));
+        assert_eq!(next_piece(&mut lines).await.unwrap(), Piece::End(End { rows: 2, cursor: None }));
     }
 
     #[tokio::test]
@@ -183,13 +201,17 @@ mod tests {
     #[tokio::test]
     async fn sent_events() {
         let mut lines = lines(&[
-            ": hello\n\nevent: row\ndata: {\"a\":\n",
+            ": hello\n\nid: a1\nevent: row\ndata: {\"a\":\n",
             "data: 1}\n\n",
             "event:stats\ndata:x\n\nevent: half",
         ]);
-        let event = |name: &str, data: &str| SentEvent { name: name.into(), data: data.into() };
-        assert_eq!(next_event(&mut lines).await.unwrap(), Some(event("row", "{\"a\":\n1}")));
-        assert_eq!(next_event(&mut lines).await.unwrap(), Some(event("stats", "x")));
+        let event = |id: &str, name: &str, data: &str| SentEvent {
+            name: name.into(),
+            data: data.into(),
+            id: id.into(),
+        };
+        assert_eq!(next_event(&mut lines).await.unwrap(), Some(event("a1", "row", "{\"a\":\n1}")));
+        assert_eq!(next_event(&mut lines).await.unwrap(), Some(event("", "stats", "x")));
         assert_eq!(next_event(&mut lines).await.unwrap(), None);
     }
 }

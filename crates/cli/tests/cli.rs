@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails; one that is skipped says so"
 )]
 
+#[path = "cli/kept.rs"]
+mod kept;
 #[path = "cli/parse.rs"]
 mod parse;
 
@@ -89,6 +91,8 @@ fn bartizan() -> Command {
     for (name, _) in std::env::vars_os().filter(|(n, _)| n.as_encoded_bytes().starts_with(b"BARTIZAN_")) {
         command.env_remove(name);
     }
+    // nobody's contexts
+    command.env("XDG_CONFIG_HOME", "/nonexistent").env_remove("COMPLETE");
     command.env("TZ", "UTC").stdin(Stdio::null());
     command
 }
@@ -393,6 +397,26 @@ fn a_tail_survives_a_lost_connection() {
     for said in ["7 rows skipped", "connection lost", "connected again"] {
         assert!(done.err.contains(said), "{said}: {}", done.err);
     }
+}
+
+/// A server that says how far a reader has come is asked to go on behind that.
+#[test]
+fn a_tail_goes_on_where_it_was() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let first = format!("{head}id: a1\nevent: row\ndata: {{\"src\":\"203.0.113.1\"}}\n\n");
+    let second = format!("{head}id: a2\nevent: row\ndata: {{\"src\":\"203.0.113.2\"}}\n\n");
+    let (address, asked) = server(vec![first, second]);
+    let url = format!("http://{address}");
+    let done =
+        done(bartizan().args(["--server", &url, "tail", "-n", "2", "-o", "ndjson", "--columns", "src"]));
+    assert_eq!((done.code, done.out.lines().count()), (0, 2), "{}", done.err);
+    assert!(done.err.contains("what came in between follows"), "{}", done.err);
+    let bodies: Vec<serde_json::Value> =
+        (0..2).map(|_| serde_json::from_str(&asked.recv().unwrap().body).unwrap()).collect();
+    assert_eq!(
+        bodies,
+        [serde_json::json!({ "filter": "" }), serde_json::json!({ "filter": "", "after": "a1" })]
+    );
 }
 
 #[test]

@@ -6,9 +6,10 @@ use crate::{
     clock,
     columns::{self, Column, Look},
     connection::Connection,
+    escape::for_terminal,
     failure::{Failure, talk},
     render::{Format, Rows, Style},
-    stream::{Lines, Piece, next_piece},
+    stream::{End, Lines, Piece, next_piece},
     syntax, when,
 };
 use anyhow::anyhow;
@@ -172,7 +173,7 @@ async fn spread(client: &Client, mut question: Value, ask: &AskArgs, style: Styl
 }
 
 /// Groups as the server names their columns.
-fn groups(answer: &Value, kind: Kind, format: Format, style: Style) -> Result<(), Failure> {
+pub(super) fn groups(answer: &Value, kind: Kind, format: Format, style: Style) -> Result<(), Failure> {
     let names = answer["columns"].as_array().ok_or_else(|| anyhow!("the answer names no columns"))?;
     let columns = names.iter().filter_map(Value::as_str).map(|name| Column::of(kind, name)).collect();
     list(&answer["rows"], columns, format, style)?;
@@ -197,11 +198,17 @@ async fn rows_of(
         question["columns"] = columns.iter().map(|c| c.name.as_str()).collect();
     }
     question["limit"] = if ask.limit > 0 { ask.limit } else { ALL }.into();
-    let rows = stream(client, "/api/v1/search", &question, columns, ask.output, style).await?;
+    if let Some(after) = &ask.after {
+        question["after"] = after.as_str().into();
+    }
+    let End { rows, cursor } =
+        stream(client, "/api/v1/search", &question, columns, ask.output, style).await?;
     if ask.limit > 0 && rows == ask.limit {
+        let more = cursor.map(|cursor| format!("; behind them: --after {}", for_terminal(&cursor)));
         talk(&format!(
-            "-- the newest {rows} rows; there may be more: -n {}, or -n 0 for all --",
-            rows.saturating_mul(10)
+            "-- the newest {rows} rows; there may be more: -n {}, or -n 0 for all{} --",
+            rows.saturating_mul(10),
+            more.unwrap_or_default()
         ));
     }
     Ok(())
@@ -214,7 +221,9 @@ pub(crate) async fn losses(args: &ConnectionArgs, losses: LossesArgs, style: Sty
     let mut range = json!({});
     add_range(&mut range, &losses.range)?;
     let client = Client::new(Connection::find(args)?)?;
-    let done = if by.is_empty() {
+    let done = if losses.sum {
+        ledger(&client, range, &losses, style).await
+    } else if by.is_empty() {
         let mut question = range;
         question["limit"] = ALL.into();
         if !losses.filter.is_empty() {
@@ -236,7 +245,36 @@ pub(crate) async fn losses(args: &ConnectionArgs, losses: LossesArgs, style: Sty
     done.map_err(|failure| syntax::with_text(failure, &losses.filter))
 }
 
-/// The rows of an answer to stdout; how many there were.
+/// What was lost at each stage, and in all.
+async fn ledger(
+    client: &Client,
+    mut question: Value,
+    losses: &LossesArgs,
+    style: Style,
+) -> Result<(), Failure> {
+    const COLUMNS: &[(&str, Look)] = &[
+        ("stage", Look::Text),
+        ("reason", Look::Text),
+        ("kind", Look::Text),
+        ("count", Look::Number),
+        ("rows", Look::Number),
+        ("last", Look::Time),
+    ];
+    question["filter"] = losses.filter.as_str().into();
+    if let Some(host) = &losses.host {
+        question["host"] = host.as_str().into();
+    }
+    let answer = client.post("/api/v1/ledger", &question).await;
+    let answer = answer.map_err(|failure| super::saved::too_old(failure, "ledger"))?;
+    let columns = COLUMNS.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect();
+    list(&answer["entries"], columns, losses.output, style)?;
+    if losses.output == Format::Table {
+        talk(&format!("-- {} in all --", answer["count"]));
+    }
+    incomplete(&answer)
+}
+
+/// The rows of an answer to stdout.
 async fn stream(
     client: &Client,
     path: &str,
@@ -244,7 +282,7 @@ async fn stream(
     columns: Vec<Column>,
     format: Format,
     style: Style,
-) -> Result<u64, Failure> {
+) -> Result<End, Failure> {
     let response = client.post_stream(path, question).await?;
     let (_, zone) = clock::now();
     let mut rows = Rows::new(format, columns, style, zone, BufWriter::new(io::stdout()));
@@ -254,20 +292,20 @@ async fn stream(
     end
 }
 
-/// Every row of an answer; how many there were.
-pub(super) async fn each_row(
+/// Every row of an answer; how many there were, and where the last one stands.
+pub(crate) async fn each_row(
     response: http::Response<hyper::body::Incoming>,
     mut take: impl FnMut(&str) -> io::Result<()>,
-) -> Result<u64, Failure> {
+) -> Result<End, Failure> {
     let mut lines = Lines::new(response.into_body(), PATIENCE);
-    let mut count = 0;
+    let mut rows = 0;
     loop {
         match next_piece(&mut lines).await? {
             Piece::Row(line) => {
-                count += 1;
+                rows += 1;
                 take(&line)?;
             }
-            Piece::End(_) => return Ok(count),
+            Piece::End(end) => return Ok(End { rows, ..end }),
         }
     }
 }

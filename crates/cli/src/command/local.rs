@@ -1,10 +1,12 @@
 //! Commands that ask nobody, and the one that answers.
 
 use crate::{
-    args::{Args, FilterCommand, ServerArgs},
+    args::{Args, ConnectionArgs, FilterCommand, ServerArgs},
+    client::{self, Client},
+    connection::Connection,
     escape::for_terminal,
     failure::Failure,
-    syntax,
+    manual, syntax,
 };
 use anyhow::Context as _;
 use bartizan_model::Kind;
@@ -50,18 +52,28 @@ pub(crate) fn filter(command: &FilterCommand) -> Result<(), Failure> {
 }
 
 pub(crate) fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
+    // The script asks this program, which knows fields, and hosts and values of the server.
+    let shells = clap_complete::env::Shells::builtins();
+    let name = shell.to_string();
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "bartizan", &mut script);
+    if name == "bash" {
+        // Otherwise `dport:22` is three words.
+        script.extend_from_slice(b"COMP_WORDBREAKS=${COMP_WORDBREAKS//:}\n");
+    }
+    let shell = shells.completer(&name).context("this shell is not known")?;
+    shell.write_registration("COMPLETE", "bartizan", "bartizan", "bartizan", &mut script)?;
     Ok(io::stdout().write_all(&script)?)
 }
 
-pub(crate) fn man(to: Option<&Path>) -> Result<(), Failure> {
+pub(crate) fn man(page: &str, to: Option<&Path>) -> Result<(), Failure> {
     match to {
         Some(folder) => {
             std::fs::create_dir_all(folder)
                 .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
+                .and_then(|()| std::fs::write(folder.join("bartizan-filter.7"), manual::filter()))
                 .with_context(|| format!("cannot write to {}", folder.display()))?;
         }
+        None if page == "filter" => io::stdout().write_all(manual::filter().as_bytes())?,
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Args::command()).render(&mut page)?;
@@ -71,6 +83,13 @@ pub(crate) fn man(to: Option<&Path>) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) fn version() -> Result<(), Failure> {
-    Ok(writeln!(io::stdout(), "bartizan {}", env!("CARGO_PKG_VERSION"))?)
+pub(crate) fn version(args: &ConnectionArgs, check: bool) -> Result<(), Failure> {
+    writeln!(io::stdout(), "bartizan {}", env!("CARGO_PKG_VERSION"))?;
+    if check {
+        let client = Client::new(Connection::find(args)?)?;
+        let health = client::block_on(client.get("/api/v1/health"))??;
+        let version = health["version"].as_str().unwrap_or("of an unknown version");
+        writeln!(io::stdout(), "server {}", for_terminal(version))?;
+    }
+    Ok(())
 }

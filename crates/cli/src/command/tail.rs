@@ -40,6 +40,7 @@ pub(crate) async fn tail(args: &ConnectionArgs, tail: TailArgs, style: Style) ->
         only,
         left: (tail.limit > 0).then_some(tail.limit),
         skipped: 0,
+        last: None,
     };
     let mut connected_before = false;
     let mut wait = FIRST_WAIT;
@@ -68,9 +69,16 @@ async fn follow(
     connected_before: &mut bool,
     wait: &mut Duration,
 ) -> Result<(), Failure> {
-    let response = client.post_stream(PATH, &json!({ "filter": filter })).await?;
+    let mut question = json!({ "filter": filter });
+    if let Some(last) = &shown.last {
+        question["after"] = last.as_str().into();
+    }
+    let response = client.post_stream(PATH, &question).await?;
     if std::mem::replace(connected_before, true) {
-        talk("-- connected again; what came in between is found by `bartizan search` --");
+        talk(match shown.last {
+            Some(_) => "-- connected again; what came in between follows --",
+            None => "-- connected again; what came in between is found by `bartizan search` --",
+        });
     }
     *wait = FIRST_WAIT;
     // The server counts from nothing on each connection.
@@ -87,16 +95,28 @@ async fn follow(
     Err(Failure::Partial("the server has ended the stream".into()))
 }
 
+/// Why the server ended a stream of events.
+pub(crate) fn ended(problem: &str) -> Failure {
+    let problem: Value = serde_json::from_str(problem).unwrap_or_default();
+    let detail = problem["detail"].as_str().or_else(|| problem["problem"]["detail"].as_str());
+    Failure::Partial(detail.unwrap_or("the server has ended the stream").to_owned())
+}
+
 struct Shown<W: Write> {
     rows: Rows<W>,
     only: Option<Vec<String>>,
     left: Option<u64>,
     skipped: u64,
+    /// How far it came, where the server says so: behind that it goes on.
+    last: Option<String>,
 }
 
 impl<W: Write> Shown<W> {
     /// Whether that was the last one wanted.
     fn event(&mut self, event: &SentEvent) -> Result<bool, Failure> {
+        if !event.id.is_empty() {
+            self.last = Some(event.id.clone());
+        }
         match event.name.as_str() {
             "row" => {
                 self.row(&event.data)?;
@@ -111,6 +131,7 @@ impl<W: Write> Shown<W> {
                 }
                 self.skipped = skipped;
             }
+            "end" => return Err(ended(&event.data)),
             _ => {}
         }
         Ok(self.left == Some(0))

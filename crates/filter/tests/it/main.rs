@@ -5,6 +5,7 @@
 mod cases;
 mod check;
 mod corpus;
+mod document;
 mod errors;
 mod examples;
 mod matcher;
