@@ -2,7 +2,7 @@
 //!
 //! - Every crate of ours uses only crates above it in [`ORDER`].
 //! - The agent's tree holds no query engine, no Parquet, no SQL and no web server ([`NOT_IN_AGENT`]).
-//! - DataFusion is used by one crate, SQL by one, and one holds `unsafe` ([`ONLY`], [`UNSAFE`]).
+//! - DataFusion and databases are used by two crates each, and one holds `unsafe` ([`ONLY`], [`UNSAFE`]).
 //! - One version of each of [`ONCE`], one TLS provider.
 
 use crate::shell;
@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "bartizan-lake",
     "bartizan-unify",
     "bartizan-query",
+    "bartizan-sql",
     "bartizan-wire",
     "bartizan-history",
     "bartizan-ulogdb",
@@ -60,8 +61,10 @@ const NOT_IN_PURE: &[&str] = &["tokio", "mio", "hyper", "rustls", "object_store"
 const NOT_IN_AGENT: &[&str] =
     &["datafusion", "parquet", "sqlx", "sqlx-core", "object_store", "deltalake-core", "libsqlite3-sys"];
 /// A dependency and the crates of ours that may name it.
-const ONLY: &[(&str, &[&str])] =
-    &[("datafusion", &["bartizan-query"]), ("sqlx", &["bartizan-catalog", "bartizan-ulogdb"])];
+const ONLY: &[(&str, &[&str])] = &[
+    ("datafusion", &["bartizan-query", "bartizan-sql"]),
+    ("sqlx", &["bartizan-catalog", "bartizan-ulogdb"]),
+];
 /// The one crate that may hold `unsafe`.
 const UNSAFE: &str = "bartizan-netfilter";
 const ONCE: &[&str] =

@@ -73,7 +73,11 @@ pub(crate) async fn export(
         Format::Arrow => (FileFormat::Arrow, "application/vnd.apache.arrow.stream"),
         Format::Parquet => (FileFormat::Parquet, "application/vnd.apache.parquet"),
     };
-    let rows = state.engine.search(search).await?;
+    file(state.engine.search(search).await?, format, media)
+}
+
+/// Rows as a file.
+pub(crate) fn file(rows: RowStream, format: FileFormat, media: &'static str) -> Result<Response, Problem> {
     let encoder = Encoder::new(format, &rows.schema())
         .map_err(|e| Problem::internal(StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be begun", &e))?;
     Ok(([(CONTENT_TYPE, media)], axum::body::Body::from_stream(pieces(rows, encoder))).into_response())

@@ -14,6 +14,7 @@
 //! | `POST queries/cancel` | `id` | `{"cancelled":…}` |
 //! | `POST losses` | `filter? since? until? host? limit?` | NDJSON as of `search` |
 //! | `POST export` | `table? filter since? until? columns? format? payload?` | all rows, oldest first: NDJSON as of `search`, `arrow` or `parquet` |
+//! | `POST sql` | `query parameters? format?` | `{"columns":[…]}` and rows as NDJSON, `csv`, `arrow` or `parquet` |
 //! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
 //! | `POST rules/hits` | `host netns? since? until?` | for each rule of the ruleset: counted, logged, coverage, last hit |
 //! | `POST event` | `id` | the event, the rule that logged it as it was, and what has become of that rule |
@@ -91,6 +92,7 @@ mod ndjson;
 mod problem;
 mod queries;
 mod rulesets;
+mod sql;
 mod tail;
 mod unparsed;
 
@@ -180,6 +182,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/spread", post(ask::spread))
         .route("/losses", post(ask::losses))
         .route("/export", post(export::export))
+        .route("/sql", post(sql::sql))
         .route("/rules", post(rulesets::rules))
         .route("/rules/history", post(rulesets::history))
         .route("/rules/hits", post(rulesets::hits))

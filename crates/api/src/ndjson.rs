@@ -52,15 +52,30 @@ pub(crate) fn respond(
     asked: Arc<Asked>,
     page: Option<Page>,
 ) -> Response {
-    let answer = Answer { rows: Some(rows), given: 0, columns, asked, page };
+    let answer = Answer { rows: Some(rows), given: 0, shown: Shown::Table(columns), asked, page };
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines(answer))).into_response()
+}
+
+/// Columns of any names and types, after a first line.
+pub(crate) fn plain(rows: RowStream, first: Bytes, asked: Arc<Asked>) -> Response {
+    let answer = Answer { rows: Some(rows), given: 0, shown: Shown::Plain, asked, page: None };
+    let body = futures::stream::iter([Ok(first)]).chain(lines(answer));
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(body)).into_response()
+}
+
+/// What of a batch is shown.
+enum Shown {
+    /// The columns of a table, or some of them.
+    Table(Option<Vec<String>>),
+    /// All columns, whatever they are.
+    Plain,
 }
 
 struct Answer {
     rows: Option<RowStream>,
     /// Rows, once it has ended.
     given: u64,
-    columns: Option<Vec<String>>,
+    shown: Shown,
     asked: Arc<Asked>,
     page: Option<Page>,
 }
@@ -70,7 +85,7 @@ fn lines(answer: Answer) -> impl Stream<Item = Result<Bytes, Infallible>> {
         loop {
             if let Some((rows, at)) = batch.take_if(|(rows, at)| *at < rows.num_rows()) {
                 let n = CHUNK_ROWS.min(rows.num_rows() - at);
-                let chunk = write_rows(&rows, answer.columns.as_deref(), at, n);
+                let chunk = write_rows(&rows, &answer.shown, at, n);
                 return Some((Ok(chunk), (answer, Some((rows, at + n)))));
             }
             match answer.rows.as_mut()?.next().await {
@@ -89,8 +104,12 @@ fn lines(answer: Answer) -> impl Stream<Item = Result<Bytes, Infallible>> {
     })
 }
 
-fn write_rows(batch: &RecordBatch, columns: Option<&[String]>, at: usize, n: usize) -> Bytes {
-    let rows = columns.map_or_else(|| Rows::new(batch), |columns| Rows::of(batch, columns));
+fn write_rows(batch: &RecordBatch, shown: &Shown, at: usize, n: usize) -> Bytes {
+    let rows = match shown {
+        Shown::Table(None) => Rows::new(batch),
+        Shown::Table(Some(columns)) => Rows::of(batch, columns),
+        Shown::Plain => Rows::plain(batch),
+    };
     let mut out = Vec::with_capacity(n * 512);
     for row in at..at + n {
         rows.write_json(row, &mut out);

@@ -23,6 +23,7 @@ Examples:
   bartizan rules web-01 --hits --since 30d
   bartizan show 07070707070707070707070707070707/0/000000000000feed/42/7
   bartizan export 'host:web-01' --since 1d -o parquet --to web-01.parquet
+  bartizan sql 'SELECT host, count(*) FROM events GROUP BY host'
   bartizan parse /var/log/kern.log* > packets.ndjson
   bartizan prefix test '[WAN_LOCAL-default-D]'
   bartizan import '/var/log/kern.log*' --dry-run
@@ -107,6 +108,9 @@ pub(crate) enum Command {
     Rules(RulesArgs),
     /// Write all rows that match, however many, in a format for other programs
     Export(ExportArgs),
+    /// Ask in SQL
+    #[command(after_help = SQL_HELP)]
+    Sql(SqlArgs),
     /// Show the hosts that report
     Hosts(HostsArgs),
     /// Show who delivers what without an agent
@@ -518,6 +522,30 @@ pub(crate) struct LossesArgs {
     /// Sum up by these columns, the largest first
     #[arg(long, value_delimiter = ',', value_name = "COLUMN", conflicts_with = "host")]
     pub(crate) by: Vec<String>,
+    /// How to write the rows
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+const SQL_HELP: &str = "\
+Tables: events, flows, counters, losses, rulesets, lines, and ulog with the names of ulogd's tables.
+Functions: ip('192.0.2.7'), in_cidr(src, '10.0.0.0/8'), cidr(src, 24), service(dport), proto_name(proto).
+
+Examples:
+  bartizan sql 'SHOW TABLES'
+  bartizan sql 'DESCRIBE events'
+  bartizan sql \"SELECT src, count(*) AS n FROM events WHERE time > now() - INTERVAL '1 day' GROUP BY src ORDER BY n DESC LIMIT 10\"
+  bartizan sql 'SELECT * FROM events WHERE src = ? ORDER BY time DESC LIMIT 5' -p 192.0.2.7 -o json
+  bartizan sql - -o csv < report.sql > report.csv";
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SqlArgs {
+    /// One statement that only reads; `-` takes it from stdin
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+    /// What the next `?` in it stands for; again for each
+    #[arg(short, long = "parameter", value_name = "VALUE", allow_hyphen_values = true)]
+    pub(crate) parameters: Vec<String>,
     /// How to write the rows
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,

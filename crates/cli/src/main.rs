@@ -87,6 +87,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Rules(rules) => client::block_on(command::rules(&connection, rules, style))?,
         Command::Show(show) => client::block_on(command::show(&connection, show, style))?,
         Command::Export(export) => client::block_on(command::export(&connection, export, style))?,
+        Command::Sql(sql) => client::block_on(command::sql(&connection, sql, style))?,
         Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
         Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,
         Command::Senders(senders) => client::block_on(command::senders(&connection, &senders, style))?,

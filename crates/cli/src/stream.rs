@@ -105,8 +105,8 @@ pub(crate) async fn next_piece<B: Body<Data = Bytes, Error: Display> + Unpin>(
         if line.trim().is_empty() {
             continue;
         }
-        // No column is called `end`.
-        if !line.starts_with("{\"end\"") {
+        // No value of a row is an object.
+        if !line.starts_with("{\"end\":{") {
             return Ok(Piece::Row(line));
         }
         let value: Value =

@@ -98,6 +98,14 @@ impl Context {
         }
     }
 
+    /// The name of a port: the built-in one, else the first that is known.
+    #[must_use]
+    pub fn service_of(&self, port: u16) -> Option<&str> {
+        let built_in = names::service_names().find(|name| names::service(name) == Some(port));
+        let own = || self.services.iter().find(|(_, ports)| ports.contains(&port));
+        built_in.map(|name| name as &str).or_else(|| own().map(|(name, _)| name.as_str()))
+    }
+
     pub(crate) fn service_names(&self) -> impl Iterator<Item = &str> {
         self.services.keys().map(String::as_str).chain(names::service_names().map(|name: &str| name))
     }
@@ -123,6 +131,10 @@ mod tests {
         assert_eq!(context.service("comsat"), [512]);
         assert_eq!(context.service("biff"), [512]);
         assert_eq!(context.service("https"), [443], "the built-in table still counts");
+        assert_eq!(
+            [22, 443, 512, 9].map(|port| context.service_of(port)),
+            [Some("ssh"), Some("https"), Some("biff"), None]
+        );
         assert!(context.service("worse").is_empty());
         assert!(context.service("80-90").is_empty() && context.service("0x50").is_empty());
     }

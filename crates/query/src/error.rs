@@ -1,4 +1,5 @@
 use crate::files::LeftOut;
+use arrow_schema::ArrowError;
 use datafusion::error::DataFusionError;
 
 /// What went wrong with a question.
@@ -28,6 +29,9 @@ pub enum QueryError {
         /// How many are allowed.
         max: usize,
     },
+    /// What SQL says is wrong, or cannot be done with the values that there are.
+    #[error("{0}")]
+    Sql(String),
     /// The question needs more memory than one question may have.
     #[error("the question needs more than its share of memory: narrow the time or the filter")]
     TooLarge(#[source] Box<DataFusionError>),
@@ -76,7 +80,9 @@ impl QueryError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoColumn { .. } | Self::Ambiguous { .. } | Self::Groups { .. } => ErrorKind::Question,
+            Self::NoColumn { .. } | Self::Ambiguous { .. } | Self::Groups { .. } | Self::Sql(_) => {
+                ErrorKind::Question
+            }
             Self::TooLarge(_) | Self::Limit { .. } => ErrorKind::TooLarge,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::LeftOut(_) => ErrorKind::Incomplete,
@@ -117,6 +123,39 @@ fn first(left_out: &[LeftOut]) -> String {
         text.push_str(", …");
     }
     text
+}
+
+impl QueryError {
+    /// Of a question that came as SQL: what its author did wrong is told in words, anything else is as it always is.
+    #[must_use]
+    pub fn of_sql(error: DataFusionError) -> Self {
+        match root(&error) {
+            DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => Self::Sql(text.clone()),
+            DataFusionError::SQL(cause, _) => Self::Sql(cause.to_string()),
+            DataFusionError::SchemaError(cause, _) => Self::Sql(cause.to_string()),
+            DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
+                ArrowError::CastError(text) | ArrowError::ParseError(text) => Self::Sql(text.clone()),
+                ArrowError::DivideByZero | ArrowError::ArithmeticOverflow(_) => Self::Sql(cause.to_string()),
+                _ => error.into(),
+            },
+            _ => error.into(),
+        }
+    }
+}
+
+/// The error behind what was added to it on its way.
+fn root(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => root(inner),
+        DataFusionError::Shared(inner) => root(inner),
+        DataFusionError::Collection(errors) => errors.first().map_or(error, root),
+        DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
+            ArrowError::ExternalError(inner) => inner.downcast_ref().map_or(error, root),
+            _ => error,
+        },
+        DataFusionError::External(inner) => inner.downcast_ref().map_or(error, root),
+        other => other,
+    }
 }
 
 impl From<DataFusionError> for QueryError {

@@ -1,4 +1,4 @@
-//! Questions over hot batches and lake. The one crate with DataFusion.
+//! Questions over hot batches and lake. With `sql`, which plans, the crates with DataFusion.
 //!
 //! An [`Engine`] asks a [`Source`] for one [`View`] per question and answers from that alone, so that every
 //! row is seen exactly once while others move rows from memory to files.
@@ -6,7 +6,7 @@
 //! Invariants:
 //! - **Same answer as the live matcher.** A filter is lowered to expressions with two values, true and not
 //!   true; a differential test holds the plan against `bartizan_filter::Matcher`.
-//! - **Filters are expressions, never text.** No SQL is parsed here; the parser is not even compiled in.
+//! - **Filters are expressions, never text.** No SQL is parsed here: what SQL asks comes as a plan ([`Engine::planned`]).
 //! - **Bounded.** All questions share one memory pool and one spill budget; what does not fit is refused
 //!   with [`ErrorKind::TooLarge`], never by the kernel.
 //! - **Cancelled by dropping.** A [`RowStream`] that is dropped ends the tasks behind it; so does [`Inquiry::cancel`].
@@ -20,6 +20,7 @@
 //!
 //! It does not write, does not know the clock, and does not decide who may ask what.
 
+mod bounds;
 mod engine;
 mod error;
 mod export;
@@ -40,8 +41,8 @@ mod tables;
 mod udf;
 
 pub use engine::{
-    Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED, MAX_FACETS, MAX_GROUPS, Order,
-    Search, Sources, Spread,
+    Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED, MAX_FACETS, MAX_GROUPS, Moment,
+    Order, Planned, Search, Sources, Spread,
 };
 pub use error::{ErrorKind, QueryError};
 pub use export::{Encoder, ExportError, FileFormat};

@@ -12,20 +12,22 @@
 use crate::id::{ID, ID_PARTS};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, PrimitiveArray, RecordBatch, StringViewArray};
+use arrow_array::{Array, BooleanArray, PrimitiveArray, RecordBatch, StringArray, StringViewArray};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, TimeUnit};
 use bartizan_model::{Micros, addr_to_ip};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+/// How values of other types are shown.
+const FORMAT: FormatOptions<'static> = FormatOptions::new();
+
 /// The columns of one batch, ready to be shown row by row.
-#[derive(Debug)]
 pub struct Rows<'a> {
     columns: Vec<(String, Values<'a>)>,
     rows: usize,
 }
 
-#[derive(Debug)]
 enum Values<'a> {
     Time(&'a PrimitiveArray<TimestampMicrosecondType>),
     Text(&'a StringViewArray),
@@ -38,14 +40,30 @@ enum Values<'a> {
     I64(&'a PrimitiveArray<Int64Type>),
     /// The row's name, of its stream, batch and place.
     Id(&'a StringViewArray, &'a PrimitiveArray<Int64Type>, &'a PrimitiveArray<Int32Type>),
-    /// A type that no table has; shown as nothing.
+    Bool(&'a BooleanArray),
+    /// A number or a text of a type that no table has.
+    Other(StringArray, Form),
+    /// A type that has no text.
     Unknown,
+}
+
+/// How a value of a type that no table has is written in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Number,
+    Text,
+}
+
+impl std::fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns: Vec<_> = self.columns.iter().map(|(key, _)| key).collect();
+        f.debug_struct("Rows").field("columns", &columns).field("rows", &self.rows).finish()
+    }
 }
 
 impl<'a> Rows<'a> {
     /// The rows of a batch that has columns of a table, in any order and number, with the rows' names as the
-    /// column [`ID`](crate::ID) where the batch has what they are made of. A column whose type is none of the
-    /// tables' is left out.
+    /// column [`ID`](crate::ID) where the batch has what they are made of.
     #[must_use]
     pub fn new(batch: &'a RecordBatch) -> Self {
         let mut columns: Vec<_> = batch
@@ -57,6 +75,15 @@ impl<'a> Rows<'a> {
             .collect();
         columns.extend(Values::id(batch).map(|id| (json_key(ID), id)));
         Self { columns, rows: batch.num_rows() }
+    }
+
+    /// The rows of a batch with columns of any name and type, each value as its type is shown: a name such as `proto`
+    /// means nothing here.
+    #[must_use]
+    pub fn plain(batch: &'a RecordBatch) -> Self {
+        let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+        let columns = columns.map(|(field, array)| (json_key(field.name()), Values::new("", array)));
+        Self { columns: columns.collect(), rows: batch.num_rows() }
     }
 
     /// As [`Rows::new`], only the columns of these names, in this order.
@@ -154,7 +181,13 @@ impl<'a> Values<'a> {
             },
             DataType::Int32 => Self::I32(array.as_primitive()),
             DataType::Int64 => Self::I64(array.as_primitive()),
-            _ => Self::Unknown,
+            DataType::Boolean => Self::Bool(array.as_boolean()),
+            // All of them are null.
+            DataType::Null => Self::Unknown,
+            kind => {
+                let form = if kind.is_numeric() { Form::Number } else { Form::Text };
+                texts(array).map_or(Self::Unknown, |texts| Self::Other(texts, form))
+            }
         }
     }
 
@@ -175,6 +208,8 @@ impl<'a> Values<'a> {
             Self::I16(a) | Self::Proto(a) | Self::Flags(a) => a.is_null(row),
             Self::I32(a) => a.is_null(row),
             Self::I64(a) => a.is_null(row),
+            Self::Bool(a) => a.is_null(row),
+            Self::Other(a, ..) => a.is_null(row),
             Self::Unknown => true,
         }
     }
@@ -190,6 +225,18 @@ impl<'a> Values<'a> {
             Self::I16(a) => write_number(a.value(row).into(), out),
             Self::I32(a) => write_number(a.value(row).into(), out),
             Self::I64(a) => write_number(a.value(row), out),
+            Self::Bool(a) => out.extend_from_slice(if a.value(row) { b"true" } else { b"false" }),
+            Self::Other(_, form) => {
+                let mut text = String::new();
+                self.write_text(row, &mut text);
+                // JSON has no infinity and no digits that are not one.
+                match form {
+                    Form::Number if text.parse().is_ok_and(f64::is_finite) => {
+                        out.extend_from_slice(text.as_bytes());
+                    }
+                    _ => write_json_text(&text, out),
+                }
+            }
             _ => {
                 // None of these can hold a character that JSON escapes.
                 let mut text = String::new();
@@ -219,9 +266,19 @@ impl<'a> Values<'a> {
             Self::Id(stream, seq, rows) => {
                 push(out, format_args!("{}/{}/{}", stream.value(row), seq.value(row), rows.value(row)));
             }
+            Self::Bool(a) => push(out, format_args!("{}", a.value(row))),
+            Self::Other(texts, _) => out.push_str(texts.value(row)),
             Self::Unknown => {}
         }
     }
+}
+
+/// The texts of values of any type; nothing, if the type has none. A value that has none, such as a date after the
+/// last one, is as the error says.
+fn texts(array: &dyn Array) -> Option<StringArray> {
+    let format = ArrayFormatter::try_new(array, &FORMAT).ok()?;
+    let text = |row| array.is_valid(row).then(|| format.value(row).to_string());
+    Some((0..array.len()).map(text).collect())
 }
 
 fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
@@ -319,6 +376,35 @@ mod tests {
             let bytes = bartizan_model::addr_from_ip(addr.parse().unwrap());
             assert_eq!(canonical(format!("src:{}", addr_text(&bytes))), format!("src:{addr}"));
         }
+    }
+
+    #[test]
+    fn rows_of_any_type_are_json() {
+        use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int16Array, NullArray, UInt64Array};
+        use std::sync::Arc;
+        let column = |name: &str, array: ArrayRef| (name.to_owned(), array);
+        let columns = [
+            column("proto", Arc::new(Int16Array::from(vec![Some(6), None]))),
+            column("f", Arc::new(Float64Array::from(vec![1.5, f64::INFINITY]))),
+            column("u", Arc::new(UInt64Array::from(vec![u64::MAX, 0]))),
+            column(
+                "d",
+                Arc::new(Decimal128Array::from(vec![150, -5]).with_precision_and_scale(5, 2).unwrap()),
+            ),
+            column("b", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+            column("n", Arc::new(NullArray::new(2))),
+            column("t", Arc::new(StringArray::from(vec!["a\"b", "1"]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let rows = Rows::plain(&batch);
+        let json = |row| {
+            let mut out = Vec::new();
+            rows.write_json(row, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(json(0), r#"{"proto":6,"f":1.5,"u":18446744073709551615,"d":1.50,"b":true,"t":"a\"b"}"#);
+        assert_eq!(json(1), r#"{"f":"inf","u":0,"d":-0.05,"t":"1"}"#);
+        assert_eq!((rows.text(3, 1), rows.text(4, 1)), (Some("-0.05".to_owned()), None));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Stats {
     pub bytes: u64,
     /// Files that were opened, of those.
     pub opened: usize,
-    /// Rows of which the columns of the filter were read, where our own scan answered; the others do not count.
+    /// Rows of which something was read to find out whether they match.
     pub looked_at: u64,
     /// Row groups left unread because their statistics rule out a match, so far.
     pub groups_pruned: u64,
@@ -147,7 +147,8 @@ impl RowStream {
         let took = self.took.unwrap_or_else(|| self.started.elapsed());
         let bytes = self.question.as_ref().map_or(0, |question| question.bytes());
         let (looked_at, opened) = self.question.as_ref().map_or((0, 0), |question| question.looked_at());
-        Stats { files: self.files, took, bytes, opened, looked_at, ..self.meter.total() }
+        let planned = self.meter.total();
+        Stats { files: self.files, took, bytes, opened, looked_at: looked_at + planned.looked_at, ..planned }
     }
 
     /// All the batches that are left.
@@ -182,6 +183,13 @@ fn add_metrics(plan: &dyn ExecutionPlan, stats: &mut Stats) {
                 if name.starts_with("row_groups_pruned") =>
             {
                 stats.groups_pruned += pruning_metrics.pruned() as u64;
+            }
+            // Rows that a reader gives, and those that it read and did not give.
+            MetricValue::OutputRows(rows) if plan.children().is_empty() => {
+                stats.looked_at += rows.value() as u64;
+            }
+            MetricValue::Count { name, count } if name == "pushdown_rows_pruned" => {
+                stats.looked_at += count.value() as u64;
             }
             _ => {}
         }

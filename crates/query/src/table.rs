@@ -5,9 +5,12 @@
 //! groups and pages and filters rows before the other columns are decoded, and as an operator above the
 //! memory side. The running threshold of a top-n sort arrives at the files by the same way.
 //!
-//! Nothing here decides which files or batches there are, or leaves any out: the engine does.
+//! Nothing here decides which files or batches there are: the engine does. Left out is only what cannot hold a row
+//! of the times that the filters ask for, before anything is made ready to read it.
 
+use crate::bounds;
 use crate::files::Readers;
+use crate::slices::time_of;
 use crate::source::DataFile;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -65,19 +68,22 @@ impl TableProvider for ViewTable {
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let window = bounds::window(filters);
+        let hot: Vec<_> = self.hot.iter().filter(|rows| window.touches(time_of(rows))).collect();
+        let files: Vec<_> = self.files.iter().filter(|file| window.touches(file.time)).collect();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
-        if !self.hot.is_empty() {
+        if !hot.is_empty() {
             inputs.push(MemorySourceConfig::try_new_exec(
-                &self.hot_partitions(),
+                &self.dealt(hot),
                 self.schema(),
                 projection.cloned(),
             )?);
         }
-        if !self.files.is_empty() {
-            inputs.push(self.scan_files(state, projection)?);
+        if !files.is_empty() {
+            inputs.push(self.scan_files(state, files, projection)?);
         }
         match inputs.len() {
             0 => {
@@ -94,10 +100,10 @@ impl TableProvider for ViewTable {
 }
 
 impl ViewTable {
-    fn hot_partitions(&self) -> Vec<Vec<RecordBatch>> {
-        let mut partitions = vec![Vec::new(); self.partitions.min(self.hot.len())];
+    fn dealt(&self, hot: Vec<&RecordBatch>) -> Vec<Vec<RecordBatch>> {
+        let mut partitions = vec![Vec::new(); self.partitions.min(hot.len())];
         let n = partitions.len();
-        for (i, batch) in self.hot.iter().enumerate() {
+        for (i, batch) in hot.into_iter().enumerate() {
             partitions[i % n].push(batch.clone());
         }
         partitions
@@ -106,13 +112,14 @@ impl ViewTable {
     fn scan_files(
         &self,
         state: &dyn Session,
+        files: Vec<&DataFile>,
         projection: Option<&Vec<usize>>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let source = ParquetSource::new(self.schema())
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
-            .with_file_groups(self.file_groups())
+            .with_file_groups(self.file_groups(files))
             .with_projection_indices(projection.cloned())?
             .build();
         Ok(DataSourceExec::from_data_source(config))
@@ -120,8 +127,7 @@ impl ViewTable {
 
     /// The newest files first and dealt out in turn, so that every partition of a newest-first search soon
     /// has a threshold that leaves the older files unread.
-    fn file_groups(&self) -> Vec<FileGroup> {
-        let mut files: Vec<_> = self.files.iter().collect();
+    fn file_groups(&self, mut files: Vec<&DataFile>) -> Vec<FileGroup> {
         files.sort_by_key(|file| Reverse(file.time.map(|(_, max)| max)));
         let mut groups = vec![Vec::new(); self.partitions.min(files.len())];
         let n = groups.len();

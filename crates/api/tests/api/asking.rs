@@ -21,6 +21,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/queries/cancel"),
     ("POST", "/api/v1/losses"),
     ("POST", "/api/v1/export"),
+    ("POST", "/api/v1/sql"),
     ("POST", "/api/v1/rules"),
     ("POST", "/api/v1/rules/history"),
     ("POST", "/api/v1/rules/hits"),

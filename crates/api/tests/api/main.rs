@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod agree;
 mod asking;
 mod firewall;
 mod imports;
 mod lake;
 mod queries;
 mod rulesets;
+mod sql;
 mod support;
 mod tail;

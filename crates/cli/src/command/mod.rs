@@ -15,6 +15,7 @@ mod rules;
 mod saved;
 mod senders;
 mod show;
+mod sql;
 mod tail;
 mod top;
 
@@ -33,5 +34,6 @@ pub(crate) use rules::rules;
 pub(crate) use saved::{groups, queries, views};
 pub(crate) use senders::{senders, unparsed};
 pub(crate) use show::show;
+pub(crate) use sql::sql;
 pub(crate) use tail::{ended, tail};
 pub(crate) use top::top;

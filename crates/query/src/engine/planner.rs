@@ -99,15 +99,7 @@ impl Planner {
     ) -> DfResult<DataFrame> {
         // All of them are; DataFusion does not count what it reads from memory.
         self.question.planned(view.hot.iter().map(|batch| batch.num_rows() as u64).sum());
-        let table = ViewTable {
-            schema: relation.schema(),
-            hot: view.hot,
-            files: view.files,
-            store_url: self.store_url.clone(),
-            readers: Arc::new(self.readers()),
-            partitions: self.partitions,
-        };
-        let mut frame = self.context.read_table(Arc::new(table))?;
+        let mut frame = self.context.read_table(Arc::new(self.table(relation, view)))?;
         if let Some(inside) = lower::window(window) {
             frame = frame.filter(inside)?;
         }
@@ -115,6 +107,18 @@ impl Planner {
             Lowered::All => frame,
             Lowered::Where(expr) => frame.filter(expr)?,
         })
+    }
+
+    /// All rows of a view.
+    pub(super) fn table(&self, relation: Relation, view: View) -> ViewTable {
+        ViewTable {
+            schema: relation.schema(),
+            hot: view.hot,
+            files: view.files,
+            store_url: self.store_url.clone(),
+            readers: Arc::new(self.readers()),
+            partitions: self.partitions,
+        }
     }
 
     pub(crate) fn readers(&self) -> Readers {
@@ -145,7 +149,7 @@ impl Planner {
         let task = Arc::new(frame.task_ctx().with_runtime(Arc::clone(&self.runtime)));
         let plan = frame.create_physical_plan().await?;
         meter.start(Arc::clone(&plan));
-        let planned = Planned { plan: Arc::clone(&plan), question: Arc::clone(&self.question) };
+        let working = Working { plan: Arc::clone(&plan), question: Arc::clone(&self.question) };
         let mut running = self.workers.run(&self.question, async move {
             Ok(execute_stream(plan, task)?.map_err(QueryError::from).boxed())
         });
@@ -154,7 +158,7 @@ impl Planner {
         Ok(rows
             .inspect(move |_| {
                 // Kept as long as the stream is.
-                let _ = &planned;
+                let _ = &working;
             })
             .boxed())
     }
@@ -169,12 +173,12 @@ impl Planner {
 }
 
 /// A plan that runs. When it has ended, the rows that it looked at are noted.
-struct Planned {
-    plan: Arc<dyn ExecutionPlan>,
-    question: Arc<Question>,
+pub(super) struct Working {
+    pub(super) plan: Arc<dyn ExecutionPlan>,
+    pub(super) question: Arc<Question>,
 }
 
-impl Drop for Planned {
+impl Drop for Working {
     fn drop(&mut self) {
         self.question.planned(looked_at(self.plan.as_ref()));
     }

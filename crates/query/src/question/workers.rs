@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 /// How much the threads stand back. The rows that come in, and the commits, go first (fault F50).
 const NICE: i32 = 5;
+/// Expressions are evaluated by recursion, and SQL may write deep ones. It is reserved, not used.
+const STACK: usize = 8 << 20;
 /// Threads that may wait for a disk.
 const BLOCKING: usize = 16;
 
@@ -37,6 +39,7 @@ impl Workers {
             .worker_threads(threads)
             .max_blocking_threads(BLOCKING)
             .thread_name("query")
+            .thread_stack_size(STACK)
             .enable_all()
             .on_thread_start(|| {
                 // Of the calling thread alone, on Linux. Without the right to it nothing is lost but the order.

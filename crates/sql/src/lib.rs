@@ -1,0 +1,28 @@
+//! SQL that only reads, over the tables of the lake.
+//!
+//! [`ask`] and [`describe`] take a [`Question`]: its text, the scope of who asks, what its parameters stand for.
+//!
+//! Invariants:
+//! - **Nothing but questions.** Selects, and what there is to know of tables. No file, setting or variable has a name
+//!   here, and no function is callable that is not on a list ([`functions`]).
+//! - **No form of a question escapes the scope.** It is part of the plan of each table, before the text is planned;
+//!   there is no table without it. Of a table that lacks a field of the scope, nothing is seen.
+//! - **One moment.** All uses of a table in one question see the same rows, each once.
+//! - **Bounded** as every other question: turns, time, memory, bytes read; and what planning itself may cost
+//!   ([`statement`]).
+//!
+//! On failure: what is wrong with a text is `QueryError::Sql`, in words for who wrote it; the rest is as for other
+//! questions. Names of files are in no answer.
+
+mod address;
+mod answer;
+mod catalog;
+mod functions;
+mod growth;
+mod question;
+mod statement;
+mod ulog;
+
+pub use catalog::type_name;
+pub use question::{Described, Question, Value, ask, describe};
+pub use statement::MAX_TEXT;
