@@ -99,10 +99,11 @@ fn object(text: &str) -> Option<String> {
         };
         // `:` alone is followed by a text in quotes; otherwise the value stands before the next comma
         let value = match value {
-            "" => pieces.next().map(|value| {
+            "" => {
+                let value = pieces.next();
                 let _ = pieces.next();
                 value
-            }),
+            }
             plain => plain.split([',', '}']).next(),
         };
         let field = MEMBERS.iter().find(|(member, _)| *member == name).map(|(_, field)| *field);

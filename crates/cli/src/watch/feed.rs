@@ -238,12 +238,8 @@ async fn connection(
         }
         match event.name.as_str() {
             "end" => return crate::command::ended(&event.data),
-            "row" => {
-                // Only while it may be known is it looked into.
-                if known.is_empty() || !known.remove(&id(&event.data)) {
-                    shared.row(turn, &event.data);
-                }
-            }
+            // Only while it may be known is it looked into.
+            "row" if known.is_empty() || !known.remove(&id(&event.data)) => shared.row(turn, &event.data),
             "stats" => {
                 let stats: Value = serde_json::from_str(&event.data).unwrap_or_default();
                 let number = |name: &str| stats[name].as_u64();

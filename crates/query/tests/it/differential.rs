@@ -276,7 +276,6 @@ fn pairs() -> u64 {
 /// The same over many more pairs: few lakes, many filters on each, from one seed that is new in each run and is named
 /// when a test fails.
 #[test]
-#[expect(clippy::print_stdout, reason = "the figure of a long run")]
 fn three_ways_give_the_same_rows_over_many_pairs() {
     let seed: u64 = std::env::var("BARTIZAN_SEED").map_or_else(|_| rand_seed(), |s| s.parse().unwrap());
     let wanted = pairs();
