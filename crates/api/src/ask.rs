@@ -45,6 +45,7 @@ pub(crate) struct SearchBody {
     after: Option<String>,
 }
 
+/// Rows, the newest first, page by page.
 pub(crate) async fn search(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -92,6 +93,17 @@ pub(crate) struct CountBody {
     until: Option<When>,
     #[serde(default)]
     explain: bool,
+    /// Also about how many different sources events have.
+    #[serde(default)]
+    sources: bool,
+}
+
+/// About how many different sources there are; between the other two in 95 of 100 cases.
+#[derive(Serialize)]
+struct SourcesAbout {
+    about: u64,
+    least: u64,
+    most: u64,
 }
 
 #[derive(Serialize)]
@@ -107,6 +119,8 @@ pub(crate) struct Counted {
     /// False, where the window cuts counts of rows that are gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     exact: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<SourcesAbout>,
     /// Only where rows could not be read.
     #[serde(flatten)]
     incomplete: Option<Incomplete>,
@@ -126,6 +140,7 @@ impl Incomplete {
     }
 }
 
+/// How many rows there are, and what they sum up to.
 pub(crate) async fn count(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -135,12 +150,24 @@ pub(crate) async fn count(
     let window = window(body.since, body.until)?;
     let plan = plan(&state, body.explain, (body.table, &filter, window), &[], None)?;
     let count = state.engine.count(body.table, &filter, window).await?;
+    let sources = match (body.sources, body.table) {
+        (false, _) => None,
+        (true, Kind::Events) => {
+            let found = state.engine.sources(&filter, window).await?;
+            Some(SourcesAbout { about: found.about, least: found.least, most: found.most })
+        }
+        (true, other) => {
+            let text = format!("`sources` are counted of `events`, not of `{other}`");
+            return Err(Problem::bad_request(StatusCode::BAD_REQUEST, text));
+        }
+    };
     Ok(Json(Counted {
         rows: count.rows,
         sums: count.sums.into_iter().collect(),
         took_ms: ndjson::millis(count.stats.took),
         plan,
         exact: count.counted.is_some_and(|counted| !counted.exact).then_some(false),
+        sources,
         incomplete: (!count.left_out.is_empty()).then(|| Incomplete::of(QueryError::LeftOut(count.left_out))),
         stats: asked.stats(),
     }))
@@ -160,6 +187,7 @@ pub(crate) struct TopBody {
     explain: bool,
 }
 
+/// The largest groups.
 pub(crate) async fn top(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -244,6 +272,7 @@ pub(crate) struct DistinctBody {
     limit: Option<u64>,
 }
 
+/// How many different values each group has.
 pub(crate) async fn distinct(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -267,6 +296,7 @@ pub(crate) struct SpreadBody {
     limit: Option<u64>,
 }
 
+/// Sources that touched many ports on many hosts.
 pub(crate) async fn spread(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -290,6 +320,7 @@ pub(crate) struct LossesBody {
     limit: Option<u64>,
 }
 
+/// Entries of the ledger of losses, the newest first.
 pub(crate) async fn losses(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -323,6 +354,7 @@ pub(crate) struct Checked {
     filter: String,
 }
 
+/// A filter as it is printed, or what is wrong with it.
 pub(crate) async fn check(
     State(state): State<ApiState>,
     Body(body): Body<CheckBody>,

@@ -21,17 +21,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let asked = request.extensions().get::<Arc<Asked>>().cloned();
-        let question = Json::<Box<RawValue>>::from_request(request, state).await;
-        let parsed = question.and_then(|Json(question)| {
-            if let Some(asked) = asked {
-                asked.note(|| serde_json::from_str(question.get()).unwrap_or_default());
-            }
-            Json::from_bytes(question.get().as_bytes())
-        });
-        match parsed {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::bad_request(rejection.status(), detail(&rejection))),
+        let refused = |rejection: JsonRejection| Problem::bad_request(rejection.status(), detail(&rejection));
+        let Json(question) = Json::<Box<RawValue>>::from_request(request, state).await.map_err(refused)?;
+        // serde would read a list as the members in their order.
+        if !question.get().starts_with('{') {
+            return Err(Problem::bad_request(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the question is a JSON object",
+            ));
         }
+        if let Some(asked) = asked {
+            asked.note(|| serde_json::from_str(question.get()).unwrap_or_default());
+        }
+        let Json(value) = Json::from_bytes(question.get().as_bytes()).map_err(refused)?;
+        Ok(Self(value))
     }
 }
 

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bartizan_enrich::{FileStatus, SetStatus};
+use bartizan_filter::TextPattern;
 use bartizan_model::Micros;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -36,7 +37,7 @@ struct File {
 }
 
 #[derive(Serialize)]
-struct Set {
+pub(crate) struct Set {
     name: String,
     ranges: usize,
     problem: Option<String>,
@@ -56,6 +57,7 @@ impl From<SetStatus> for Set {
     }
 }
 
+/// Databases and sets, with their state.
 pub(crate) async fn status(State(state): State<ApiState>) -> Result<Json<Status>, Problem> {
     // it may wait for files that are being read
     let status = tokio::task::spawn_blocking(move || state.enrichment.status()).await;
@@ -70,6 +72,38 @@ pub(crate) async fn status(State(state): State<ApiState>) -> Result<Json<Status>
         files: status.files.into_iter().map(File::from).collect(),
         sets: status.sets.into_iter().map(Set::from).collect(),
     }))
+}
+
+/// Networks with names.
+pub(crate) async fn sets(state: State<ApiState>) -> Result<Json<Vec<Set>>, Problem> {
+    let Json(status) = status(state).await?;
+    Ok(Json(status.sets))
+}
+
+/// Hosts with a common name.
+#[derive(Serialize)]
+pub(crate) struct Group {
+    name: String,
+    /// Names of hosts; `*` and `?` are wildcards.
+    hosts: Vec<String>,
+}
+
+/// Groups of hosts.
+pub(crate) async fn groups(State(state): State<ApiState>) -> Json<Vec<Group>> {
+    let context = state.names.context();
+    let group = |(name, hosts): (&str, &[TextPattern])| Group {
+        name: name.to_owned(),
+        hosts: hosts.iter().filter_map(written).collect(),
+    };
+    Json(context.groups().map(group).collect())
+}
+
+/// A name of a host as it was written.
+fn written(host: &TextPattern) -> Option<String> {
+    match host {
+        TextPattern::Whole(name) | TextPattern::Glob(name) => Some(name.clone()),
+        _ => None,
+    }
 }
 
 #[derive(Deserialize)]
@@ -87,6 +121,7 @@ pub(crate) struct Found {
     sets: Vec<String>,
 }
 
+/// What is known of addresses.
 pub(crate) async fn lookup(
     State(state): State<ApiState>,
     Body(body): Body<LookupBody>,

@@ -46,6 +46,8 @@ const fn events() -> Kind {
     Kind::Events
 }
 
+/// All rows that match, the oldest first, in a form of choice.
+///
 /// All rows that match, the oldest first. A file that breaks off breaks its connection off: what came is not whole.
 pub(crate) async fn export(
     State(state): State<ApiState>,

@@ -75,6 +75,7 @@ struct Others {
     sums: BTreeMap<&'static str, i64>,
 }
 
+/// The values of several fields at once.
 pub(crate) async fn facets(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -137,6 +138,7 @@ pub(crate) struct CompareBody {
     limit: Option<u64>,
 }
 
+/// The largest groups of a time beside what they were before.
 pub(crate) async fn compare(
     State(state): State<ApiState>,
     Current(asked): Current,

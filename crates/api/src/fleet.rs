@@ -159,10 +159,12 @@ pub trait Tokens: Send + Sync {
     async fn create(&self, new: NewToken) -> Result<String, Unavailable>;
 }
 
+/// The hosts.
 pub(crate) async fn hosts(State(state): State<ApiState>) -> Result<Json<Vec<HostInfo>>, Problem> {
     state.hosts.hosts().await.map(Json).map_err(unavailable)
 }
 
+/// What senders without an agent delivered.
 pub(crate) async fn senders(State(state): State<ApiState>) -> Result<Json<Vec<SenderInfo>>, Problem> {
     state.hosts.senders().await.map(Json).map_err(unavailable)
 }
@@ -176,6 +178,7 @@ const MAX_USES: u32 = 100_000;
 const MAX_TTL: u64 = 31 * 24 * 3600;
 const MAX_COMMENT: usize = 200;
 
+/// Makes a join token.
 pub(crate) async fn create_token(
     State(state): State<ApiState>,
     Body(new): Body<NewToken>,

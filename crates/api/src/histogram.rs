@@ -40,6 +40,7 @@ pub(crate) struct HistogramBody {
     explain: bool,
 }
 
+/// How many over time.
 pub(crate) async fn histogram(
     State(state): State<ApiState>,
     Current(asked): Current,

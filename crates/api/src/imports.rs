@@ -197,6 +197,7 @@ pub(crate) struct Committed {
     done: Option<bool>,
 }
 
+/// Opens an import.
 pub(crate) async fn open(
     State(state): State<ApiState>,
     Body(new): Body<NewImport>,
@@ -204,6 +205,7 @@ pub(crate) async fn open(
     Ok(Json(state.imports.open(new).await?))
 }
 
+/// Delivers a batch of an import.
 pub(crate) async fn rows(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
@@ -216,6 +218,7 @@ pub(crate) async fn rows(
     Ok(Json(Committed { committed, done: None }))
 }
 
+/// Ends an import.
 pub(crate) async fn finish(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
@@ -226,6 +229,7 @@ pub(crate) async fn finish(
     Ok(Json(Committed { committed, done: Some(committed >= position) }))
 }
 
+/// Imports, the latest first.
 pub(crate) async fn list(State(state): State<ApiState>) -> Result<Json<Vec<ImportInfo>>, Problem> {
     Ok(Json(state.imports.list().await.map_err(ImportError::from)?))
 }

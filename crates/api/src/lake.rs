@@ -67,6 +67,11 @@ pub struct Verify {
     pub repair: bool,
 }
 
+/// Compact the lake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Compact {}
+
 /// What may be done in earnest, or only told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +138,26 @@ pub struct HoldInfo {
     /// Since when.
     #[serde(serialize_with = "crate::fleet::time")]
     pub created: Micros,
+}
+
+/// What is kept, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// The rules; of each table the first one that means a row counts. A table without one is kept for ever.
+    pub rules: Vec<RetentionRule>,
+    /// Bytes of all tables, above which the oldest rows go.
+    pub max_bytes: Option<u64>,
+}
+
+/// A rule of retention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RetentionRule {
+    /// Of which table.
+    pub table: String,
+    /// Which rows; nothing means all.
+    pub filter: String,
+    /// For how many days; for ever, if that is not said.
+    pub days: Option<u64>,
 }
 
 /// A hold that is to end.
@@ -204,6 +229,9 @@ pub trait LakeKeeper: Send + Sync {
     /// The lake as it is.
     async fn status(&self) -> Result<LakeStatus, LakeRefusal>;
 
+    /// What is kept, and for how long.
+    fn retention(&self) -> Retention;
+
     /// Every hold, by name.
     async fn holds(&self) -> Result<Vec<HoldInfo>, LakeRefusal>;
 
@@ -220,26 +248,39 @@ pub trait LakeKeeper: Send + Sync {
     async fn begin(&self, task: LakeTask) -> Result<mpsc::Receiver<LakeLine>, LakeRefusal>;
 }
 
+/// What each table holds.
 pub(crate) async fn status(State(state): State<ApiState>) -> Result<Json<LakeStatus>, Problem> {
     Ok(Json(state.lake.status().await?))
 }
 
+/// Looks whether everything is there and whole.
 pub(crate) async fn verify(state: State<ApiState>, Body(body): Body<Verify>) -> Result<Response, Problem> {
     begin(state, LakeTask::Verify(body)).await
+}
+
+/// Deletes files that nobody needs any more.
+pub(crate) async fn compact(
+    state: State<ApiState>,
+    Body(Compact {}): Body<Compact>,
+) -> Result<Response, Problem> {
+    begin(state, LakeTask::Compact).await
 }
 
 pub(crate) async fn vacuum(state: State<ApiState>, Body(body): Body<Dry>) -> Result<Response, Problem> {
     begin(state, LakeTask::Vacuum(body)).await
 }
 
+/// Removes rows that are old enough.
 pub(crate) async fn retain(state: State<ApiState>, Body(body): Body<Dry>) -> Result<Response, Problem> {
     begin(state, LakeTask::Retain(body)).await
 }
 
+/// Removes what names some addresses.
 pub(crate) async fn erase(state: State<ApiState>, Body(body): Body<Erase>) -> Result<Response, Problem> {
     begin(state, LakeTask::Erase(body)).await
 }
 
+/// Copies everything to a folder of the server.
 pub(crate) async fn backup(
     state: State<ApiState>,
     Body(body): Body<MakeBackup>,
@@ -247,10 +288,17 @@ pub(crate) async fn backup(
     begin(state, LakeTask::Backup(body)).await
 }
 
+/// What is kept, and for how long.
+pub(crate) async fn retention(State(state): State<ApiState>) -> Json<Retention> {
+    Json(state.lake.retention())
+}
+
+/// What no retention takes.
 pub(crate) async fn holds(State(state): State<ApiState>) -> Result<Json<Vec<HoldInfo>>, Problem> {
     Ok(Json(state.lake.holds().await?))
 }
 
+/// Makes a hold.
 pub(crate) async fn hold(
     State(state): State<ApiState>,
     Body(new): Body<NewHold>,
@@ -260,6 +308,7 @@ pub(crate) async fn hold(
     Ok((StatusCode::CREATED, Json(json!({ "name": name }))))
 }
 
+/// Ends a hold.
 pub(crate) async fn release(
     State(state): State<ApiState>,
     Body(release): Body<Release>,
@@ -271,6 +320,7 @@ pub(crate) async fn release(
     Err(Problem::not_found_thing(format!("there is no hold `{name}`")))
 }
 
+/// Receipts of what was erased.
 pub(crate) async fn erasures(State(state): State<ApiState>) -> Result<Json<Vec<Value>>, Problem> {
     Ok(Json(state.lake.erasures().await?))
 }

@@ -46,6 +46,7 @@ pub(crate) struct Entry {
     last: String,
 }
 
+/// Losses by stage and reason.
 pub(crate) async fn ledger(
     State(state): State<ApiState>,
     Current(asked): Current,

@@ -3,7 +3,7 @@
 //! | path | question | answer |
 //! |---|---|---|
 //! | `POST search` | `table? filter since? until? limit? columns? after?` | NDJSON rows, newest first, then `{"end":{…,"cursor","more"}}` |
-//! | `POST count` | `table? filter since? until?` | `{"rows":n,"packets":n,"took_ms":t}` |
+//! | `POST count` | `table? filter since? until? sources?` | `{"rows":n,"packets":n,"took_ms":t}` |
 //! | `POST top` | `table? filter by since? until? limit?` | `{"columns":[…],"rows":[{…,"packets":n,"rows":n}],"took_ms":t}` |
 //! | `POST distinct` | `table? filter by of since? until? limit?` | as of `top`: how many different values of the column `of` each value of `by` has |
 //! | `POST spread` | `filter ports hosts since? until? limit?` | as of `top`: sources that touched more ports than that, on more hosts than that |
@@ -17,9 +17,10 @@
 //! | `POST sql` | `query parameters? format?` | `{"columns":[…]}` and rows as NDJSON, `csv`, `arrow` or `parquet` |
 //! | `POST rules` | `host netns? at? generation?` | the ruleset that was active: who made it so, and its texts |
 //! | `POST rules/hits` | `host netns? since? until?` | for each rule of the ruleset: counted, logged, coverage, last hit |
-//! | `POST event` | `id` | the event, the rule that logged it as it was, and what has become of that rule |
+//! | `POST event` | `id` | the event, the rule that logged it as it was and is, and its `context`: the same source around it, its flow |
 //! | `POST rules/history` | `host netns? since? until? limit?` | `{"generations":[…]}`, newest first |
-//! | `POST tail` | `filter` | server-sent events `row` and, each second, `stats` |
+//! | `POST tail` | `filter after? rate?` | server-sent events `row` and, each second, `stats`; resumed by `after` or `Last-Event-ID` |
+//! | `GET metrics` | | numbers in Prometheus' text form |
 //! | `POST filter/check` | `filter` | `{"filter":canonical}` |
 //! | `POST unparsed` | `filter since? until? limit?` | events that were not fully understood, by host, sender and shape |
 //! | `GET hosts` | | a list |
@@ -31,8 +32,15 @@
 //! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
 //! | `POST imports/ID/finish` | `session position totals partial?` | `{"committed":n,"done":bool}`; again until done |
 //! | `GET imports` | | a list, the latest first |
+//! | `GET sets` | | a list: networks with names, and how many ranges each has |
+//! | `GET views` | | a list: questions with names |
+//! | `POST views` | `name table? filter columns? since? shared?` | `{"name":…}`; takes the place of one of that name |
+//! | `POST views/delete` | `name` | `{"removed":…}` |
+//! | `GET groups` | | a list: groups of hosts, for `group:NAME` |
+//! | `GET retention` | | what is kept, and for how long |
 //! | `GET lake` | | what each table holds |
 //! | `POST lake/verify` | `quick? repair?` | a line for each thing that is wrong, then `{"end":…}` |
+//! | `POST lake/compact` | | a line for each piece of work, then `{"end":…}` |
 //! | `POST lake/vacuum` | `dry_run?` | a line for each table, then `{"end":…}` |
 //! | `POST lake/retain` | `dry_run?` | a line for each file of which rows go, then `{"end":…}` |
 //! | `POST lake/erase` | `addresses reason? dry_run?` | the same |
@@ -41,6 +49,7 @@
 //! | `GET lake/holds` | | what no retention takes |
 //! | `POST lake/holds` | `name table? filter? comment?` | `{"name":…}` |
 //! | `POST lake/holds/release` | `name` | `{"released":…}` |
+//! | `GET openapi.json` | | this table for programs; `/docs` has it for people, without a token |
 //! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
 //!
 //! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`, `lines`; a filter may name what
@@ -88,10 +97,15 @@ mod lake;
 mod ledger;
 mod live;
 mod logemu;
+mod metrics;
 mod ndjson;
+mod openapi;
+mod operations;
 mod problem;
 mod queries;
+mod routes;
 mod rulesets;
+mod saved;
 mod sql;
 mod tail;
 mod unparsed;
@@ -103,15 +117,18 @@ pub use imports::{
 };
 pub use lake::{
     Dry, Erase, HoldInfo, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MakeBackup, NewHold,
-    TableStatus, Verify,
+    Retention, RetentionRule, TableStatus, Verify,
 };
 pub use live::{Feed, Live, LiveItem, Subscription};
+pub use metrics::Metrics;
+pub use openapi::document;
 pub use problem::{PROBLEM_JSON, Problem, Span};
 pub use queries::{QUERY_HEADER, Queries, QueryTotals};
+pub use saved::{NewView, Saved, ViewInfo};
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router, middleware};
 use bartizan_enrich::Enrichment;
 use bartizan_filter::Context;
@@ -154,6 +171,8 @@ pub struct ApiState {
     pub tokens: Arc<dyn Tokens>,
     /// Takes imports.
     pub imports: Arc<dyn Imports>,
+    /// Keeps views.
+    pub saved: Arc<dyn Saved>,
     /// Keeps the lake.
     pub lake: Arc<dyn LakeKeeper>,
     /// Rows as they arrive.
@@ -164,64 +183,32 @@ pub struct ApiState {
     pub enrichment: Arc<Enrichment>,
     /// The questions that are being answered.
     pub queries: Arc<Queries>,
+    /// Counts for who watches.
+    pub metrics: Arc<dyn Metrics>,
     /// Who may ask.
     pub access: Arc<Access>,
     /// The program's version, shown by `health`.
     pub version: &'static str,
 }
 
-/// The API under `/api/v1`; any other path answers 404 as a problem document. So it has a fallback: of a router
-/// that is merged with it and has one as well (tonic's do), call `reset_fallback` first.
+/// The API under `/api/v1`, and its description for people at `/docs`; any other path answers 404 as a problem
+/// document. So it has a fallback: of a router that is merged with it and has one as well (tonic's do), call
+/// `reset_fallback` first.
 pub fn router(state: ApiState) -> Router {
-    let questions = Router::new()
-        .route("/search", post(ask::search))
-        .route("/count", post(ask::count))
-        .route("/top", post(ask::top))
-        .route("/histogram", post(histogram::histogram))
-        .route("/distinct", post(ask::distinct))
-        .route("/spread", post(ask::spread))
-        .route("/losses", post(ask::losses))
-        .route("/export", post(export::export))
-        .route("/sql", post(sql::sql))
-        .route("/rules", post(rulesets::rules))
-        .route("/rules/history", post(rulesets::history))
-        .route("/rules/hits", post(rulesets::hits))
-        .route("/event", post(rulesets::event))
-        .route("/tail", post(tail::tail))
-        .route("/facets", post(facets::facets))
-        .route("/compare", post(facets::compare))
-        .route("/ledger", post(ledger::ledger))
-        .route("/unparsed", post(unparsed::unparsed))
+    let questions = routes::questions()
+        .router
         .layer(middleware::from_fn_with_state(Arc::clone(&state.queries), queries::track));
-    let guarded = Router::new()
-        .merge(questions)
-        .route("/queries", get(queries::list))
-        .route("/queries/cancel", post(queries::cancel))
-        .route("/filter/check", post(ask::check))
-        .route("/hosts", get(fleet::hosts))
-        .route("/senders", get(fleet::senders))
-        .route("/enrich", get(enrich::status))
-        .route("/enrich/lookup", post(enrich::lookup))
-        .route("/tokens", post(fleet::create_token))
-        .route("/imports", post(imports::open).get(imports::list))
-        .route("/imports/{id}/finish", post(imports::finish))
-        .route("/lake", get(lake::status))
-        .route("/lake/verify", post(lake::verify))
-        .route("/lake/vacuum", post(lake::vacuum))
-        .route("/lake/retain", post(lake::retain))
-        .route("/lake/erase", post(lake::erase))
-        .route("/lake/erasures", get(lake::erasures))
-        .route("/lake/backup", post(lake::backup))
-        .route("/lake/holds", get(lake::holds).post(lake::hold))
-        .route("/lake/holds/release", post(lake::release))
+    let guarded = questions
+        .merge(routes::others().router)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        // the one question that holds rows
-        .route("/imports/{id}/rows", post(imports::rows).layer(DefaultBodyLimit::max(ROWS_LIMIT)))
+        .merge(routes::deliveries().router.layer(DefaultBodyLimit::max(ROWS_LIMIT)))
         .layer(middleware::from_fn_with_state(Arc::clone(&state.access), auth::require));
     Router::new()
         .route("/api/v1/health", get(health).fallback(wrong_method))
+        .route("/docs", get(openapi::page).fallback(wrong_method))
+        .route("/docs/style.css", get(openapi::style).fallback(wrong_method))
         .nest("/api/v1", guarded)
         .fallback(not_found)
         .with_state(state)
@@ -233,6 +220,7 @@ struct Health {
     version: &'static str,
 }
 
+/// Whether the server answers.
 async fn health(State(state): State<ApiState>) -> Json<Health> {
     Json(Health { status: "ok", version: state.version })
 }

@@ -5,9 +5,11 @@
 //! the number of rows published before it.
 
 use arrow_array::RecordBatch;
+use bartizan_model::Micros;
+use bartizan_query::Arrival;
 use futures::stream::BoxStream;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// The next rows of a subscription.
@@ -17,10 +19,17 @@ pub struct LiveItem {
     pub rows: RecordBatch,
     /// Rows published before these and after the item before, which this subscriber was too slow to get.
     pub missed: u64,
+    /// When these arrived: later than all that were published before.
+    pub received: Micros,
 }
 
 /// Rows from the moment of subscribing on. Ends when the feed does.
-pub struct Subscription(pub BoxStream<'static, LiveItem>);
+pub struct Subscription {
+    /// The rows.
+    pub items: BoxStream<'static, LiveItem>,
+    /// When the last rows before these arrived.
+    pub since: Micros,
+}
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,6 +41,9 @@ impl fmt::Debug for Subscription {
 pub trait Live: Send + Sync {
     /// Rows from now on.
     fn subscribe(&self) -> Subscription;
+
+    /// When the newest rows arrived.
+    fn position(&self) -> Micros;
 }
 
 #[derive(Clone)]
@@ -39,33 +51,52 @@ struct Piece {
     rows: RecordBatch,
     /// Rows published before this piece.
     before: u64,
+    received: Micros,
+}
+
+/// What was published.
+struct Published {
+    rows: u64,
+    last: Micros,
 }
 
 /// A bounded feed with any number of subscribers.
 pub struct Feed {
     sender: broadcast::Sender<Piece>,
-    published: Mutex<u64>,
+    published: Mutex<Published>,
 }
 
 impl Feed {
     /// A feed that keeps the last `batches` batches (at least 1) for slow subscribers. Without subscribers it
-    /// keeps nothing.
+    /// keeps nothing. What arrived up to `since` is known to whoever asks the store.
     #[must_use]
-    pub fn new(batches: usize) -> Self {
-        Self { sender: broadcast::Sender::new(batches.max(1)), published: Mutex::new(0) }
+    pub fn new(batches: usize, since: Micros) -> Self {
+        let published = Mutex::new(Published { rows: 0, last: since });
+        Self { sender: broadcast::Sender::new(batches.max(1)), published }
     }
 
-    /// Gives rows to every subscriber. Never waits.
+    /// How many look on.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives rows to every subscriber. Never waits. Batches come in the order of their arrival, which no two share.
     pub fn publish(&self, rows: RecordBatch) {
         if rows.num_rows() == 0 {
             return;
         }
         // Count and send under one lock: the numbers must rise in the order of the ring.
-        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *published;
-        *published = before.saturating_add(rows.num_rows() as u64);
+        let mut published = self.published();
+        let received = Arrival::of(&rows, 0).map_or(published.last, Arrival::received);
+        let before = published.rows;
+        *published = Published { rows: before.saturating_add(rows.num_rows() as u64), last: received };
         // An error means that nobody looks on.
-        let _ = self.sender.send(Piece { rows, before });
+        let _ = self.sender.send(Piece { rows, before, received });
     }
 }
 
@@ -77,15 +108,16 @@ impl fmt::Debug for Feed {
 
 impl Live for Feed {
     fn subscribe(&self) -> Subscription {
-        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = (self.sender.subscribe(), *published);
+        let published = self.published();
+        let (state, since) = ((self.sender.subscribe(), published.rows), published.last);
         drop(published);
-        Subscription(Box::pin(futures::stream::unfold(state, async |(mut receiver, expected)| {
+        let items = Box::pin(futures::stream::unfold(state, async |(mut receiver, expected)| {
             loop {
                 match receiver.recv().await {
-                    Ok(Piece { rows, before }) => {
+                    Ok(Piece { rows, before, received }) => {
                         let after = before.saturating_add(rows.num_rows() as u64);
-                        let item = LiveItem { rows, missed: before.saturating_sub(expected) };
+                        let missed = before.saturating_sub(expected);
+                        let item = LiveItem { rows, missed, received };
                         return Some((item, (receiver, after)));
                     }
                     // How many rows the lost batches held shows in the next batch's number.
@@ -93,7 +125,12 @@ impl Live for Feed {
                     Err(RecvError::Closed) => return None,
                 }
             }
-        })))
+        }));
+        Subscription { items, since }
+    }
+
+    fn position(&self) -> Micros {
+        self.published().last
     }
 }
 
@@ -112,9 +149,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_slow_subscriber_missed_is_counted_in_rows() {
-        let feed = Feed::new(2);
+        let feed = Feed::new(2, Micros(0));
         feed.publish(rows(50));
-        let mut slow = feed.subscribe().0;
+        let mut slow = feed.subscribe().items;
         for n in [1, 2, 4, 8, 16] {
             feed.publish(rows(n));
         }

@@ -95,6 +95,11 @@ impl Asked {
         self.inquiry.cancelled().await;
     }
 
+    /// Work on it, in a task of its own.
+    pub(crate) async fn inside<F: Future>(&self, work: F) -> F::Output {
+        asked_for(Arc::clone(&self.inquiry), work).await
+    }
+
     /// Notes what is asked, for the list.
     pub(crate) fn note(&self, question: impl FnOnce() -> Value) {
         let _ = self.question.get_or_init(question);
@@ -221,6 +226,7 @@ pub(crate) struct Listed {
     stats: Stats,
 }
 
+/// The questions that are being answered.
 pub(crate) async fn list(State(state): State<ApiState>) -> Json<Vec<Listed>> {
     let running: Vec<_> = state.queries.list().values().cloned().collect();
     let listed = |asked: Arc<Asked>| Listed {
@@ -244,6 +250,7 @@ pub(crate) struct Cancelled {
     cancelled: String,
 }
 
+/// Ends a question.
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
     Body(body): Body<CancelBody>,

@@ -78,6 +78,7 @@ struct Groups {
     more: u64,
 }
 
+/// Events that were not fully understood, by host, sender and shape.
 pub(crate) async fn unparsed(
     State(state): State<ApiState>,
     Current(current): Current,

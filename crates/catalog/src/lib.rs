@@ -1,4 +1,4 @@
-//! Hosts, join tokens, imports, senders without an agent, holds and erasures, in SQLite.
+//! Hosts, join tokens, imports, senders without an agent, holds, erasures and views, in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
@@ -17,6 +17,7 @@ mod error;
 mod hosts;
 mod imports;
 mod keeping;
+mod saved;
 mod schema;
 mod senders;
 mod tokens;
@@ -25,6 +26,7 @@ pub use error::CatalogError;
 pub use hosts::{Certificate, Enrolment, Host};
 pub use imports::{Check, Import};
 pub use keeping::{Erasure, Hold};
+pub use saved::View;
 pub use senders::Sender;
 pub use tokens::{Redeemed, Token};
 

@@ -96,6 +96,18 @@ const STEPS: &[&str] = &[
     ) STRICT;
     PRAGMA user_version = 5;
 ",
+    "
+    CREATE TABLE views (
+        name TEXT PRIMARY KEY NOT NULL,
+        in_table TEXT NOT NULL,
+        filter TEXT NOT NULL,
+        columns TEXT NOT NULL,
+        since TEXT,
+        shared INTEGER NOT NULL,
+        changed INTEGER NOT NULL
+    ) STRICT;
+    PRAGMA user_version = 6;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

@@ -1,7 +1,7 @@
 //! The catalog in a real file.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Token};
+use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Token, View};
 use bartizan_model::{HostId, Micros};
 
 fn host(n: u8, name: &str) -> Enrolment {
@@ -217,4 +217,30 @@ async fn holds_erasures_and_moments_are_kept_and_copied() {
     assert_eq!(told, [(second, None), (first, Some(9))]);
     assert_eq!(copy.moment("upkeep").await.unwrap(), Some(Micros(11)));
     assert_eq!(copy.moment("other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn views_are_kept_replaced_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.db");
+    let catalog = Catalog::open(&path).await.unwrap();
+    let view = View {
+        name: "ssh from outside".to_owned(),
+        table: "events".to_owned(),
+        filter: "dport:22 -src:private".to_owned(),
+        columns: vec!["time".to_owned(), "src".to_owned()],
+        since: Some("1h".to_owned()),
+        shared: true,
+        changed: Micros(5),
+    };
+    catalog.put_view(&view).await.unwrap();
+    let changed =
+        View { columns: Vec::new(), since: None, shared: false, changed: Micros(6), ..view.clone() };
+    catalog.put_view(&changed).await.unwrap();
+    catalog.put_view(&View { name: "another".to_owned(), ..view.clone() }).await.unwrap();
+    catalog.close().await;
+    let catalog = Catalog::open(&path).await.unwrap();
+    assert_eq!(catalog.views().await.unwrap(), [View { name: "another".to_owned(), ..view }, changed]);
+    assert!(catalog.delete_view("another").await.unwrap() && !catalog.delete_view("another").await.unwrap());
+    assert_eq!(catalog.views().await.unwrap().len(), 1);
 }

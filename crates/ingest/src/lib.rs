@@ -25,4 +25,4 @@ mod sink;
 pub use activity::{Activity, HostActivity};
 pub use committer::commit_forever;
 pub use complete::{CompleteError, Receipt, Whose, complete, told};
-pub use sink::{Ingest, memory_of};
+pub use sink::{Ingest, Taken, memory_of};

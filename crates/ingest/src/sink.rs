@@ -3,7 +3,7 @@
 use crate::activity::Activity;
 use crate::complete::{Receipt, Whose, complete};
 use crate::pending::Pending;
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::DataType;
 use async_trait::async_trait;
 use bartizan_enrich::Enrichment;
@@ -15,6 +15,7 @@ use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -30,6 +31,28 @@ pub struct Ingest {
     enrichment: Arc<Enrichment>,
     show: Show,
     commits: watch::Sender<u64>,
+    /// When the last batch of events arrived. Held while one is added and shown, so that the order of arrival, of what can
+    /// be read and of what is shown are one, and no two batches have the same moment.
+    arrived: Mutex<Micros>,
+    taken: [Counts; Kind::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    batches: AtomicU64,
+    rows: AtomicU64,
+    duplicates: AtomicU64,
+}
+
+/// What was taken into one table since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// New batches.
+    pub batches: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Batches that were here before.
+    pub duplicates: u64,
 }
 
 impl Ingest {
@@ -44,6 +67,8 @@ impl Ingest {
             enrichment: Arc::default(),
             show: Box::new(show),
             commits: watch::Sender::new(0),
+            arrived: Mutex::new(bartizan_clock::now()),
+            taken: std::array::from_fn(|_| Counts::default()),
         }
     }
 
@@ -121,22 +146,69 @@ impl Ingest {
     ) -> Result<bool, Refusal> {
         let table = self.tables.of(kind);
         loop {
-            match table.append(id, vec![rows.clone()], bytes, received).map_err(|e| refused(&e))? {
+            let appended = match kind {
+                Kind::Events => self.arrive(id, rows, bytes, received),
+                _ => table.append(id, vec![rows.clone()], bytes, received),
+            };
+            let counts = &self.taken[kind.index()];
+            match appended.map_err(|e| refused(&e))? {
                 Append::Busy => table.room(bytes).await,
-                Append::Duplicate => return Ok(false),
+                Append::Duplicate => {
+                    counts.duplicates.fetch_add(1, Ordering::Relaxed);
+                    return Ok(false);
+                }
                 Append::Appended => {
-                    if kind == Kind::Events {
-                        (self.show)(rows.clone());
-                    }
+                    counts.batches.fetch_add(1, Ordering::Relaxed);
+                    counts.rows.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
                     return Ok(true);
                 }
             }
         }
     }
 
+    /// Adds events and shows them, at a moment that is later than all before.
+    fn arrive(
+        &self,
+        id: BatchId,
+        rows: &RecordBatch,
+        bytes: u64,
+        received: Micros,
+    ) -> Result<Append, LakeError> {
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = received.max(Micros(arrived.0.saturating_add(1)));
+        let rows = if at == received { rows.clone() } else { received_at(rows, at) };
+        let done = self.tables.of(Kind::Events).append(id, vec![rows.clone()], bytes, at)?;
+        if done == Append::Appended {
+            *arrived = at;
+            (self.show)(rows);
+        }
+        Ok(done)
+    }
+
+    /// What was taken into a table since the start.
+    #[must_use]
+    pub fn taken(&self, kind: Kind) -> Taken {
+        let counts = &self.taken[kind.index()];
+        Taken {
+            batches: counts.batches.load(Ordering::Relaxed),
+            rows: counts.rows.load(Ordering::Relaxed),
+            duplicates: counts.duplicates.load(Ordering::Relaxed),
+        }
+    }
+
     fn pending(&self) -> MutexGuard<'_, HashMap<StreamId, Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same rows, received at another moment.
+fn received_at(rows: &RecordBatch, at: Micros) -> RecordBatch {
+    let Ok(place) = rows.schema().index_of("received") else { return rows.clone() };
+    let mut columns = rows.columns().to_vec();
+    columns[place] =
+        Arc::new(TimestampMicrosecondArray::from_value(at.0, rows.num_rows()).with_timezone("UTC"));
+    RecordBatch::try_new(rows.schema(), columns)
+        .expect("the column has the type and length of the one before")
 }
 
 /// Waits for the next commit of a table; `None` when the table is gone.

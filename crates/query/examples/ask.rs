@@ -6,7 +6,7 @@
 use bartizan_filter::{Context, Filter};
 use bartizan_lake::{Options, Tables};
 use bartizan_model::{Kind, Micros};
-use bartizan_query::{Engine, Limits, Search, Spread, Stats, Window};
+use bartizan_query::{Engine, Inquiry, Limits, Search, Spread, Stats, Window, asked_for};
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -62,6 +62,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok((n, rows.stats()))
     })
     .await?;
+    let latest = view.files.iter().filter_map(|file| file.time()).map(|(_, max)| max.0).max().unwrap_or(0);
+    let hour = Window { since: Some(Micros(latest - 3_600_000_000)), until: None };
+    let fields = ["action", "host", "src", "dst", "dport", "proto", "prefix", "in"];
+    for (name, window) in [("8 facets of an hour", hour), ("8 facets of all", Window::ALL)] {
+        time(name, rounds, async || {
+            let inquiry = Arc::new(Inquiry::default());
+            let found =
+                asked_for(Arc::clone(&inquiry), engine.facets(Kind::Events, &all, window, &fields, 10))
+                    .await?;
+            let cost = inquiry.cost();
+            let opened = usize::try_from(cost.files)?;
+            let stats = Stats { opened, looked_at: cost.rows, bytes: cost.bytes, ..Stats::default() };
+            Ok((usize::try_from(found.rows)?, stats))
+        })
+        .await?;
+    }
     time("top src", rounds.min(2), async || {
         let mut rows = engine.top(Kind::Events, &all, Window::ALL, &["src"], 20).await?;
         let n = rows.next().await.transpose()?.map_or(0, |batch| batch.num_rows());

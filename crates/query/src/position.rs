@@ -51,6 +51,12 @@ impl Position {
         })
     }
 
+    /// Its time.
+    #[must_use]
+    pub const fn time(&self) -> Micros {
+        self.time
+    }
+
     /// The moment that it is in.
     pub(crate) fn moment(&self) -> Window {
         match self.time.0.checked_add(1) {

@@ -17,6 +17,8 @@ pub struct DataFile {
     pub rows: Option<u64>,
     /// The earliest and the latest `time` in it, if they are known without opening it.
     pub time: Option<(Micros, Micros)>,
+    /// The earliest and the latest `received` in it, if they are known.
+    pub received: Option<(Micros, Micros)>,
     /// The least and the greatest `seq` in it, if they are known.
     pub seq: Option<(i64, i64)>,
     /// The least and the greatest `packets` in it, if they are known and every row has a value.

@@ -55,6 +55,7 @@ fn data_file(file: &bartizan_lake::DataFile) -> DataFile {
         size: file.size(),
         rows: file.rows(),
         time: file.time(),
+        received: file.received(),
         seq: file.seq(),
         packets: file.packets(),
         crc32c: file.tag(tag::CRC32C).and_then(|sum| u32::from_str_radix(sum, 16).ok()),

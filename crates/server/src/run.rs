@@ -3,8 +3,10 @@
 use crate::fleet::Fleet;
 use crate::imports::Importer;
 use crate::keeper::{Keeper, RESTORING};
+use crate::metrics::Gauges;
 use crate::others::Others;
 use crate::place::{Opened, Place, Writer};
+use crate::saved::Kept;
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
@@ -117,7 +119,8 @@ impl Server {
         let front = listen("listen", settings.listen).await?;
         let agents = listen("agents_listen", settings.agents_listen).await?;
         let (tables, writer) = open_lake(settings).await?;
-        let feed = Arc::new(Feed::new(TAIL_BATCHES));
+        let feed = Arc::new(Feed::new(TAIL_BATCHES, now));
+        let queries = Arc::new(Queries::new(now.0.cast_unsigned() / 1_000_000));
         let show = Arc::clone(&feed);
         let enrichment = crate::enrich::start(settings.enrichment.clone()).await?;
         let ingest = Ingest::new(tables.clone(), move |rows| show.publish(rows))
@@ -140,16 +143,28 @@ impl Server {
         let retain = settings.retain.clone();
         let keeping =
             Keeper::new(tables.clone(), catalog.clone(), names, retain, settings.compact.clone(), dir)?;
+        let metrics = Arc::new(Gauges {
+            tables: tables.clone(),
+            ingest: Arc::clone(&ingest),
+            engine: Arc::clone(&engine),
+            hosts: Arc::clone(&fleet) as _,
+            queries: Arc::clone(&queries),
+            feed: Arc::clone(&feed),
+            dir: dir.clone(),
+            started: now,
+        });
         let router = bartizan_api::router(ApiState {
             engine,
             hosts: Arc::clone(&fleet) as _,
             tokens: Arc::clone(&fleet) as _,
             imports: importer,
+            saved: Arc::new(Kept(catalog.clone())),
             lake: Arc::new(keeping.clone()),
             live: feed,
             names: Arc::clone(&enrichment) as _,
             enrichment: Arc::clone(&enrichment),
-            queries: Arc::new(Queries::new(now.0.cast_unsigned() / 1_000_000)),
+            queries,
+            metrics,
             access: Arc::new(access),
             version: env!("CARGO_PKG_VERSION"),
         });

@@ -2,6 +2,7 @@
 
 use super::Change;
 use super::compare::{Fate, Placed, fate, find, rules_of};
+use super::context::{Around, around};
 use super::listing::{Found, Listings, Place, text};
 use crate::body::Body;
 use crate::queries::{Current, Stats};
@@ -37,6 +38,9 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     in_flight: Vec<Value>,
     now: Now,
+    /// What else its source did, and its connection; absent where the event has no source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Around>,
     stats: Stats,
 }
 
@@ -68,6 +72,7 @@ struct Now {
     rule: Option<Placed>,
 }
 
+/// One event, with its rule as it was and as it is.
 pub(crate) async fn event(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -80,6 +85,7 @@ pub(crate) async fn event(
     let Some(batch) = batches.into_iter().find(|batch| batch.num_rows() > 0) else {
         return Err(Problem::not_found_thing(format!("there is no event {id}")));
     };
+    let context = around(&state, &batch).await?;
     let cell = |name| text(&batch, name, 0);
     let (host, netns) = (cell("host").unwrap_or_default(), cell("netns").unwrap_or_default());
     let place = Place { host: &host, netns: &netns };
@@ -94,6 +100,7 @@ pub(crate) async fn event(
             candidates,
             in_flight,
             now,
+            context,
             stats: asked.stats(),
         }));
     };
@@ -117,6 +124,7 @@ pub(crate) async fn event(
         candidates: Vec::new(),
         in_flight,
         now,
+        context,
         stats: asked.stats(),
     }))
 }

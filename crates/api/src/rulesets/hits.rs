@@ -85,6 +85,7 @@ struct Key {
     rule: String,
 }
 
+/// What each rule counted and logged.
 pub(crate) async fn hits(
     State(state): State<ApiState>,
     Current(asked): Current,

@@ -8,12 +8,13 @@
 //! is, by its small columns, then its text.
 
 mod compare;
+mod context;
 mod event;
 mod hits;
 mod listing;
 
-pub(crate) use event::event;
-pub(crate) use hits::hits;
+pub(crate) use event::{EventBody, event};
+pub(crate) use hits::{HitsBody, hits};
 
 use crate::body::{Body, When, limit, window};
 use crate::queries::{Current, Stats};
@@ -71,6 +72,7 @@ pub(crate) struct Text {
     text: String,
 }
 
+/// The ruleset of a moment, and who made it active.
 pub(crate) async fn rules(
     State(state): State<ApiState>,
     Current(asked): Current,
@@ -123,6 +125,7 @@ pub(crate) struct History {
     stats: Stats,
 }
 
+/// The rulesets of a host over time.
 pub(crate) async fn history(
     State(state): State<ApiState>,
     Current(asked): Current,

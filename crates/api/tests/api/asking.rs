@@ -36,8 +36,17 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/tokens"),
     ("POST", "/api/v1/imports"),
     ("GET", "/api/v1/imports"),
+    ("GET", "/api/v1/sets"),
+    ("GET", "/api/v1/views"),
+    ("POST", "/api/v1/views"),
+    ("POST", "/api/v1/views/delete"),
+    ("GET", "/api/v1/groups"),
+    ("GET", "/api/v1/retention"),
+    ("GET", "/api/v1/metrics"),
+    ("GET", "/api/v1/openapi.json"),
     ("GET", "/api/v1/lake"),
     ("POST", "/api/v1/lake/verify"),
+    ("POST", "/api/v1/lake/compact"),
     ("POST", "/api/v1/lake/vacuum"),
     ("POST", "/api/v1/lake/retain"),
     ("POST", "/api/v1/lake/erase"),
@@ -371,6 +380,7 @@ async fn what_is_not_a_question_is_refused_as_a_problem() {
         ("search", r#"{"filter":"","since":"soon"}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("search", r#"{"filter":"","since":2,"until":1}"#, StatusCode::BAD_REQUEST),
         ("search", r#"{"filter":"","limit":0}"#, StatusCode::BAD_REQUEST),
+        ("lake/verify", "[]", StatusCode::UNPROCESSABLE_ENTITY),
         ("search", r#"{"filter":"","columns":["sauce"]}"#, StatusCode::BAD_REQUEST),
         ("search", r#"{"filter":"","columns":[]}"#, StatusCode::BAD_REQUEST),
         ("search", big.as_str(), StatusCode::PAYLOAD_TOO_LARGE),
@@ -411,4 +421,42 @@ async fn what_is_known_of_addresses_is_told() {
     assert_eq!((status, &problem["detail"]), (StatusCode::BAD_REQUEST, &json!("`web` is no address")));
     let (_, _, text) = server.text(get("/api/v1/enrich")).await;
     assert_eq!(text, r#"{"files":[],"sets":[]}"#);
+}
+
+#[tokio::test]
+async fn views_are_kept() {
+    let server = server().await;
+    let list = async |path: &str| -> Value {
+        let (_, _, text) = server.text(get(path)).await;
+        serde_json::from_str(&text).unwrap()
+    };
+    let view = json!({"name": "ssh", "filter": "dport:ssh   src:public", "columns": ["time", "src", "id"], "since": "1h"});
+    assert_eq!(server.ask("/api/v1/views", view).await, (StatusCode::CREATED, json!({"name": "ssh"})));
+    let kept = list("/api/v1/views").await;
+    let (_, checked) = server.ask("/api/v1/filter/check", json!({"filter": "dport:ssh src:public"})).await;
+    assert_eq!(
+        (&kept[0]["filter"], &kept[0]["shared"]),
+        (&checked["filter"], &json!(false)),
+        "as it is printed"
+    );
+    for wrong in [
+        json!({"name": "ssh", "filter": "dport:nowhere"}),
+        json!({"name": "", "filter": ""}),
+        json!({"name": " x", "filter": ""}),
+        json!({"name": "a\u{1b}[31m", "filter": ""}),
+        json!({"name": "x".repeat(65), "filter": ""}),
+        json!({"name": "x", "filter": "", "columns": ["sauce"]}),
+        json!({"name": "x", "filter": "", "since": "y".repeat(65)}),
+        json!({"name": "x", "table": "flows", "filter": "", "columns": ["prefix"]}),
+    ] {
+        assert_eq!(server.ask("/api/v1/views", wrong.clone()).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let gone = server.ask("/api/v1/views/delete", json!({"name": "ssh"})).await;
+    assert_eq!(gone, (StatusCode::OK, json!({"removed": "ssh"})));
+    assert_eq!(server.ask("/api/v1/views/delete", json!({"name": "ssh"})).await.0, StatusCode::NOT_FOUND);
+
+    assert_eq!(list("/api/v1/groups").await, json!([{"name": "edge", "hosts": ["gw1", "gw2*"]}]));
+    let rule = json!({"table": "events", "filter": "action:accept", "days": 7});
+    assert_eq!(list("/api/v1/retention").await, json!({"rules": [rule], "max_bytes": null}));
+    assert_eq!(list("/api/v1/sets").await, json!([]));
 }

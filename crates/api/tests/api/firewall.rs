@@ -162,3 +162,69 @@ async fn what_each_rule_counted_and_logged_is_told() {
     let (status, _) = server.ask("/api/v1/rules/hits", json!({"host": "web9"})).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
+
+fn addresses(of: &[&str]) -> ArrayRef {
+    let mut out = arrow_array::builder::FixedSizeBinaryBuilder::new(16);
+    of.iter().for_each(|text| out.append_value(bartizan_model::addr_from_ip(text.parse().unwrap())).unwrap());
+    Arc::new(out.finish())
+}
+
+#[tokio::test]
+async fn what_stands_around_an_event_is_told() {
+    let (dir, tables) = empty().await;
+    let stream = StreamId { host: HostId::from_bytes([7; 16]), lane: Lane::DISK[0], epoch: Epoch(1) };
+    let name = stream.to_string();
+    let texts = |of: &[&str]| -> ArrayRef { Arc::new(StringViewArray::from_iter_values(of.iter().copied())) };
+    let ports = |of: [i32; 4]| -> ArrayRef { Arc::new(arrow_array::Int32Array::from(of.to_vec())) };
+    let of_batch = |kind: Kind,
+                    time: i64,
+                    src: [&str; 4],
+                    dst: [&str; 4],
+                    sport: [i32; 4],
+                    dport: [i32; 4],
+                    seq: i64| {
+        let given: Vec<(&'static str, ArrayRef)> = vec![
+            ("host", texts(&["web1", "web1", "web2", "web3"])),
+            ("stream", texts(&[name.as_str(); 4])),
+            ("seq", Arc::new(Int64Array::from(vec![seq; 4]))),
+            ("packets", Arc::new(Int64Array::from(vec![1, 2, 4, 8]))),
+            ("src", addresses(&src)),
+            ("dst", addresses(&dst)),
+            ("sport", ports(sport)),
+            ("dport", ports(dport)),
+            ("proto", Arc::new(arrow_array::Int16Array::from(vec![6; 4]))),
+        ];
+        rows(kind, 4, time, given)
+    };
+    let (a, b) = ("192.0.2.1", "2001:db8::1");
+    let here = of_batch(Kind::Events, NOW, [a, a, a, b], [b; 4], [4000; 4], [22, 80, 22, 22], 1);
+    let late = of_batch(Kind::Events, NOW + 300_000_000, [a; 4], [b; 4], [1; 4], [1; 4], 2);
+    let flows = of_batch(
+        Kind::Flows,
+        NOW + 9,
+        [a, b, a, a],
+        [b, a, b, a],
+        [4000, 22, 4001, 4000],
+        [22, 4000, 22, 22],
+        1,
+    );
+    let id = |seq| BatchId { stream, seq: Seq(seq) };
+    tables.of(Kind::Events).append(id(1), vec![here], 1000, Micros(NOW)).unwrap();
+    tables.of(Kind::Events).append(id(2), vec![late], 1000, Micros(NOW)).unwrap();
+    tables.of(Kind::Flows).append(id(1), vec![flows], 1000, Micros(NOW)).unwrap();
+    let server = serving(dir, tables);
+    let (status, shown) = server.ask("/api/v1/event", json!({"id": format!("{stream}/1/0")})).await;
+    assert_eq!(status, StatusCode::OK, "{shown}");
+    let context = &shown["context"];
+    assert_eq!(
+        (&context["rows"], &context["packets"]),
+        (&json!(3), &json!(7)),
+        "the last moment is outside: {context}"
+    );
+    let hosts = json!([{"host": "web2", "packets": 4, "rows": 1}, {"host": "web1", "packets": 3, "rows": 2}]);
+    assert_eq!(context["hosts"], hosts);
+    assert_eq!(context["dports"][0], json!({"dport": 22, "packets": 5, "rows": 2}));
+    let flows: Vec<_> =
+        context["flows"].as_array().unwrap().iter().map(|flow| flow["sport"].clone()).collect();
+    assert_eq!(flows, [json!(4000), json!(22)], "both directions, and no other connection");
+}

@@ -35,6 +35,8 @@ async fn one_piece_of_work_is_done_at_a_time() {
     let server = server().await;
     let (status, problem) = server.ask("/api/v1/lake/vacuum", json!({})).await;
     assert_eq!((status, &problem["type"]), (StatusCode::CONFLICT, &json!("urn:bartizan:busy")));
+    let (status, _) = server.ask("/api/v1/lake/compact", json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT);
     let (status, _) = server.ask("/api/v1/lake/vacuum", json!({"dryrun": true})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "an unknown member");
 }

@@ -7,6 +7,7 @@ mod asking;
 mod firewall;
 mod imports;
 mod lake;
+mod openapi;
 mod queries;
 mod rulesets;
 mod sql;

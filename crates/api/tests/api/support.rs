@@ -12,8 +12,9 @@ use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
     Access, ApiState, ContentCheck, Feed, Finish, HoldInfo, HostInfo, HostState, Hosts, ImportError,
-    ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Mark, NewHold, NewImport,
-    NewToken, OpenImport, Piece, Queries, SenderInfo, TableStatus, Tokens, Unavailable, router,
+    ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Mark, Metrics, NewHold,
+    NewImport, NewToken, NewView, OpenImport, Piece, Queries, Retention, RetentionRule, Saved, SenderInfo,
+    TableStatus, Tokens, Unavailable, ViewInfo, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -31,12 +32,54 @@ pub(crate) const TOKEN: &str = "bzt_0123456789";
 /// 2026-11-23T05:00:43Z.
 pub(crate) const NOW: i64 = 1_795_410_043_000_000;
 
+#[derive(Default)]
 pub(crate) struct Fleet {
     pub(crate) made: Mutex<Vec<NewToken>>,
+    pub(crate) views: Mutex<Vec<NewView>>,
+}
+
+#[async_trait]
+impl Metrics for Fleet {
+    async fn text(&self) -> String {
+        "bartizan_hosts 1\n".to_owned()
+    }
+}
+
+#[async_trait]
+impl Saved for Fleet {
+    async fn views(&self) -> Result<Vec<ViewInfo>, Unavailable> {
+        let info = |view: &NewView| ViewInfo {
+            name: view.name.clone(),
+            table: view.table.to_string(),
+            filter: view.filter.clone(),
+            columns: view.columns.clone(),
+            since: view.since.clone(),
+            shared: view.shared,
+            changed: Micros(NOW),
+        };
+        Ok(self.views.lock().unwrap().iter().map(info).collect())
+    }
+
+    async fn put_view(&self, new: NewView) -> Result<(), Unavailable> {
+        self.views.lock().unwrap().push(new);
+        Ok(())
+    }
+
+    async fn delete_view(&self, name: &str) -> Result<bool, Unavailable> {
+        let mut views = self.views.lock().unwrap();
+        let before = views.len();
+        views.retain(|view| view.name != name);
+        Ok(views.len() < before)
+    }
 }
 
 #[async_trait]
 impl LakeKeeper for Fleet {
+    fn retention(&self) -> Retention {
+        let rule = RetentionRule { table: "events".into(), filter: "action:accept".into(), days: Some(7) };
+        Retention { rules: vec![rule], max_bytes: None }
+    }
+
     async fn status(&self) -> Result<LakeStatus, LakeRefusal> {
         let events = TableStatus { table: "events".into(), files: 2, rows: 7, ..TableStatus::default() };
         Ok(LakeStatus { tables: vec![events], doing: None, more: serde_json::Map::new() })
@@ -311,18 +354,22 @@ pub(crate) async fn server() -> Server {
 }
 
 pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
-    let feed = Arc::new(Feed::new(16));
-    let fleet = Arc::new(Fleet { made: Mutex::default() });
+    let feed = Arc::new(Feed::new(16, Micros(NOW + 5_000_000)));
+    let fleet = Arc::new(Fleet::default());
     let app = router(ApiState {
         engine: Arc::new(Engine::new(Arc::new(tables), &Limits::default()).unwrap()),
         hosts: Arc::clone(&fleet) as _,
         tokens: Arc::clone(&fleet) as _,
         imports: Arc::clone(&fleet) as _,
+        saved: Arc::clone(&fleet) as _,
         lake: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
-        names: Arc::new(Arc::new(Context::default())),
+        names: Arc::new(Arc::new(
+            Context::default().with_group("edge", &["gw1".to_owned(), "gw2*".to_owned()]),
+        )),
         enrichment: Arc::default(),
         queries: Arc::new(Queries::new(7)),
+        metrics: Arc::clone(&fleet) as _,
         access: Arc::new(Access::new(vec![Access::digest("another"), Access::digest(TOKEN)])),
         version: "1.2.3",
     });

@@ -1,6 +1,7 @@
 //! The questions that can be asked, one file each, and what answers them.
 
 mod answers;
+mod arrivals;
 mod columns;
 mod compare;
 mod count;
@@ -16,6 +17,7 @@ mod snapshot;
 mod sources;
 
 pub(crate) use answers::Answers;
+pub use arrivals::{Arrival, ArrivalError};
 pub use columns::MAX_GROUPS;
 pub(crate) use columns::column;
 pub use compare::{Compare, MAX_COMPARED};

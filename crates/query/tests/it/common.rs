@@ -210,6 +210,7 @@ impl Lake {
             path,
             size: std::fs::metadata(&on_disk).unwrap().len(),
             rows: Some(rows.num_rows() as u64),
+            received: None,
             seq: numbers("seq"),
             packets: numbers("packets"),
             crc32c: Some(crc32c::crc32c(&std::fs::read(&on_disk).unwrap())),

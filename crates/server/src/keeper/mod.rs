@@ -17,8 +17,8 @@ pub use rules::{RetainError, WrittenKeep, WrittenRetain};
 
 use async_trait::async_trait;
 use bartizan_api::{
-    HoldInfo, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Names, NewHold, TableStatus,
-    Unavailable,
+    HoldInfo, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Names, NewHold, Retention,
+    TableStatus, Unavailable,
 };
 use bartizan_catalog::{Catalog, CatalogError, Hold};
 use bartizan_lake::{Compact, Space as _, Tables};
@@ -233,6 +233,10 @@ impl LakeKeeper for Keeper {
         }
         more.insert("bytes".to_owned(), tables.iter().map(|t| t.bytes).sum::<u64>().into());
         Ok(LakeStatus { tables, doing: self.now_doing(), more })
+    }
+
+    fn retention(&self) -> Retention {
+        self.retain.told()
     }
 
     async fn holds(&self) -> Result<Vec<HoldInfo>, LakeRefusal> {

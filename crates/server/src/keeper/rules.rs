@@ -1,6 +1,7 @@
 //! What is kept, and for how long: `[[retain]]` and `[keep]` of the configuration, and the holds of the catalog.
 
 use arrow_array::{BooleanArray, RecordBatch};
+use bartizan_api::{Retention, RetentionRule};
 use bartizan_catalog::Hold as KnownHold;
 use bartizan_filter::{Context, Filter, Matcher};
 use bartizan_lake::{Hold, Policies, Policy, Rows, Rule, sized};
@@ -93,6 +94,16 @@ impl Retain {
             return wrong("keep.megabytes: 0 would keep nothing".to_owned());
         }
         Ok(Self { rules, max_bytes: keep.megabytes.map(|mb| mb.saturating_mul(1 << 20)) })
+    }
+
+    /// The rules as people know them.
+    pub(crate) fn told(&self) -> Retention {
+        let rule = |(relation, filter, days): &(Relation, String, Option<u64>)| RetentionRule {
+            table: relation.to_string(),
+            filter: filter.clone(),
+            days: *days,
+        };
+        Retention { rules: self.rules.iter().map(rule).collect(), max_bytes: self.max_bytes }
     }
 
     /// The rules as filters understand them now, with what is held.

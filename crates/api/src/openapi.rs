@@ -1,0 +1,217 @@
+//! What the API says of itself: an OpenAPI document made from the table of operations, and a page of it for people.
+
+use crate::operations::{Answer, Operation, Question};
+use crate::{ApiState, PROBLEM_JSON, QUERY_HEADER};
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+const ABOUT: &str = "Questions about what the firewalls of a fleet logged, and work on the store. Every path but `health` \
+                     wants a bearer token. Unknown members of a question are refused. Every error is a problem document.";
+
+/// The whole document.
+#[must_use]
+pub fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in crate::routes::operations() {
+        let path = paths.entry(operation.about.path).or_insert_with(|| json!({}));
+        path[operation.method] = described(&operation);
+    }
+    let text = || json!({"type": "string"});
+    let span =
+        json!({"type": "object", "properties": {"start": {"type": "integer"}, "end": {"type": "integer"}}});
+    let problem = json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": text(), "title": text(), "status": {"type": "integer"}, "detail": text(), "span": span,
+            "proposal": text(),
+        },
+    });
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Bartizan", "version": "1", "description": ABOUT, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": problem},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    })
+}
+
+fn described(Operation { about, question, .. }: &Operation) -> Value {
+    let (status, media, schema) = match about.answer {
+        Answer::Json => ("200", "application/json", json!({})),
+        Answer::Created => ("201", "application/json", json!({"type": "object"})),
+        Answer::Lines => ("200", "application/x-ndjson", json!({"type": "string"})),
+        Answer::Events => ("200", "text/event-stream", json!({"type": "string"})),
+        Answer::Text => ("200", "text/plain", json!({"type": "string"})),
+    };
+    let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
+    let mut operation = json!({
+        "operationId": about.id,
+        "tags": [about.tag],
+        "summary": about.summary,
+        "responses": {
+            status: {"description": "the answer", "content": {media: {"schema": schema}}},
+            "default": {"description": "why it cannot be answered", "content": {PROBLEM_JSON: problem}},
+        },
+    });
+    if about.tag == "rows" || about.tag == "rulesets" {
+        let name = json!({"description": "the name of the question", "schema": {"type": "string"}});
+        operation["responses"][status]["headers"] = json!({QUERY_HEADER.as_str(): name});
+    }
+    if about.path == "/health" {
+        operation["security"] = json!([]);
+    }
+    let mut parameters: Vec<Value> = Vec::new();
+    if about.path.contains("{id}") {
+        let schema = json!({"type": "string"});
+        parameters.push(json!({"name": "id", "in": "path", "required": true, "schema": schema}));
+    }
+    match question {
+        Question::Nothing => {}
+        Question::Object(schema) => {
+            let content = json!({"application/json": {"schema": schema}});
+            operation["requestBody"] = json!({"required": true, "content": content});
+        }
+        Question::Bytes(schema) => {
+            let content =
+                json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}});
+            operation["requestBody"] = json!({"content": content});
+            let required = schema["required"].as_array();
+            for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+                let required = required.is_some_and(|names| names.contains(&Value::from(name.clone())));
+                parameters.push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
+            }
+        }
+    }
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::Array(parameters);
+    }
+    operation
+}
+
+/// The document.
+pub(crate) async fn json() -> Json<Value> {
+    Json(document())
+}
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+code,pre{font:13px/1.4 ui-monospace,monospace}summary{cursor:pointer;padding:.3rem 0}table{border-collapse:collapse}\
+td,th{border:1px solid #8886;padding:.2rem .6rem;text-align:left;vertical-align:top}section{margin:0 0 1rem 1.5rem}\
+@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8cf}}";
+
+/// The style of the page, beside it: its policy allows no style inside.
+pub(crate) async fn style() -> Response {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+}
+
+/// The document for people. It needs no script and asks nobody for anything.
+pub(crate) async fn page(State(state): State<ApiState>) -> Response {
+    let document = document();
+    let headers = [
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, Html(html(&document, state.version))).into_response()
+}
+
+fn html(document: &Value, version: &str) -> String {
+    let mut out = String::from("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
+    let _ = write!(
+        out,
+        "<meta name=\"viewport\" content=\"width=device-width\"><title>Bartizan API</title>\
+         <link rel=\"stylesheet\" href=\"/docs/style.css\"></head><body><h1>Bartizan {}</h1><p>{}</p>\
+         <p>For programs: <code>GET /api/v1/openapi.json</code>, with the token.</p>",
+        escaped(version),
+        escaped(text(&document["info"]["description"])),
+    );
+    for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in operations.as_object().into_iter().flatten() {
+            let _ = write!(
+                out,
+                "<details id=\"{}\"><summary><code>{} /api/v1{}</code> {}</summary><section>",
+                escaped(text(&operation["operationId"])),
+                method.to_uppercase(),
+                escaped(path),
+                escaped(text(&operation["summary"])),
+            );
+            for content in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                let (media, content) = content;
+                let _ = write!(out, "<p>Question: <code>{}</code></p>", escaped(media));
+                fields(&content["schema"], &mut out);
+            }
+            parameters(&operation["parameters"], &mut out);
+            for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+                for media in response["content"].as_object().into_iter().flatten().map(|(media, _)| media) {
+                    let _ = write!(out, "<p>Answer {status}: <code>{}</code></p>", escaped(media));
+                }
+            }
+            out.push_str("</section></details>");
+        }
+    }
+    out.push_str("</body></html>");
+    out
+}
+
+/// The members of an object as a table.
+fn fields(schema: &Value, out: &mut String) {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().map(text).collect();
+    out.push_str("<table>");
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        row(name, required.contains(&name.as_str()), member, out);
+    }
+    out.push_str("</table>");
+}
+
+/// The same of what stands in the path and in the query.
+fn parameters(parameters: &Value, out: &mut String) {
+    out.push_str("<table>");
+    for parameter in parameters.as_array().into_iter().flatten() {
+        let required = parameter["required"].as_bool() == Some(true);
+        row(text(&parameter["name"]), required, &parameter["schema"], out);
+    }
+    out.push_str("</table>");
+}
+
+fn row(name: &str, required: bool, schema: &Value, out: &mut String) {
+    let (name, need, form) = (escaped(name), if required { "" } else { "?" }, escaped(&form(schema)));
+    let _ = write!(out, "<tr><td><code>{name}{need}</code></td><td>{form}</td></tr>");
+}
+
+/// What a value looks like, in a word or two.
+fn form(schema: &Value) -> String {
+    if schema["items"].is_object() {
+        return format!("list of {}", form(&schema["items"]));
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return words.iter().map(text).collect::<Vec<_>>().join(" or ");
+    }
+    let options = schema["oneOf"].as_array().into_iter().flatten();
+    let mut words: Vec<String> = options.map(form).collect();
+    match &schema["type"] {
+        Value::String(word) => words.push(word.clone()),
+        Value::Array(several) => words.extend(several.iter().map(|word| text(word).to_owned())),
+        _ => {}
+    }
+    words.retain(|word| word != "null");
+    words.join(" or ")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
