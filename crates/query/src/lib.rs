@@ -41,8 +41,8 @@ mod tables;
 mod udf;
 
 pub use engine::{
-    Arrival, ArrivalError, Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED, MAX_FACETS,
-    MAX_GROUPS, Moment, Order, Planned, Search, Sources, Spread,
+    Arrival, ArrivalError, Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED,
+    MAX_FACETS, MAX_GROUPS, Moment, Order, Planned, Search, Sources, Spread,
 };
 pub use error::{ErrorKind, QueryError};
 pub use export::{Encoder, ExportError, FileFormat};

@@ -144,6 +144,13 @@ async fn rows_are_counted_and_grouped() {
     let server = server().await;
     let (status, count) = server.ask("/api/v1/count", json!({"filter": "host:web1"})).await;
     assert_eq!((status, &count["rows"], &count["packets"]), (StatusCode::OK, &json!(2), &json!(6)));
+    let (_, count) = server.ask("/api/v1/count", json!({"filter": "", "sources": true})).await;
+    let (_, sources) =
+        server.ask("/api/v1/top", json!({"filter": "src:*", "by": ["src"], "limit": 100})).await;
+    assert_eq!(count["sources"]["about"], sources["rows"].as_array().unwrap().len());
+    let (status, _) =
+        server.ask("/api/v1/count", json!({"table": "losses", "filter": "", "sources": true})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, top) =
         server.ask("/api/v1/top", json!({"filter": "", "by": ["dport", "proto"], "limit": 5})).await;
     assert_eq!(status, StatusCode::OK);
