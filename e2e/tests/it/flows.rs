@@ -26,19 +26,23 @@ fn scene(label: &str, settings: &str) -> Scene {
     scene.up()
 }
 
+/// The first source port of flows.
+const FIRST: u16 = 20_000;
+
 /// One flow for each of so many source ports, with three packets.
 fn flows(scene: &Scene, count: u16) -> BTreeSet<u64> {
     scene
         .netns
         .run(|| {
             let _service = UdpSocket::bind((Ipv4Addr::LOCALHOST, SERVICE)).unwrap();
-            (0..count)
-                .map(|_| {
-                    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            // below those that the kernel hands out, which may come again: that would be the same connection
+            (FIRST..FIRST + count)
+                .map(|port| {
+                    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
                     (0..3).for_each(|_| {
                         socket.send_to(b"flow", (Ipv4Addr::LOCALHOST, SERVICE)).unwrap();
                     });
-                    u64::from(socket.local_addr().unwrap().port())
+                    u64::from(port)
                 })
                 .collect()
         })
@@ -77,7 +81,6 @@ fn connections_that_the_kernel_could_not_tell_are_counted_as_flows() {
     }
     let scene = scene("flows-lost", "flows.protocols = [\"udp\"]\nflows.receive_buffer = 4096");
     thread::sleep(Duration::from_millis(500));
-    // a port that comes again within a second is the same connection
     let count = flows(&scene, 5000).len() as u64;
     let lost = || -> u64 {
         let losses = scene.server.losses().unwrap();

@@ -23,11 +23,12 @@ fn entries(server: &Path, table: &str, text: &str) -> usize {
         .count()
 }
 
-/// Merges that there are at least while the server is killed: a kill finds one at work now and then.
-const MERGES: usize = 20;
-
 fn merges(scene: &Scene) -> usize {
     entries(scene.server.dir(), "events", "\"operation\":\"OPTIMIZE\"")
+}
+
+fn commits(scene: &Scene) -> usize {
+    entries(scene.server.dir(), "events", "\"operation\":\"WRITE\"")
 }
 
 #[test]
@@ -36,20 +37,29 @@ fn every_row_is_there_once_whenever_upkeep_is_killed() {
         return;
     }
     let mut scene = Scene::new("upkeep-kill", "capture.batch_ms = 10\nspool.sync_ms = 10", BUSY);
-    // A commit has some tens of rows, so that sixteen of them are far from a unit, and every second has some merges.
+    // A commit has some tens of rows, so that sixteen of them are merged long before they are a unit.
     let flow = scene.flow(2_000);
-    let mut round = 0;
-    while round < amount(12, 200) || merges(&scene) < MERGES {
-        // never the same moment of the work: 150 to 620 ms
-        thread::sleep(Duration::from_millis(150 + (round * 137) % 470));
+    for round in 0..amount(12, 200) {
+        if round % 2 == 0 {
+            // something to be merged by the next start
+            let enough = commits(&scene) + 12 + (round as usize * 7) % 16;
+            wait_until("commits", Duration::from_secs(60), || Ok((commits(&scene) >= enough).then_some(())))
+                .unwrap();
+        }
+        // which begins with it: never the same moment of the work
+        thread::sleep(Duration::from_millis((round * 37) % 250));
         scene.server.kill().unwrap();
         scene.server.start().unwrap();
-        round += 1;
-        assert!(round < 400, "{} merges in {round} lives: the kills meet no work", merges(&scene));
     }
     flow.end();
     let figures = scene.exact();
     assert_eq!(figures.ledger, 0, "{:?}", scene.server.losses());
+    // sixteen of a size are one, again and again
+    wait_until("merges", Duration::from_secs(60), || {
+        Ok((merges(&scene) >= commits(&scene) / 32).then_some(()))
+    })
+    .unwrap();
+    assert!(merges(&scene) >= 3, "{} merges of {} commits", merges(&scene), commits(&scene));
     // and as another start finds it
     scene.server.kill().unwrap();
     scene.server.start().unwrap();
