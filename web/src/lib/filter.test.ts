@@ -41,7 +41,7 @@ test("values become terms", () => {
   expect(term("src", "203.0.113.9")).toBe("src:203.0.113.9");
   expect(term("dport", 22)).toBe("dport:22");
   expect(term("dport", null)).toBe("-dport:*");
-  expect(term("flags", "SYN,ACK")).toBe("flags:syn,ack");
+  expect(term("flags", "SYN,ACK")).toBe("(flags:syn flags:ack -flags:fin,rst,psh,urg,ece,cwr,ae)");
   expect(term("prefix", "in-drop: ")).toBe('prefix:"in-drop: "');
   expect(term("rule", 'log prefix "a\\b" drop')).toBe('rule:"log prefix \\"a\\b\\" drop"');
   expect(term("host", "web*")).toBe('host:"web*"');

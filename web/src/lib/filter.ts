@@ -39,7 +39,16 @@ export function term(field: string, value: string | number | null | undefined): 
   if (kind === "text" || kind === "group" || kind === undefined) {
     return `${field}:${PLAIN.test(text) ? text : quoted(text)}`;
   }
-  return `${field}:${kind === "flags" ? text.toLowerCase() : text}`;
+  return kind === "flags" ? flags(field, text) : `${field}:${text}`;
+}
+
+const FLAGS = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ae"];
+
+/** Exactly these flags: a list alone would be any of them. */
+function flags(field: string, text: string): string {
+  const set = text.toLowerCase().split(/[^a-z]+/).filter((flag) => FLAGS.includes(flag));
+  const unset = FLAGS.filter((flag) => !set.includes(flag));
+  return `(${[...set.map((flag) => `${field}:${flag}`), `-${field}:${unset.join()}`].join(" ")})`;
 }
 
 /** A piece of a filter's text. */
