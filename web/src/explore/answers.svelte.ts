@@ -80,18 +80,20 @@ export class Answers {
       ask<Counted>("histogram", { filter, ...times(span), bucket_seconds: seconds, ...more }, signal);
     await this.chart.run(async (signal) => {
       const earlier = { since: span.since - width, until: span.since };
-      // agents report their counters every minute: what is shorter says nothing
-      const heard = seconds >= 60 && seconds <= 3600;
+      // agents report their counters every minute, which is how it is known that they were there
+      const heard = Math.max(seconds, 120);
       const [now, before, reports] = await Promise.all([
         over(span, signal, { by: ["action"] }),
         compare ? over(earlier, signal, {}) : undefined,
-        heard ? over(span, signal, { table: "counters", filter: "", by: ["host"] }).catch(() => undefined) : undefined,
+        heard <= 3600
+          ? over(span, signal, { table: "counters", filter: "", by: ["host"], bucket_seconds: heard }).catch(() => undefined)
+          : undefined,
       ]);
       const drawn = bars(now.rows, span.since, span.until, seconds);
       const shifted = before && shift(before.rows, width, span, seconds);
       return {
         bars: drawn,
-        gaps: reports ? gaps(reports.rows, drawn) : [],
+        gaps: reports ? gaps(reports.rows, span.since, span.until, heard) : [],
         before: shifted,
         beforeTotal: before?.rows.reduce((sum, row) => sum + Number(row["rows"]), 0),
         stats: now.stats,

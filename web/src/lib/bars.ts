@@ -39,12 +39,17 @@ export function bars(rows: readonly Record<string, unknown>[], since: number, un
   return { start, step, parts, total };
 }
 
-/** The times in which hosts were silent that report every minute: `{time, host}` of what they reported. */
-export function gaps(rows: readonly Record<string, unknown>[], bars: Bars): Gap[] {
-  const count = bars.parts.drop.length;
+/**
+ * The times in which hosts were silent that report every minute: `{time, host}` of what they reported, in pieces of
+ * `seconds`, which are more than a minute so that a report that is a little late makes no gap.
+ */
+export function gaps(rows: readonly Record<string, unknown>[], since: number, until: number, seconds: number): Gap[] {
+  const step = seconds * 1000;
+  const start = Math.floor(since / step) * step;
+  const count = Math.ceil((until - start) / step);
   const heard = new Map<string, boolean[]>();
   for (const row of rows) {
-    const at = Math.floor((Date.parse(String(row["time"])) - bars.start) / bars.step);
+    const at = Math.floor((Date.parse(String(row["time"])) - start) / step);
     if (!(at >= 0 && at < count)) continue;
     const host = String(row["host"]);
     if (!heard.has(host)) heard.set(host, new Array<boolean>(count).fill(false));
@@ -53,18 +58,16 @@ export function gaps(rows: readonly Record<string, unknown>[], bars: Bars): Gap[
   const silent: string[][] = Array.from({ length: count }, () => []);
   for (const [host, bits] of heard) {
     // before the first report a host may not have been there; after the last it may only be late
-    const first = bits.indexOf(true);
     const last = bits.lastIndexOf(true);
-    for (let at = first + 1; at < last; at++) if (!bits[at]) silent[at]!.push(host);
+    for (let at = bits.indexOf(true) + 1; at < last; at++) if (!bits[at]) silent[at]!.push(host);
   }
   const out: Gap[] = [];
-  for (let at = 0; at < count; at++) {
-    const hosts = silent[at]!;
+  for (const [at, hosts] of silent.entries()) {
     if (hosts.length === 0) continue;
-    const since = bars.start + at * bars.step;
+    const since = start + at * step;
     const before = out.at(-1);
-    if (before && before.until === since && before.hosts.join() === hosts.join()) before.until += bars.step;
-    else out.push({ since, until: since + bars.step, hosts });
+    if (before && before.until === since && before.hosts.join() === hosts.join()) before.until += step;
+    else out.push({ since, until: since + step, hosts });
   }
   return out;
 }
