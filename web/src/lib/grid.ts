@@ -77,7 +77,6 @@ export class Grid<R> {
     box.addEventListener("click", this.#clicked);
     box.addEventListener("dblclick", this.#doubled);
     box.addEventListener("pointerover", this.#over);
-    box.addEventListener("pointerleave", this.#left);
     box.addEventListener("keydown", this.#key);
     this.#resize = new ResizeObserver(() => this.draw());
     this.#resize.observe(box);
@@ -258,8 +257,6 @@ export class Grid<R> {
     const found = this.#place(event.target);
     this.#events.hover?.(found?.place, found?.cell);
   };
-
-  readonly #left = (): void => this.#events.hover?.(undefined, undefined);
 
   readonly #key = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
