@@ -33,7 +33,7 @@ const frag: Show = (v) => {
 };
 
 const HEADERS: [string, [string, string, Show?][]][] = [
-  ["Way", [["in_if", "in"], ["phys_in", "bridge port in"], ["out_if", "out"], ["phys_out", "bridge port out"], ["hook", "hook"], ["family", "family"], ["ct_state", "conntrack"], ["mark", "mark", (v) => hex(Number(v), 1)], ["uid", "user"], ["gid", "group"], ["zones", "zones"]]],
+  ["Path", [["in_if", "in"], ["phys_in", "bridge port in"], ["out_if", "out"], ["phys_out", "bridge port out"], ["hook", "hook"], ["family", "family"], ["ct_state", "conntrack"], ["mark", "mark", (v) => hex(Number(v), 1)], ["uid", "user"], ["gid", "group"], ["zones", "zones"]]],
   ["Ethernet", [["mac_src", "source"], ["mac_dst", "destination"], ["ether_type", "type", ether], ["vlan", "VLAN"]]],
   ["Network", [["src", "source"], ["dst", "destination"], ["proto", "protocol"], ["length", "length"], ["ttl", "time to live"], ["tos", "type of service", (v) => hex(Number(v), 2)], ["ip_id", "identification", (v) => hex(Number(v), 4)], ["frag", "fragment", frag]]],
   ["Transport", [["sport", "source port", port], ["dport", "destination port", port], ["tcp_flags", "flags", (v) => String(v).replaceAll(",", " ")], ["tcp_seq", "sequence"], ["tcp_ack", "acknowledgement"], ["tcp_window", "window"], ["icmp_type", "type", type], ["icmp_code", "code", code]]],
