@@ -36,6 +36,19 @@ export class Unreachable extends Error {
   }
 }
 
+let ahead = 0;
+
+/** The server's time, as far as answers tell it. A browser's clock that is wrong makes no host late. */
+export const serverNow = (): number => Date.now() + ahead;
+
+/** Stamps of answers are whole seconds, and take a while to come: what is less than two seconds apart is the same. */
+function readClock(response: Response): void {
+  const date = Date.parse(response.headers.get("date") ?? "");
+  if (Number.isNaN(date)) return;
+  const apart = date + 500 - Date.now();
+  ahead = Math.abs(apart) < 2000 ? 0 : apart;
+}
+
 let signedOut: () => void = () => {};
 
 /** What happens when the server no longer knows who asks. */
@@ -57,6 +70,7 @@ async function send(path: string, body: unknown, signal?: AbortSignal, method?: 
     if (signal?.aborted) throw error;
     throw new Unreachable();
   }
+  readClock(response);
   if (response.ok) return response;
   let problem: Partial<Record<string, unknown>> = {};
   try {

@@ -16,6 +16,10 @@ export interface Source<R> {
   row(at: number): R | undefined;
   /** The text of a cell, and for the column `action` its class. */
   text(row: R, column: string): string;
+  /** What a cell is, beside its text: `bad`, `warn`, `good`, `dim`. */
+  tone?(row: R, column: string): string | undefined;
+  /** Where a cell leads. */
+  link?(row: R, column: string): string | undefined;
   /** A name that tells a row from others, so that what is chosen stays chosen when rows move. */
   key(row: R): string;
 }
@@ -29,10 +33,18 @@ export interface Events<R> {
   /** The active cell has moved, by key, click or because rows have moved under it. */
   active?(place: Place | undefined): void;
   open?(row: R): void;
+  /** A title of a column was clicked. */
+  head?(column: string): void;
   hover?(place: Place | undefined, cell: HTMLElement | undefined): void;
   /** The last rows came into view. */
   end?(): void;
   scroll?(top: number): void;
+}
+
+interface Cell {
+  element: HTMLElement;
+  text: Text;
+  link: HTMLAnchorElement | undefined;
 }
 
 let grids = 0;
@@ -46,7 +58,7 @@ export class Grid<R> {
   readonly #events: Events<R>;
   #height: number;
   #columns: GridColumn[] = [];
-  #pool: { element: HTMLElement; cells: { element: HTMLElement; text: Text }[]; at: number }[] = [];
+  #pool: { element: HTMLElement; cells: Cell[]; at: number }[] = [];
   #active: Place | undefined;
   #chosen: string | undefined;
   #frame = 0;
@@ -100,6 +112,14 @@ export class Grid<R> {
         cell.setAttribute("aria-colindex", String(at + 1));
         cell.textContent = column.title;
         if (column.number) cell.className = "num";
+        if (this.#events.head && column.title) {
+          const button = document.createElement("button");
+          button.className = "plain";
+          button.tabIndex = -1;
+          button.textContent = column.title;
+          button.addEventListener("click", () => this.#events.head?.(column.name));
+          cell.replaceChildren(button);
+        }
         return cell;
       }),
     );
@@ -107,6 +127,15 @@ export class Grid<R> {
     this.#pool = [];
     if (this.#active && this.#active.column >= columns.length) this.#active.column = columns.length - 1;
     this.draw();
+  }
+
+  /** Says by which column rows are in order. */
+  sorted(name: string, down: boolean): void {
+    this.#columns.forEach((column, at) => {
+      const cell = this.#head.children[at]!;
+      if (column.name === name) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else cell.removeAttribute("aria-sort");
+    });
   }
 
   /** Draws in the next frame, however often it is called before. */
@@ -197,19 +226,28 @@ export class Grid<R> {
     line.element.classList.toggle("chosen", chosen);
     line.element.classList.toggle("current", this.#active?.row === at);
     for (let i = 0; i < this.#columns.length; i++) {
-      const { element, text } = line.cells[i]!;
+      const { element, text, link } = line.cells[i]!;
       const name = this.#columns[i]!.name;
       const value = this.#source.text(row, name);
       if (text.data !== value) {
         text.data = value;
         if (name === "action") element.dataset["action"] = value;
       }
+      if (this.#source.tone) {
+        const tone = this.#source.tone(row, name) ?? "";
+        if ((element.dataset["tone"] ?? "") !== tone) element.dataset["tone"] = tone;
+      }
+      if (link) {
+        const to = this.#source.link?.(row, name);
+        if (to === undefined) link.removeAttribute("href");
+        else if (link.getAttribute("href") !== to) link.href = to;
+      }
       const active = this.#active?.row === at && this.#active.column === i;
       if (active !== element.classList.contains("active")) element.classList.toggle("active", active);
     }
   }
 
-  #line(): { element: HTMLElement; cells: { element: HTMLElement; text: Text }[]; at: number } {
+  #line(): { element: HTMLElement; cells: Cell[]; at: number } {
     const element = document.createElement("div");
     element.className = "grid-row";
     element.setAttribute("role", "row");
@@ -221,9 +259,15 @@ export class Grid<R> {
       cell.id = `${this.#id}-${line}-${at}`;
       if (column.number) cell.className = "num";
       const text = document.createTextNode("");
-      cell.append(text);
+      let link: HTMLAnchorElement | undefined;
+      if (this.#source.link) {
+        link = document.createElement("a");
+        link.tabIndex = -1; // the grid is one stop; Enter follows the link of the active cell
+        link.append(text);
+        cell.append(link);
+      } else cell.append(text);
       element.append(cell);
-      return { element: cell, text };
+      return { element: cell, text, link };
     });
     this.#space.append(element);
     return { element, cells, at: -1 };
@@ -273,7 +317,9 @@ export class Grid<R> {
     };
     const move = moves[event.key];
     if (move) this.move(...move);
-    else return;
+    else if (event.key === "Enter" && this.#source.link && this.#active) {
+      this.#pool.find((line) => line.at === this.#active?.row)?.cells[this.#active.column]?.link?.click();
+    } else return;
     event.preventDefault();
   };
 }

@@ -1,0 +1,19 @@
+// Pages that stay up to date: they ask again every so often, and not while nobody sees them.
+
+/** Runs now, then every so many milliseconds while the tab is in view; at once when it comes back after longer than that. */
+export function every(ms: number, run: () => void): () => void {
+  let last = Date.now();
+  const timer = setInterval(() => tick(ms / 2), ms);
+  const seen = () => tick(ms);
+  function tick(least: number) {
+    if (document.hidden || Date.now() - last < least) return;
+    last = Date.now();
+    run();
+  }
+  document.addEventListener("visibilitychange", seen);
+  run();
+  return () => {
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", seen);
+  };
+}

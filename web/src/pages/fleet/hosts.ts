@@ -1,0 +1,76 @@
+// Hosts and how they are doing. That a host has no events and that nothing is heard of it are different things.
+
+export interface Host {
+  name: string;
+  id: string | null;
+  reports: string;
+  first_seen: string;
+  last_contact: string | null;
+  last_event: string | null;
+  events: number;
+  lost: number;
+  cert_not_after: string | null;
+  clock_offset_ms: number | null;
+  clone_seen: string | null;
+  state: "online" | "offline" | "revoked" | "no agent";
+  /** What newer servers say as well. */
+  version?: string | null;
+  generation?: string | null;
+  spool_bytes?: number | null;
+  spool_oldest?: string | null;
+}
+
+export const STATES = ["live", "quiet", "late", "lost", "silent", "never", "revoked"] as const;
+export type State = (typeof STATES)[number];
+
+export const MEANING: Record<State, string> = {
+  live: "in contact, with events of the last ten minutes",
+  quiet: "in contact within 30 seconds, but no event for ten minutes or more: nothing was logged",
+  late: "no contact for more than 30 seconds",
+  lost: "no contact for more than ten minutes",
+  silent: "has no agent, and nothing came for ten minutes: quiet or lost, nobody can tell",
+  never: "never in contact",
+  revoked: "its certificate is not accepted any more",
+};
+
+export const SIGN: Record<State, string> = { live: "●", quiet: "○", late: "◐", lost: "✕", silent: "◌", never: "–", revoked: "⊘" };
+export const TONE: Record<State, string> = { live: "good", quiet: "good", late: "warn", lost: "bad", silent: "dim", never: "dim", revoked: "bad" };
+
+const FRESH = 30_000;
+const LONG = 600_000;
+
+/** A stamp in milliseconds since 1970. */
+export function at(stamp: string | null | undefined): number | undefined {
+  if (!stamp) return undefined;
+  const ms = Date.parse(stamp.replace(/(\.\d{3})\d+/, "$1"));
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+export function stateOf(host: Host, now: number): State {
+  if (host.state === "revoked") return "revoked";
+  const contact = at(host.last_contact);
+  const event = at(host.last_event);
+  if (host.state === "no agent") {
+    const heard = Math.max(contact ?? 0, event ?? 0);
+    return heard === 0 ? "never" : now - heard <= LONG ? "live" : "silent";
+  }
+  if (contact === undefined) return "never";
+  if (now - contact > LONG) return "lost";
+  if (now - contact > FRESH) return "late";
+  return event !== undefined && now - event <= LONG ? "live" : "quiet";
+}
+
+/** Whether a certificate ends so soon that it should have been renewed. They last a week and renew themselves. */
+export function certificate(host: Host, now: number): "" | "warn" | "bad" {
+  const end = at(host.cert_not_after);
+  if (end === undefined) return "";
+  return end <= now ? "bad" : end - now < 864e5 ? "warn" : "";
+}
+
+/** Whether a name is meant by one of a group's: `*` and `?` are wildcards, without case. */
+export function inGroup(name: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => {
+    const text = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+    return new RegExp(`^${text}$`, "isu").test(name);
+  });
+}
