@@ -26,6 +26,7 @@ export function links(node: HTMLElement): { destroy(): void } {
     if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const a = (event.target as Element).closest?.("a");
     if (!a || a.target || a.hasAttribute("download") || a.origin !== location.origin) return;
+    if (a.hash && a.pathname === location.pathname && a.search === location.search) return; // a place on this page
     if (a.pathname.startsWith("/api/") || a.pathname === "/docs") return;
     event.preventDefault();
     go(a.pathname + a.search);
