@@ -6,6 +6,10 @@ import { follow, Problem, type Row, type Sent } from "../lib/api.ts";
 /** Rows that are kept, and rows a second that the server may send. */
 export const KEPT = 100_000;
 const RATE = 2000;
+/** Milliseconds of silence after which a connection is dead: the server says something every second. */
+const SILENCE = 6000;
+/** Milliseconds within which senders have delivered again what a killed server had not stored. */
+const REDELIVERY = 300_000;
 
 interface Told {
   matched: number;
@@ -17,6 +21,12 @@ interface Told {
   newest?: string;
 }
 
+/** The name of a row, of its text. */
+function name(text: string): string {
+  const at = text.lastIndexOf('"id":"');
+  return text.slice(at + 6, text.indexOf('"', at + 6));
+}
+
 export class Tail {
   #ring: string[] = new Array<string>(KEPT);
   /** Rows that ever came; the newest is `came - 1`. */
@@ -26,6 +36,9 @@ export class Tail {
   #parsed = new Map<number, Row>();
   #stop: AbortController | undefined;
   #after: string | undefined;
+  /** Rows that are kept, by name, for a while after a connection was lost. */
+  #seen: Set<string> | undefined;
+  #forget: ReturnType<typeof setTimeout> | undefined;
   readonly #drawn: (fresh: number) => void;
 
   told = $state.raw<Told>({ matched: 0, shown: 0, sampled: 0, skipped: 0, missed: 0, lag_ms: 0 });
@@ -52,6 +65,7 @@ export class Tail {
     this.#ring = new Array<string>(KEPT);
     this.#parsed.clear();
     this.#after = undefined;
+    this.#seen = undefined;
     this.paused = false;
     this.waiting = this.gone = this.reconnects = 0;
     this.error = undefined;
@@ -69,9 +83,17 @@ export class Tail {
     let pause = 250;
     while (!signal.aborted) {
       const began = Date.now();
+      this.#remember();
+      const silent = new AbortController();
+      let watch = setTimeout(() => silent.abort(), SILENCE);
+      const take = (events: Sent[]) => {
+        clearTimeout(watch);
+        watch = setTimeout(() => silent.abort(), SILENCE);
+        this.#take(events);
+      };
       try {
         const body = { filter, rate: RATE, ...(this.#after !== undefined && { after: this.#after }) };
-        await follow("tail", body, (events) => this.#take(events), signal);
+        await follow("tail", body, take, AbortSignal.any([signal, silent.signal]));
       } catch (error) {
         if (signal.aborted) return;
         // a filter that is wrong stays wrong; a server that is away comes back
@@ -79,6 +101,8 @@ export class Tail {
           this.error = error;
           return;
         }
+      } finally {
+        clearTimeout(watch);
       }
       if (signal.aborted) return;
       this.link = "lost";
@@ -94,6 +118,7 @@ export class Tail {
     for (const { event, id, data } of events) {
       if (id !== undefined) this.#after = id;
       if (event === "row") {
+        if (this.#seen?.has(name(data))) continue;
         this.#parsed.delete(this.#came - KEPT);
         this.#ring[this.#came % KEPT] = data;
         this.#came++;
@@ -106,6 +131,19 @@ export class Tail {
       this.waiting = this.#came - this.#held;
       this.gone = Math.max(0, this.waiting - KEPT);
     } else this.#drawn(fresh);
+  }
+
+  /**
+   * What a server that was killed had shown but not yet stored, its senders deliver again, and it is as new to the server
+   * that comes back. Rows have names, so that nothing is shown twice.
+   */
+  #remember(): void {
+    if (this.#came === 0) return;
+    const seen = new Set<string>();
+    for (let at = Math.max(0, this.#came - KEPT); at < this.#came; at++) seen.add(name(this.#ring[at % KEPT]!));
+    this.#seen = seen;
+    clearTimeout(this.#forget);
+    this.#forget = setTimeout(() => (this.#seen = undefined), REDELIVERY);
   }
 
   #count(told: Told): void {
