@@ -2,6 +2,7 @@
 
 import { lines, type Row } from "../lib/api.ts";
 import { term } from "../lib/filter.ts";
+import { first } from "../lib/first.ts";
 
 const COLUMNS = ["id", "time", "action", "src", "dst", "dport", "proto", "rule"];
 /** How far to look; a host that is quieter than that has no neighbours worth a look. */
@@ -18,23 +19,13 @@ export async function neighbours(row: Row, at: number, each: number, signal: Abo
     (rows) => before.push(...rows),
     signal,
   );
-  const [, after] = await Promise.all([earlier, later(filter, time, at, String(row["id"]), each, signal)]);
+  // the event itself is among the rows from its moment on
+  const later = first(
+    { filter, since: time, until: new Date(at + REACH).toISOString(), columns: COLUMNS },
+    each,
+    signal,
+    (one) => one["id"] !== row["id"],
+  );
+  const [, after] = await Promise.all([earlier, later]);
   return { before: before.reverse(), after };
-}
-
-/** The first rows from a moment on: an export comes oldest first, and is given up once there are enough. */
-async function later(filter: string, time: string, at: number, id: string, each: number, outer: AbortSignal): Promise<Row[]> {
-  const rows: Row[] = [];
-  const enough = new AbortController();
-  const body = { filter, since: time, until: new Date(at + REACH).toISOString(), columns: COLUMNS };
-  const take = (some: Row[]) => {
-    for (const row of some) if (row["id"] !== id && rows.length < each) rows.push(row);
-    if (rows.length >= each) enough.abort();
-  };
-  try {
-    await lines("export", body, take, AbortSignal.any([outer, enough.signal]));
-  } catch (error) {
-    if (!enough.signal.aborted) throw error;
-  }
-  return rows;
 }
