@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { URL_, api, browser, clean, counts, equal, filter, open, truth, until } from "./page.mjs";
+import { variety } from "./traffic.mjs";
 
 /** The question of an address, as the API has it. */
 function question(address) {
@@ -15,6 +16,7 @@ const total = async (page) => {
   return (await counts(page)).at(-1);
 };
 
+await variety();
 const chrome = await browser();
 try {
   const page = await open(chrome, { acceptDownloads: true });

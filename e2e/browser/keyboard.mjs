@@ -1,7 +1,9 @@
 // The same with the keyboard alone.
 
 import { URL_, browser, clean, counts, filter, open, truth, until } from "./page.mjs";
+import { variety } from "./traffic.mjs";
 
+await variety();
 const chrome = await browser();
 try {
   const page = await open(chrome);

@@ -40,3 +40,22 @@ export async function stream(rate, seconds, make) {
   await to.close();
   return sent;
 }
+
+/** A little of everything: three hosts, a noisy source, many quiet ones, accepted and refused. */
+export async function variety(count = 900) {
+  const to = await sender();
+  const lines = [];
+  for (let n = 0; n < count; n++) {
+    lines.push(
+      line({
+        from: ["gateway", "shop-01", "shop-02"][n % 3],
+        prefix: n % 11 === 0 ? "in-accept: " : n % 5 === 0 ? "in-reject: " : "in-drop: ",
+        src: n % 4 === 0 ? "203.0.113.66" : `203.0.113.${n % 90}`,
+        dport: [22, 23, 80, 443, 3389, 5900][n % 6],
+        at: new Date(Date.now() - (count - n) * 1500),
+      }),
+    );
+  }
+  await to.send(lines);
+  await to.close();
+}

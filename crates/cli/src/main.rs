@@ -24,6 +24,7 @@ mod lines;
 mod manual;
 mod pcap;
 mod render;
+mod seen;
 mod stream;
 mod syntax;
 mod told;

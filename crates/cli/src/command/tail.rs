@@ -7,6 +7,7 @@ use crate::{
     connection::Connection,
     failure::{Failure, talk},
     render::{Rows, Style},
+    seen::Seen,
     stream::{Lines, SentEvent, next_event},
     syntax,
 };
@@ -41,6 +42,7 @@ pub(crate) async fn tail(args: &ConnectionArgs, tail: TailArgs, style: Style) ->
         left: (tail.limit > 0).then_some(tail.limit),
         skipped: 0,
         last: None,
+        seen: Seen::default(),
     };
     let mut connected_before = false;
     let mut wait = FIRST_WAIT;
@@ -109,6 +111,7 @@ struct Shown<W: Write> {
     skipped: u64,
     /// How far it came, where the server says so: behind that it goes on.
     last: Option<String>,
+    seen: Seen,
 }
 
 impl<W: Write> Shown<W> {
@@ -118,7 +121,7 @@ impl<W: Write> Shown<W> {
             self.last = Some(event.id.clone());
         }
         match event.name.as_str() {
-            "row" => {
+            "row" if self.seen.is_new(&event.data) => {
                 self.row(&event.data)?;
                 self.left = self.left.map(|n| n.saturating_sub(1));
             }

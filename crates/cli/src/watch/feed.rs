@@ -8,16 +8,17 @@ use super::ring::MOST;
 use crate::{
     client::Client,
     failure::Failure,
+    seen::Seen,
     stream::{Lines, next_event},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch::Receiver, time::Instant};
+use tokio::sync::watch::Receiver;
 
 /// Rows from before that are shown at the start.
 const BEFORE: u64 = 500;
@@ -25,8 +26,6 @@ const BEFORE: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(20);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How long rows of the tail are compared with those that were there before.
-const KNOWN_FOR: Duration = Duration::from_secs(15);
 /// How often histogram and facets are asked for.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Fields whose most frequent values are shown.
@@ -148,14 +147,14 @@ async fn rows(client: &Client, shared: &Shared, mut wanted: Receiver<Wanted>) {
     let mut wait = FIRST_WAIT;
     let mut worked = false;
     // How far the rows of a filter came, where the server says so: behind that it goes on.
-    let (mut last, mut turn) = (None, 0);
+    let (mut last, mut seen, mut turn) = (None, Seen::default(), 0);
     loop {
         let now = wanted.borrow_and_update().clone();
         if now.end {
             return;
         }
         if now.turn != turn {
-            (last, turn) = (None, now.turn);
+            (last, seen, turn) = (None, Seen::default(), now.turn);
         }
         let other_filter = async {
             // other wishes than the filter do not concern the rows
@@ -168,7 +167,7 @@ async fn rows(client: &Client, shared: &Shared, mut wanted: Receiver<Wanted>) {
         };
         let failed = tokio::select! {
             () = other_filter => { wait = FIRST_WAIT; continue }
-            failed = connection(client, shared, &now, &mut worked, &mut last) => failed,
+            failed = connection(client, shared, &now, &mut worked, (&mut last, &mut seen)) => failed,
         };
         shared.put(now.turn, |inbox| inbox.connected = Some(false));
         let may_pass = matches!(failed, Failure::Partial(_) | Failure::Unreachable(_)) && worked;
@@ -200,7 +199,7 @@ async fn connection(
     shared: &Shared,
     wanted: &Wanted,
     worked: &mut bool,
-    last: &mut Option<String>,
+    (last, seen): (&mut Option<String>, &mut Seen),
 ) -> Failure {
     let turn = wanted.turn;
     let mut question = json!({ "filter": wanted.filter });
@@ -213,16 +212,12 @@ async fn connection(
     };
     *worked = true;
     let mut lines = Lines::new(response.into_body(), PATIENCE);
-    let begun = Instant::now();
-    // Asked for once the tail is there: no row falls between, and one that is in both is known by its id.
-    let known = match last {
-        Some(_) => Ok(HashSet::new()),
-        None => before(client, shared, wanted).await,
-    };
-    let mut known = match known {
-        Ok(known) => known,
-        Err(failure) => return failure,
-    };
+    // Asked for once the tail is there: no row falls between, and one that is in both is seen once.
+    if last.is_none()
+        && let Err(failure) = before(client, shared, wanted, seen).await
+    {
+        return failure;
+    }
     shared.put(turn, |inbox| {
         inbox.connected = Some(true);
         inbox.problem = Some(None);
@@ -238,8 +233,7 @@ async fn connection(
         }
         match event.name.as_str() {
             "end" => return crate::command::ended(&event.data),
-            // Only while it may be known is it looked into.
-            "row" if known.is_empty() || !known.remove(&id(&event.data)) => shared.row(turn, &event.data),
+            "row" if seen.is_new(&event.data) => shared.row(turn, &event.data),
             "stats" => {
                 let stats: Value = serde_json::from_str(&event.data).unwrap_or_default();
                 let number = |name: &str| stats[name].as_u64();
@@ -251,23 +245,14 @@ async fn connection(
                     lag_ms: number("lag_ms"),
                 };
                 shared.put(turn, |inbox| inbox.counters = Some(counters));
-                // A row of the search comes in the tail within moments, or was there before.
-                if begun.elapsed() > KNOWN_FOR {
-                    known.clear();
-                }
             }
             _ => {}
         }
     }
 }
 
-fn id(line: &str) -> String {
-    let row: Value = serde_json::from_str(line).unwrap_or_default();
-    row["id"].as_str().unwrap_or_default().to_owned()
-}
-
-/// The rows that were there before, and their ids.
-async fn before(client: &Client, shared: &Shared, wanted: &Wanted) -> Result<HashSet<String>, Failure> {
+/// The rows that were there before.
+async fn before(client: &Client, shared: &Shared, wanted: &Wanted, seen: &mut Seen) -> Result<(), Failure> {
     let question = json!({ "filter": wanted.filter, "limit": BEFORE });
     let response = client.post_stream("/api/v1/search", &question).await?;
     let mut found = Vec::new();
@@ -282,11 +267,10 @@ async fn before(client: &Client, shared: &Shared, wanted: &Wanted) -> Result<Has
         }
         other => drop(other?),
     }
-    let ids = found.iter().map(|line| id(line)).collect();
-    for line in found.iter().rev() {
+    for line in found.iter().rev().filter(|line| seen.is_new(line)) {
         shared.row(wanted.turn, line);
     }
-    Ok(ids)
+    Ok(())
 }
 
 /// Histogram and facets, every few seconds and with every other wish.
