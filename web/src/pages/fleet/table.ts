@@ -26,7 +26,7 @@ const ALL: GridColumn[] = [
   c("last_contact", "contact", 92),
   c("rate", "events/s", 74, true),
   c("hours", "last 24 h", 190),
-  c("events", "events 24 h", 96, true),
+  c("events", "packets 24 h", 96, true),
   c("lost", "lost 24 h", 84, true),
   c("spool", "waiting", 130, true),
   c("clock", "clock", 76, true),
@@ -148,7 +148,7 @@ export function link(line: Line, column: string, now: number, rateSince: number)
     case "rate":
       return line.rate === undefined ? undefined : explore({ q, from: iso(rateSince), to: iso(now) });
     case "generation":
-      return line.generation && `/rules?${new URLSearchParams({ host: line.host.name })}`;
+      return line.generation && `/rules/${encodeURIComponent(line.host.name)}`;
     default:
       return undefined;
   }
