@@ -35,8 +35,6 @@ export function progress(one: Import): number | undefined {
 interface Sum {
   name: string;
   n: number;
-  /** Where such rows are looked at. */
-  to?: string;
 }
 export interface Parts {
   sums: Sum[];
@@ -44,12 +42,12 @@ export interface Parts {
   unreadable: string[];
 }
 
-const NAMES: [string, string, string?][] = [
+const NAMES: [string, string][] = [
   ["records", "records read"],
-  ["events", "events", "/explore"],
-  ["unparsed", "not fully understood", "/unparsed"],
-  ["flows", "flows", "/flows"],
-  ["counters", "counters", "/accounting"],
+  ["events", "events"],
+  ["unparsed", "not fully understood"],
+  ["flows", "flows"],
+  ["counters", "counters"],
   ["lines", "other lines"],
 ];
 
@@ -57,9 +55,9 @@ const NAMES: [string, string, string?][] = [
 export function parts(totals: unknown): Parts {
   const all = (totals && typeof totals === "object" ? totals : {}) as Record<string, unknown>;
   const sums: Sum[] = [];
-  for (const [key, name, to] of NAMES) {
+  for (const [key, name] of NAMES) {
     const n = all[key];
-    if (typeof n === "number" && (n > 0 || key === "records")) sums.push({ name, n, ...(to && { to }) });
+    if (typeof n === "number" && (n > 0 || key === "records")) sums.push({ name, n });
   }
   const reasons = all["skipped"];
   const skipped: Sum[] =
