@@ -7,6 +7,7 @@ test("rows become bars", () => {
   const at = (ms: number, n: number) => ({ time: new Date(ms).toISOString(), n });
   expect(values([at(1000, 2), at(3999, 3), at(3000, 1), at(0, 9), at(6000, 9)], five, "n")).toEqual([2, 0, 4, 0, 0]);
   expect(values([{ time: "nonsense" }, at(1000, 1)], five, "m")).toEqual([0, 0, 0, 0, 0]);
+  expect(steps(1000, 3000, 1, 250)).toEqual({ start: 250, step: 1000, count: 3 });
   expect(steps(5, 5, 60).count).toBe(1);
 });
 

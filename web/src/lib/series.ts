@@ -7,10 +7,10 @@ export interface Steps {
   count: number;
 }
 
-/** The bars of a time. */
-export function steps(since: number, until: number, seconds: number): Steps {
+/** The bars of a time; one of them begins at `origin`. */
+export function steps(since: number, until: number, seconds: number, origin = 0): Steps {
   const step = seconds * 1000;
-  const start = Math.floor(since / step) * step;
+  const start = Math.floor((since - origin) / step) * step + origin;
   return { start, step, count: Math.max(1, Math.ceil((until - start) / step)) };
 }
 

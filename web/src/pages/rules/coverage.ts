@@ -6,6 +6,7 @@ import { term } from "../../lib/filter.ts";
 import { first } from "../../lib/first.ts";
 import { micros } from "../../lib/micros.ts";
 import type { Change } from "../../event/shown.ts";
+import { space } from "../accounting/kinds.ts";
 import type { Hit } from "./listing.ts";
 
 /** The answer of `rules/hits`. */
@@ -30,6 +31,7 @@ export interface Reconciled {
   since: number;
   until: number;
   of: (rule: Hit) => Hit | undefined;
+  rules: Hit[];
 }
 
 const key = (rule: Hit) => [rule.table, rule.chain, rule.position, rule.rule].join("\n");
@@ -38,7 +40,7 @@ const key = (rule: Hit) => [rule.table, rule.chain, rule.position, rule.rule].jo
 export async function reconciled(asked: Asked, signal: AbortSignal): Promise<Reconciled | undefined> {
   const question = {
     table: "counters",
-    filter: `${term("host", asked.host)} ${asked.netns ? term("netns", asked.netns) : `(netns:"" OR -netns:*)`} kind:rule`,
+    filter: `${term("host", asked.host)} ${space(asked.netns)} kind:rule`,
     since: asked.since,
     until: asked.until,
   };
@@ -55,7 +57,7 @@ export async function reconciled(asked: Asked, signal: AbortSignal): Promise<Rec
   if (since >= until) return undefined;
   const hits = await ask<Hits>("rules/hits", { host: asked.host, netns: asked.netns, since, until }, signal);
   const by = new Map(hits.rules.map((rule) => [key(rule), rule]));
-  return { since, until, of: (rule) => by.get(key(rule)) };
+  return { since, until, of: (rule) => by.get(key(rule)), rules: hits.rules };
 }
 
 /** The share that was logged, as it is shown; nothing, where it cannot be told. */
