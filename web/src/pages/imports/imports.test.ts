@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parts, progress, type Import } from "./imports.ts";
+import { found, parts, progress, type Import } from "./imports.ts";
 
 test("totals are told in order, without what is zero", () => {
   const found = parts({
@@ -23,4 +23,11 @@ test("totals of any form do no harm", () => {
 test("progress needs something delivered", () => {
   expect(progress({ position: 0, committed: 0 } as Import)).toBeUndefined();
   expect(progress({ position: 200, committed: 50 } as Import)).toBe(25);
+});
+
+test("imports are found by any of their words", () => {
+  const all = [{ name: "/var/log/kern.log", format: "syslog", state: "done" }, { name: "x.pcap", format: "pcap", state: "partial" }] as Import[];
+  expect(found(all, "KERN done")).toHaveLength(1);
+  expect(found(all, "kern partial")).toHaveLength(0);
+  expect(found(all, " ")).toHaveLength(2);
 });

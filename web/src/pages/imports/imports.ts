@@ -32,6 +32,12 @@ export function progress(one: Import): number | undefined {
   return one.position > 0 ? Math.min(100, (100 * one.committed) / one.position) : undefined;
 }
 
+/** Those in which every word is found. */
+export function found(imports: readonly Import[], wanted: string): Import[] {
+  const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
+  return imports.filter((one) => words.every((word) => `${one.name} ${one.format} ${one.state}`.toLowerCase().includes(word)));
+}
+
 interface Sum {
   name: string;
   n: number;
