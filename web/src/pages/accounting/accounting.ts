@@ -63,8 +63,8 @@ export interface Over {
   until: number;
 }
 
-/** A reading may be this much later than a minute after the one before. */
-const SLACK = 500;
+/** Readings are a minute apart, and up to so many milliseconds more. */
+const SLACK = 50;
 
 /** Counters over time. The bars end where counters are read, so that what was logged stands in the bar in which it was counted. */
 export async function over(kind: string, about: About, span: Span, one: boolean, signal: AbortSignal): Promise<Over> {
