@@ -1,5 +1,11 @@
 // Pages that stay up to date: they ask again every so often, and not while nobody sees them.
 
+import { serverNow } from "./api.ts";
+
+/** Until when what was logged is here, as a rule: of the last seconds not all has come, and a number that is asked for
+ * twice would be two numbers. */
+export const settled = (): number => serverNow() - 5000;
+
 /** Runs now, then every so many milliseconds while the tab is in view; at once when it comes back after longer than that. */
 export function every(ms: number, run: () => void): () => void {
   let last = Date.now();

@@ -2,7 +2,8 @@
 
 import { ask, lines as rowsOf, serverNow, type Row, type Stats } from "../../lib/api.ts";
 import { Asked } from "../../lib/asked.svelte.ts";
-import { iso } from "../../lib/time.ts";
+import { settled } from "../../lib/live.ts";
+import { iso, type Span } from "../../lib/time.ts";
 import { lineOf, type Line } from "./table.ts";
 import type { Host } from "./hosts.ts";
 
@@ -17,6 +18,8 @@ export interface Group {
 
 /** Of how long events are counted for what comes in a second. */
 const RATE = 300_000;
+/** Most hosts of an answer. */
+const MOST = 10_000;
 /** More hosts than this have no line of their last day: it would be too long an answer. */
 const DRAWN = 2000;
 const HOUR = 36e5;
@@ -24,6 +27,7 @@ const HOUR = 36e5;
 export class FleetState {
   readonly hosts = new Asked<Host[]>();
   readonly #rates = new Asked<{ since: number; of: Map<string, number> }>();
+  readonly #day = new Asked<{ span: Span; of: Map<string, number> }>();
   readonly #hours = new Asked<Map<string, number[]>>();
   readonly #rules = new Asked<Map<string, string>>();
   #groups = $state.raw<Group[]>([]);
@@ -36,6 +40,10 @@ export class FleetState {
     return (this.hosts.value ?? []).map((host) => {
       const line = lineOf(host, this.#groups, now);
       line.rate = this.#rates.value && ((this.#rates.value.of.get(host.name) ?? 0) * 1000) / RATE;
+      // an answer has ten thousand hosts at most; of others the server says packets itself
+      const day = this.#day.value;
+      const events = day && (day.of.get(host.name) ?? (day.of.size < MOST ? 0 : undefined));
+      line.day = events === undefined ? undefined : { events, ...day!.span };
       line.hours = this.#hours.value?.get(host.name);
       line.generation = host.generation ?? this.#rules.value?.get(host.name);
       return line;
@@ -45,17 +53,23 @@ export class FleetState {
   get groups(): Group[] {
     return this.#groups;
   }
-  /** From when on events were counted for what comes in a second. */
-  get rateSince(): number {
-    return this.#rates.value?.since ?? this.now - RATE;
+  /** Of which time events were counted for what comes in a second. */
+  get rated(): Span {
+    const since = this.#rates.value?.since ?? this.now - RATE;
+    return { since, until: since + RATE };
   }
 
   ask(): void {
-    const now = serverNow();
+    const now = settled();
     void this.hosts.run((signal) => ask<Host[]>("hosts", undefined, signal)).then(() => (this.now = serverNow()));
     void this.#rates.run(async (signal) => {
-      const body = { filter: "", by: ["host"], since: iso(now - RATE), until: iso(now), limit: 10_000 };
+      const body = { filter: "", by: ["host"], since: iso(now - RATE), until: iso(now), limit: MOST };
       return { since: now - RATE, of: byHost((await ask<Answer>("top", body, signal)).rows) };
+    });
+    void this.#day.run(async (signal) => {
+      const span = { since: now - 864e5, until: now };
+      const body = { filter: "", by: ["host"], since: iso(span.since), until: iso(now), limit: MOST };
+      return { span, of: byHost((await ask<Answer>("top", body, signal)).rows) };
     });
     if (now - this.#slow < 60_000) return;
     this.#slow = now;
@@ -68,7 +82,7 @@ export class FleetState {
   }
 
   stop(): void {
-    for (const asked of [this.hosts, this.#rates, this.#hours, this.#rules]) asked.cancel();
+    for (const asked of [this.hosts, this.#rates, this.#day, this.#hours, this.#rules]) asked.cancel();
   }
 }
 

@@ -4,6 +4,7 @@ import { ask, lines, type Row, type Stats } from "../../lib/api.ts";
 import { Asked } from "../../lib/asked.svelte.ts";
 import { bars, gaps, type Bars, type Gap } from "../../lib/bars.ts";
 import { term } from "../../lib/filter.ts";
+import { settled } from "../../lib/live.ts";
 import { bar, iso, type Span } from "../../lib/time.ts";
 import type { Host } from "./hosts.ts";
 import { gapMarks, listings, lossMarks, ruleMarks, type Mark } from "./timeline.ts";
@@ -37,6 +38,11 @@ export interface Sender {
 /** Most entries of the ledger that are listed. */
 export const LOSSES = 2000;
 
+/** Events of the last day, and of which day exactly. */
+export interface Day extends Span {
+  events: number;
+}
+
 export interface Story {
   span: Span;
   bars: Bars;
@@ -54,7 +60,7 @@ export interface Losses {
 
 export class HostData {
   readonly #name: string;
-  readonly host = new Asked<{ host: Host | undefined; senders: Sender[] }>();
+  readonly host = new Asked<{ host: Host | undefined; senders: Sender[]; day: Day }>();
   readonly story = new Asked<Story>();
   readonly losses = new Asked<Losses>();
 
@@ -66,7 +72,11 @@ export class HostData {
     void this.host.run(async (signal) => {
       const host = (await ask<Host[]>("hosts", undefined, signal)).find((host) => host.name === this.#name);
       const senders = host && host.reports !== "agent" ? await ask<Sender[]>("senders", undefined, signal) : [];
-      return { host, senders: senders.filter((sender) => sender.host === this.#name) };
+      const until = settled();
+      const since = until - 864e5;
+      const counted = { filter: term("host", this.#name), since: iso(since), until: iso(until) };
+      const { rows } = await ask<{ rows: number }>("count", counted, signal);
+      return { host, day: { events: rows, since, until }, senders: senders.filter((sender) => sender.host === this.#name) };
     });
   }
 

@@ -48,7 +48,7 @@ test("ten thousand hosts are filtered and sorted in no time to speak of", () => 
 test("what is lost is red, and zero is not", () => {
   expect(tone(line("a", { lost: 3 }), "lost", NOW)).toBe("bad");
   expect(tone(line("a"), "lost", NOW)).toBe("dim");
-  expect(link(line("a b", { lost: 3 }), "lost", NOW, NOW)).toBe("/fleet/a%20b?from=-24h&part=losses");
+  expect(link(line("a b", { lost: 3 }), "lost", NOW, { since: NOW, until: NOW })).toBe("/fleet/a%20b?from=-24h&part=losses");
 });
 
 test("small things are written small", () => {

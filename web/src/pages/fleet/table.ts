@@ -4,7 +4,7 @@ import type { GridColumn } from "../../lib/grid.ts";
 import { term } from "../../lib/filter.ts";
 import { bytes, cell, count } from "../../lib/format.ts";
 import { explore } from "../../lib/router.svelte.ts";
-import { iso, length, since } from "../../lib/time.ts";
+import { iso, length, since, type Span } from "../../lib/time.ts";
 import { at, certificate, inGroup, SIGN, STATES, stateOf, TONE, type Host, type State } from "./hosts.ts";
 
 export interface Line {
@@ -13,6 +13,8 @@ export interface Line {
   groups: string[];
   /** Events a second, of the last minutes; unknown until that was asked. */
   rate: number | undefined;
+  /** Events of the last day, and of which day exactly. */
+  day: { events: number; since: number; until: number } | undefined;
   /** Events of each of the last 24 hours. */
   hours: number[] | undefined;
   generation: string | undefined;
@@ -26,7 +28,7 @@ const ALL: GridColumn[] = [
   c("last_contact", "contact", 92),
   c("rate", "events/s", 74, true),
   c("hours", "last 24 h", 190),
-  c("events", "packets 24 h", 96, true),
+  c("events", "events 24 h", 96, true),
   c("lost", "lost 24 h", 84, true),
   c("spool", "waiting", 130, true),
   c("clock", "clock", 76, true),
@@ -87,7 +89,7 @@ export function text(line: Line, column: string, now: number): string {
     case "hours":
       return line.hours ? spark(line.hours) : "";
     case "events":
-      return count(host.events);
+      return count(line.day?.events ?? host.events);
     case "lost":
       return count(host.lost);
     case "spool":
@@ -131,7 +133,7 @@ export function tone(line: Line, column: string, now: number): string | undefine
 }
 
 /** Where a cell leads. A number leads to the events that it counts. */
-export function link(line: Line, column: string, now: number, rateSince: number): string | undefined {
+export function link(line: Line, column: string, now: number, rated: Span): string | undefined {
   const page = `/fleet/${encodeURIComponent(line.host.name)}`;
   const q = term("host", line.host.name);
   switch (column) {
@@ -144,9 +146,9 @@ export function link(line: Line, column: string, now: number, rateSince: number)
     case "events":
     case "hours":
     case "last_event":
-      return explore({ q, from: iso(now - 864e5), to: iso(now) });
+      return explore({ q, from: iso(line.day?.since ?? now - 864e5), to: iso(line.day?.until ?? now) });
     case "rate":
-      return line.rate === undefined ? undefined : explore({ q, from: iso(rateSince), to: iso(now) });
+      return line.rate === undefined ? undefined : explore({ q, from: iso(rated.since), to: iso(rated.until) });
     case "generation":
       return line.generation && `/rules/${encodeURIComponent(line.host.name)}`;
     default:
@@ -164,8 +166,8 @@ function key(line: Line, column: string): number | string {
     last_event: () => -(at(host.last_event) ?? 0),
     last_contact: () => -(at(host.last_contact) ?? 0),
     rate: () => line.rate ?? -1,
-    hours: () => host.events,
-    events: () => host.events,
+    hours: () => line.day?.events ?? host.events,
+    events: () => line.day?.events ?? host.events,
     lost: () => host.lost,
     spool: () => host.spool_bytes ?? -1,
     clock: () => Math.abs(host.clock_offset_ms ?? -1),
@@ -200,7 +202,7 @@ export function find(lines: readonly Line[], wanted: string, state: string, grou
 
 export function lineOf(host: Host, groups: readonly { name: string; hosts: string[] }[], now: number): Line {
   const own = groups.filter((group) => inGroup(host.name, group.hosts)).map((group) => group.name);
-  return { host, state: stateOf(host, now), groups: own, rate: undefined, hours: undefined, generation: undefined };
+  return { host, state: stateOf(host, now), groups: own, rate: undefined, day: undefined, hours: undefined, generation: undefined };
 }
 
 /** How many hosts there are of each state, in the order in which states are told. */
