@@ -39,7 +39,9 @@ export class FleetState {
     const now = this.now;
     return (this.hosts.value ?? []).map((host) => {
       const line = lineOf(host, this.#groups, now);
-      line.rate = this.#rates.value && ((this.#rates.value.of.get(host.name) ?? 0) * 1000) / RATE;
+      const rates = this.#rates.value?.of;
+      const counted = rates && (rates.get(host.name) ?? (rates.size < MOST ? 0 : undefined));
+      line.rate = counted === undefined ? host.rate : (counted * 1000) / RATE;
       // an answer has ten thousand hosts at most; of others the server says packets itself
       const day = this.#day.value;
       const events = day && (day.of.get(host.name) ?? (day.of.size < MOST ? 0 : undefined));

@@ -16,7 +16,10 @@ export interface Host {
   /** What newer servers say as well. */
   version?: string | null;
   generation?: string | null;
+  rate?: number;
+  /** Bytes of the files of its spool, and how many batches of them wait, the oldest since when. */
   spool_bytes?: number | null;
+  spool_batches?: number | null;
   spool_oldest?: string | null;
 }
 

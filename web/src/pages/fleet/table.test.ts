@@ -57,4 +57,6 @@ test("small things are written small", () => {
   expect(spark([0, 1, 4, 8])).toBe("·▂▅█");
   expect(text(line("a", { last_event: null, events: 0 }), "last_event", NOW)).toBe("never");
   expect(text(line("a", { spool_bytes: 2048, spool_oldest: ago(120) }), "spool", NOW)).toBe("2.0 KiB, 2 min");
+  // files that hold only what was sent already
+  expect(text(line("a", { spool_bytes: 2048, spool_batches: 0, spool_oldest: null }), "spool", NOW)).toBe("0");
 });

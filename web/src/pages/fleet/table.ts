@@ -113,11 +113,11 @@ export function text(line: Line, column: string, now: number): string {
   }
 }
 
-/** What waits on the host to be sent, and since when. */
+/** What waits on the host to be sent, and since when. The files of its spool may hold what was sent as well. */
 export function spool(host: Host, now: number): string {
   if (host.spool_bytes === undefined || host.spool_bytes === null) return "";
-  if (host.spool_bytes === 0) return "0";
   const oldest = at(host.spool_oldest);
+  if (host.spool_batches === 0 || (host.spool_bytes === 0 && oldest === undefined)) return "0";
   return `${bytes(host.spool_bytes)}${oldest === undefined ? "" : `, ${length(now - oldest)}`}`;
 }
 
@@ -169,7 +169,7 @@ function key(line: Line, column: string): number | string {
     hours: () => line.day?.events ?? host.events,
     events: () => line.day?.events ?? host.events,
     lost: () => host.lost,
-    spool: () => host.spool_bytes ?? -1,
+    spool: () => (host.spool_batches === 0 ? 0 : (host.spool_bytes ?? -1)),
     clock: () => Math.abs(host.clock_offset_ms ?? -1),
     certificate: () => at(host.cert_not_after) ?? Infinity,
   };
