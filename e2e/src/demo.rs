@@ -23,6 +23,16 @@ pub use inside::inside;
 pub use local::run;
 pub use stage::{Demo, demo};
 
+/// Where a browser is signed in by opening it. It holds the token: for the person at the terminal, and no file. A
+/// browser keeps what is behind the `#` to itself, and the page takes it out of the address.
+fn say_link(server: &crate::process::Server) {
+    let Ok(token) = std::fs::read_to_string(server.dir().join("admin.token")) else { return };
+    if server.front().ip().is_loopback() {
+        say("In a browser, which has to be told once that the certificate is meant:");
+        say(&format!("  https://{}/sign-in#token={}\n", server.front(), token.trim()));
+    }
+}
+
 /// One line for the person.
 fn say(text: &str) {
     use std::io::Write as _;

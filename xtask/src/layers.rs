@@ -43,6 +43,7 @@ const ORDER: &[&str] = &[
     "bartizan-ingest",
     "bartizan-collect",
     "bartizan-api",
+    "bartizan-page",
     "bartizan-agent",
     "bartizan-server",
     "bartizan",

@@ -5,6 +5,7 @@
 
 mod layers;
 mod needs;
+mod page;
 mod shell;
 
 use anyhow::{Result, bail};
@@ -22,6 +23,7 @@ cargo xtask bench store [--events N] [--peers LIST]
                             the store beside others
 cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
+cargo xtask page              the web page, into web/dist, if something has changed
 cargo xtask python            what tests need of PyPI, into target/python
 cargo xtask man               manual pages of the built program, into target/man
 cargo xtask layers            only the test of the layers";
@@ -58,6 +60,7 @@ fn main() -> Result<()> {
             Step::new("target/release/bartizan").args(&["man", "--to", "target/man"]).run()
         }
         ["layers"] => layers::check(),
+        ["page"] => page::build(),
         ["python"] => needs::python(),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{HELP}");
@@ -67,7 +70,9 @@ fn main() -> Result<()> {
     }
 }
 
+/// The page first: it is part of the server.
 fn build(what: &[&str]) -> Result<()> {
+    page::build()?;
     step("building (the first time takes a quarter of an hour on two cores, DataFusion most of it)");
     Step::cargo(what).run()
 }
@@ -79,6 +84,8 @@ fn test() -> Result<()> {
     Step::cargo(&["fmt", "--all", "--check"]).run()?;
     step("layers");
     layers::check()?;
+    page::build()?;
+    page::test()?;
     step("building everything");
     Step::cargo(EVERYTHING).run()?;
     step("tests");
@@ -91,6 +98,7 @@ fn test() -> Result<()> {
 fn soak() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
+    page::build()?;
     Step::cargo(EVERYTHING).run()?;
     step("tests with many more rounds; this takes hours");
     all_tests("soak", true)

@@ -75,6 +75,9 @@ impl Need {
         Self { package: "libpcre3", proof: Proof::Package },
         Self { package: "libwrap0", proof: Proof::Package },
         Self { package: "libglib2.0-0", proof: Proof::Package },
+        command("curl", "curl"),
+        // the web page in a browser
+        command("chromium", "chromium"),
         Self { package: "python3-scapy", proof: Proof::Module("scapy") },
     ];
 

@@ -1,25 +1,45 @@
-use crate::Problem;
+//! Who asks: by a token in `Authorization`, or by the cookie of a session, which a browser sends by itself and which
+//! therefore counts only where the page of this server asked.
+
+use crate::attempts::Attempts;
 use crate::queries::Who;
+use crate::sessions::{COOKIE, Session};
+use crate::{ApiState, Problem};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The tokens that may ask, as their SHA-256.
+/// The tokens that may ask, as their SHA-256, and who tries others.
 #[derive(Default)]
 pub struct Access {
     digests: Vec<[u8; 32]>,
+    attempts: Mutex<Attempts>,
+}
+
+/// Why nobody is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is no such token.
+    Unknown,
+    /// There were too many wrong ones; try again after this time.
+    TooMany(Duration),
 }
 
 impl Access {
     /// Access for the tokens with these digests. None at all: nobody may ask.
     #[must_use]
-    pub const fn new(digests: Vec<[u8; 32]>) -> Self {
-        Self { digests }
+    pub fn new(digests: Vec<[u8; 32]>) -> Self {
+        Self { digests, attempts: Mutex::default() }
     }
 
     /// The digest of a token.
@@ -31,45 +51,238 @@ impl Access {
     /// Tells those who have tokens apart where they take turns.
     #[must_use]
     pub fn asker(token: &str) -> u64 {
-        Self::digest(token).first_chunk().copied().map_or(0, u64::from_le_bytes)
+        asker(&Self::digest(token))
     }
 
     /// Whether a token may ask. Takes the same time for every token.
     #[must_use]
     pub fn allows(&self, token: &str) -> bool {
-        let given = Self::digest(token);
-        let any = self.digests.iter().fold(Choice::from(0), |any, known| any | known.ct_eq(&given));
+        self.knows(&Self::digest(token))
+    }
+
+    /// Whether the token with this digest may ask. Takes the same time for each.
+    #[must_use]
+    pub fn knows(&self, digest: &[u8; 32]) -> bool {
+        let any = self.digests.iter().fold(Choice::from(0), |any, known| any | known.ct_eq(digest));
         any.into()
+    }
+
+    /// The digest of a token with which somebody signs in. Who has tried many wrong ones has to wait; when many have,
+    /// from many addresses, only they wait, and a right one still counts.
+    pub(crate) fn sign_in(
+        &self,
+        token: &str,
+        from: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<[u8; 32], Refused> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wait) = attempts.waits(from, now) {
+            return Err(Refused::TooMany(wait));
+        }
+        let digest = Self::digest(token);
+        if self.knows(&digest) {
+            return Ok(digest);
+        }
+        Err(attempts.failed(from, now).map_or(Refused::Unknown, Refused::TooMany))
     }
 }
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").field("tokens", &self.digests.len()).finish()
+        f.debug_struct("Access").field("tokens", &self.digests.len()).finish_non_exhaustive()
     }
 }
 
-pub(crate) async fn require(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
-    match bearer(&request) {
-        Some(token) if access.allows(token) => {
-            let who = Access::asker(token);
+/// Whoever has a token, by its digest: with all of its sessions one.
+fn asker(digest: &[u8; 32]) -> u64 {
+    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
+
+pub(crate) async fn require(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    // Whoever sends a token says who asks; a browser adds its cookies to everything.
+    if request.headers().contains_key(AUTHORIZATION) {
+        return match bearer(request.headers()) {
+            Some(token) if state.access.allows(token) => {
+                let who = Access::asker(token);
+                request.extensions_mut().insert(Who(who));
+                bartizan_query::asked_by(who, next.run(request)).await
+            }
+            Some(_) => Problem::unauthorized("the token is not known").into_response(),
+            None => {
+                Problem::unauthorized("`Authorization: Bearer TOKEN` is the one form of it").into_response()
+            }
+        };
+    }
+    let Some(secret) = cookie(request.headers()) else {
+        let text = "a bearer token is needed, `Authorization: Bearer TOKEN`, or a session";
+        return Problem::unauthorized(text).into_response();
+    };
+    if !is_own(request.method(), request.uri(), request.headers()) {
+        return Problem::cross_site("a session counts only where the page of this server asks")
+            .into_response();
+    }
+    match state.sessions.used(secret).await {
+        Some(session) if state.access.knows(&session.token) => {
+            let who = asker(&session.token);
             request.extensions_mut().insert(Who(who));
-            bartizan_query::asked_by(who, next.run(request)).await
+            request.extensions_mut().insert(session.clone());
+            let answer = bartizan_query::asked_by(who, next.run(request)).await;
+            ends_with(session, answer)
         }
-        Some(_) => Problem::unauthorized("the token is not known").into_response(),
-        None => {
-            Problem::unauthorized("a bearer token is needed: `Authorization: Bearer TOKEN`").into_response()
-        }
+        _ => Problem::unauthorized("the session has ended: sign in again").into_response(),
     }
 }
 
 /// The token of the one `Authorization` header; several of them are none.
-fn bearer(request: &Request) -> Option<&str> {
-    let mut headers = request.headers().get_all(AUTHORIZATION).iter();
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut headers = headers.get_all(AUTHORIZATION).iter();
     let header = headers.next()?;
     if headers.next().is_some() {
         return None;
     }
     let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The secret of the one cookie of a session; several of them are none.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
+    let pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut ours = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, secret)| secret);
+    let secret = ours.next()?;
+    ours.next().is_none().then_some(secret)
+}
+
+/// Whether a page of this server asks. Every browser of these years says so (`Sec-Fetch-Site`); of one that does not,
+/// `Origin` has to name this server. Who types an address into a browser may read.
+pub(crate) fn is_own(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    let one = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?;
+        // several: none that could be meant
+        Some(if values.next().is_some() { "" } else { value.to_str().unwrap_or_default() })
+    };
+    match one("sec-fetch-site") {
+        Some("same-origin") => true,
+        Some("none") => matches!(*method, Method::GET | Method::HEAD),
+        Some(_) => false,
+        None => {
+            let host = uri.authority().map(|authority| authority.as_str()).or_else(|| one(HOST.as_str()));
+            let origin = one(ORIGIN.as_str()).and_then(|origin| origin.strip_prefix("https://"));
+            matches!((origin, host), (Some(origin), Some(host)) if !host.is_empty() && origin.eq_ignore_ascii_case(host))
+        }
+    }
+}
+
+/// An answer that breaks off when its session ends: who is signed out reads no more.
+fn ends_with(session: Session, answer: Response) -> Response {
+    // An answer to the question that ended it is whole.
+    if *session.ended.borrow() {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    let mut ended = session.ended;
+    let end = Box::pin(async move { drop(ended.wait_for(|ended| *ended).await) });
+    let pieces = futures::stream::unfold(Some((body.into_data_stream(), end)), async |rest| {
+        let (mut pieces, mut end) = rest?;
+        let piece: Result<Bytes, axum::Error> = tokio::select! {
+            biased;
+            () = &mut end => return Some((Err(axum::Error::new("the session has ended")), None)),
+            piece = pieces.next() => piece?,
+        };
+        Some((piece, Some((pieces, end))))
+    });
+    Response::from_parts(head, Body::from_stream(pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn the_cookie_is_ours_and_one() {
+        for (lines, secret) in [
+            (&["__Host-bartizan=abc"] as &[&str], Some("abc")),
+            (&["a=b; __Host-bartizan=abc;c=d"], Some("abc")),
+            (&["a=b", "__Host-bartizan=a=b"], Some("a=b")),
+            (&["__Host-bartizan=abc; __Host-bartizan=abc"], None),
+            (&["__Host-bartizan=abc", "__Host-bartizan=d"], None),
+            (&["__host-bartizan=abc; X__Host-bartizan=d; __Host-bartizan"], None),
+            (&[""], None),
+            (&[], None),
+        ] {
+            let lines: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
+            assert_eq!(cookie(&headers(&lines)), secret, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_of_this_server_asks_by_cookie() {
+        let own = |method: Method, uri: &str, pairs: &[(&'static str, &str)]| {
+            is_own(&method, &uri.parse().unwrap(), &headers(pairs))
+        };
+        let (get, post) = (|| Method::GET, || Method::POST);
+        assert!(own(post(), "/", &[("sec-fetch-site", "same-origin")]));
+        assert!(own(get(), "/", &[("sec-fetch-site", "none")]));
+        assert!(!own(post(), "/", &[("sec-fetch-site", "none")]));
+        assert!(!own(Method::DELETE, "/", &[("sec-fetch-site", "none")]));
+        for other in ["cross-site", "same-site", "", "SAME-ORIGIN", "same-origin, none"] {
+            let pairs = [("sec-fetch-site", other), ("host", "a:1"), ("origin", "https://a:1")];
+            assert!(!own(get(), "/", &pairs), "{other}");
+        }
+        assert!(!own(get(), "/", &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]));
+        assert!(own(post(), "/", &[("host", "a:1"), ("origin", "https://A:1")]));
+        assert!(own(post(), "https://a:1/", &[("origin", "https://a:1")]), "HTTP/2 has no Host");
+        for (host, origin) in [
+            ("a:1", "https://a"),
+            ("a:1", "http://a:1"),
+            ("a", "https://a.b"),
+            ("", "https://"),
+            ("null", "null"),
+        ] {
+            assert!(!own(post(), "/", &[("host", host), ("origin", origin)]), "{host} {origin}");
+        }
+        assert!(!own(get(), "/", &[("host", "a:1")]), "nobody says who asks");
+        assert!(!own(get(), "/", &[]));
+    }
+
+    #[test]
+    fn a_right_token_counts_from_everywhere_but_where_wrong_ones_come_from() {
+        let access = Access::new(vec![Access::digest("right")]);
+        let (bad, good) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));
+        let now = Instant::now();
+        while access.sign_in("wrong", bad, now) == Err(Refused::Unknown) {}
+        assert!(matches!(access.sign_in("right", bad, now), Err(Refused::TooMany(_))));
+        assert_eq!(access.sign_in("right", good, now), Ok(Access::digest("right")));
+        for n in 0..5000u32 {
+            let from = Some(IpAddr::from(n.to_be_bytes()));
+            let _ = access.sign_in("wrong", from, now);
+        }
+        assert!(matches!(access.sign_in("wrong", good, now), Err(Refused::TooMany(_))), "overall");
+        assert_eq!(access.sign_in("right", good, now), Ok(Access::digest("right")));
+        let later = now + Duration::from_secs(61);
+        assert_eq!(access.sign_in("right", bad, later), Ok(Access::digest("right")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read(value in "\\PC{0,60}|(__Host-bartizan=?|;| |=|,|https://|a){0,12}") {
+            if let Ok(value) = axum::http::HeaderValue::from_str(&value) {
+                let mut map = HeaderMap::new();
+                for name in [COOKIES, ORIGIN, AUTHORIZATION, HOST] {
+                    map.insert(name, value.clone());
+                }
+                let _ = (cookie(&map), bearer(&map), is_own(&Method::POST, &Uri::from_static("/"), &map));
+            }
+        }
+    }
 }

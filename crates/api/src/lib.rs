@@ -37,6 +37,11 @@
 //! | `POST views` | `name table? filter columns? since? shared?` | `{"name":…}`; takes the place of one of that name |
 //! | `POST views/delete` | `name` | `{"removed":…}` |
 //! | `GET groups` | | a list: groups of hosts, for `group:NAME` |
+//! | `POST session` | `token` | the cookie of a session; needs no token in its header |
+//! | `GET session` | | `{"name","since","until"}` of this browser's session |
+//! | `DELETE session` | | ends it |
+//! | `GET sessions` | | a list: browsers that are signed in |
+//! | `POST sessions/revoke` | `session` | `{"revoked":…}` |
 //! | `GET retention` | | what is kept, and for how long |
 //! | `GET lake` | | what each table holds |
 //! | `POST lake/verify` | `quick? repair?` | a line for each thing that is wrong, then `{"end":…}` |
@@ -50,7 +55,7 @@
 //! | `POST lake/holds` | `name table? filter? comment?` | `{"name":…}` |
 //! | `POST lake/holds/release` | `name` | `{"released":…}` |
 //! | `GET openapi.json` | | this table for programs; `/docs` has it for people, without a token |
-//! | `GET health` | | `{"status":"ok","version":…}`; the one path without a token |
+//! | `GET health` | | `{"status":"ok","version":…}`; without a token, as `POST session` |
 //!
 //! `table` is `events` where it is left out, or `flows`, `counters`, `losses`, `rulesets`, `lines`; a filter may name what
 //! its table has. What a table counts is summed beside its rows: `packets` of events, `bytes` and `packets` both ways
@@ -68,8 +73,11 @@
 //! Times in questions are RFC 3339 texts or integer microseconds since 1970; `since` is inside, `until` is not.
 //!
 //! Invariants:
-//! - **Nothing under `/api/v1` but `health` answers without a bearer token**, not even whether a path exists.
-//!   Tokens are compared by SHA-256 and in constant time.
+//! - **Nothing under `/api/v1` but `health` and `POST session` answers without a bearer token or a session**, not even
+//!   whether a path exists. Tokens are compared by SHA-256 and in constant time; many wrong ones wait.
+//! - **A session counts only where the page of this server asks** (`Sec-Fetch-Site`, or else `Origin`); with a token
+//!   beside it, the token counts. What is being answered to a session breaks off when it ends.
+//! - **No answer is kept** by browsers or anything between (`Cache-Control: no-store`).
 //! - **Every error is a problem document** (RFC 9457, `application/problem+json`); an error of a filter has
 //!   its `span` in bytes of the filter and, where there is one, a `proposal` of the whole filter mended.
 //! - **Unknown members are refused**, so that a misspelt `untill` is not all of time.
@@ -81,9 +89,10 @@
 //! - **A stream that ends without its `end` line is not complete**, and one whose `end` says
 //!   `"complete":false` is not either. A file that is not complete ends with a broken connection.
 //!
-//! It holds no state of its own but the list of questions that are being answered, opens no socket, reads no file, and does not know the wall clock.
+//! It holds no state of its own but the list of questions that are being answered and wrong tokens of the last minute, opens no socket, reads no file, and does not know the wall clock.
 
 mod ask;
+mod attempts;
 mod auth;
 mod body;
 mod enrich;
@@ -106,6 +115,7 @@ mod queries;
 mod routes;
 mod rulesets;
 mod saved;
+mod sessions;
 mod sql;
 mod tail;
 mod unparsed;
@@ -125,9 +135,12 @@ pub use openapi::document;
 pub use problem::{PROBLEM_JSON, Problem, Span};
 pub use queries::{QUERY_HEADER, Queries, QueryTotals};
 pub use saved::{NewView, Saved, ViewInfo};
+pub use sessions::{Asker, NewSession, OpenSession, Session, SessionInfo, Sessions};
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, Uri};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, Uri};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use bartizan_enrich::Enrichment;
@@ -173,6 +186,8 @@ pub struct ApiState {
     pub imports: Arc<dyn Imports>,
     /// Keeps views.
     pub saved: Arc<dyn Saved>,
+    /// Keeps sessions.
+    pub sessions: Arc<dyn Sessions>,
     /// Keeps the lake.
     pub lake: Arc<dyn LakeKeeper>,
     /// Rows as they arrive.
@@ -200,11 +215,14 @@ pub fn router(state: ApiState) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&state.queries), queries::track));
     let guarded = questions
         .merge(routes::others().router)
+        .merge(routes::signed_in().router)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .merge(routes::deliveries().router.layer(DefaultBodyLimit::max(ROWS_LIMIT)))
-        .layer(middleware::from_fn_with_state(Arc::clone(&state.access), auth::require));
+        .layer(middleware::from_fn_with_state(state.clone(), auth::require))
+        .merge(routes::sign_in().router.layer(DefaultBodyLimit::max(sessions::SIGN_IN_LIMIT)))
+        .layer(middleware::map_response(unkept));
     Router::new()
         .route("/api/v1/health", get(health).fallback(wrong_method))
         .route("/docs", get(openapi::page).fallback(wrong_method))
@@ -223,6 +241,14 @@ struct Health {
 /// Whether the server answers.
 async fn health(State(state): State<ApiState>) -> Json<Health> {
     Json(Health { status: "ok", version: state.version })
+}
+
+/// Answers are for who asked, at that moment.
+async fn unkept(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
 }
 
 async fn not_found(uri: Uri) -> Problem {

@@ -1,6 +1,8 @@
 //! What the API says of itself: an OpenAPI document made from the table of operations, and a page of it for people.
 
 use crate::operations::{Answer, Operation, Question};
+use crate::routes::SIGN_IN;
+use crate::sessions::COOKIE;
 use crate::{ApiState, PROBLEM_JSON, QUERY_HEADER};
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
 const ABOUT: &str = "Questions about what the firewalls of a fleet logged, and work on the store. Every path but `health` \
-                     wants a bearer token. Unknown members of a question are refused. Every error is a problem document.";
+                     and signing in wants a bearer token or the cookie of a session. Unknown members of a question are refused. Every error is a problem document.";
 
 /// The whole document.
 #[must_use]
@@ -35,11 +37,14 @@ pub fn document() -> Value {
         "openapi": "3.1.0",
         "info": {"title": "Bartizan", "version": "1", "description": ABOUT, "license": {"name": "Apache-2.0"}},
         "servers": [{"url": "/api/v1"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"session": []}],
         "paths": paths,
         "components": {
             "schemas": {"Problem": problem},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+            },
         },
     })
 }
@@ -51,6 +56,7 @@ fn described(Operation { about, question, .. }: &Operation) -> Value {
         Answer::Lines => ("200", "application/x-ndjson", json!({"type": "string"})),
         Answer::Events => ("200", "text/event-stream", json!({"type": "string"})),
         Answer::Text => ("200", "text/plain", json!({"type": "string"})),
+        Answer::Done => ("204", "", Value::Null),
     };
     let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
     let mut operation = json!({
@@ -66,7 +72,10 @@ fn described(Operation { about, question, .. }: &Operation) -> Value {
         let name = json!({"description": "the name of the question", "schema": {"type": "string"}});
         operation["responses"][status]["headers"] = json!({QUERY_HEADER.as_str(): name});
     }
-    if about.path == "/health" {
+    if about.answer == Answer::Done {
+        operation["responses"][status] = json!({"description": "done"});
+    }
+    if about.path == "/health" || about.id == SIGN_IN {
         operation["security"] = json!([]);
     }
     let mut parameters: Vec<Value> = Vec::new();

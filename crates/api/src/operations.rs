@@ -7,7 +7,7 @@
 use crate::ApiState;
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
 };
@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     /// Server-sent events.
     Events,
     Text,
+    /// Done, and nothing to say.
+    Done,
 }
 
 /// What is said of an operation.
@@ -76,6 +78,12 @@ impl Operations {
     pub(crate) fn get<H: Handler<T, ApiState>, T: 'static>(mut self, about: About, handler: H) -> Self {
         self.router = self.router.route(about.path, get(handler));
         self.described.push(Operation { method: "get", about, question: Question::Nothing });
+        self
+    }
+
+    pub(crate) fn delete<H: Handler<T, ApiState>, T: 'static>(mut self, about: About, handler: H) -> Self {
+        self.router = self.router.route(about.path, delete(handler));
+        self.described.push(Operation { method: "delete", about, question: Question::Nothing });
         self
     }
 

@@ -67,7 +67,19 @@ impl Problem {
         Self::new("urn:bartizan:unauthorized", "not permitted", StatusCode::UNAUTHORIZED, detail)
     }
 
-    pub(crate) fn not_found(path: &str) -> Self {
+    /// Somebody else's page asks, or nobody says whose.
+    pub(crate) fn cross_site(detail: &str) -> Self {
+        Self::new("urn:bartizan:cross-site", "not permitted from there", StatusCode::FORBIDDEN, detail)
+    }
+
+    pub(crate) fn too_many(detail: String) -> Self {
+        let (kind, title) = ("urn:bartizan:too-many-attempts", "too many attempts");
+        Self::new(kind, title, StatusCode::TOO_MANY_REQUESTS, detail)
+    }
+
+    /// There is no such path.
+    #[must_use]
+    pub fn not_found(path: &str) -> Self {
         Self::new(
             "urn:bartizan:not-found",
             "no such path",
@@ -86,7 +98,9 @@ impl Problem {
         Self::new(kind, "not as things are", StatusCode::CONFLICT, detail)
     }
 
-    pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
+    /// The path does not take the method.
+    #[must_use]
+    pub fn wrong_method(method: &Method, path: &str) -> Self {
         Self::new(
             "urn:bartizan:wrong-method",
             "wrong method",

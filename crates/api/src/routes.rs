@@ -3,7 +3,7 @@
 use crate::operations::{Answer, Operation, Operations, about};
 use crate::{
     ask, enrich, export, facets, fleet, histogram, imports, lake, ledger, metrics, openapi, queries,
-    rulesets, saved, sql, tail, unparsed,
+    rulesets, saved, sessions, sql, tail, unparsed,
 };
 
 /// Questions about rows: each has a name and is in the list.
@@ -286,6 +286,44 @@ pub(crate) fn others() -> Operations {
         .get(about("/openapi.json", "openapi", "server", Answer::Json, "This document."), openapi::json)
 }
 
+/// Sessions, but how one begins.
+pub(crate) fn signed_in() -> Operations {
+    Operations::default()
+        .get(
+            about("/session", "session", "sessions", Answer::Json, "The session of this browser."),
+            sessions::current,
+        )
+        .delete(
+            about("/session", "sign_out", "sessions", Answer::Done, "Ends the session of this browser."),
+            sessions::sign_out,
+        )
+        .get(
+            about("/sessions", "sessions", "sessions", Answer::Json, "Browsers that are signed in."),
+            sessions::list,
+        )
+        .post::<sessions::Revoke, _, _>(
+            about("/sessions/revoke", "sessions_revoke", "sessions", Answer::Json, "Ends a session."),
+            sessions::revoke,
+        )
+}
+
+/// The name of the operation that everybody may ask.
+pub(crate) const SIGN_IN: &str = "sign_in";
+
+/// How a session begins.
+pub(crate) fn sign_in() -> Operations {
+    Operations::default().post::<sessions::SignIn, _, _>(
+        about(
+            "/session",
+            SIGN_IN,
+            "sessions",
+            Answer::Done,
+            "Gives a token, and gets the cookie of a session.",
+        ),
+        sessions::sign_in,
+    )
+}
+
 /// The one question that holds rows.
 pub(crate) fn deliveries() -> Operations {
     Operations::default().deliver::<imports::Piece, _, _>(
@@ -308,7 +346,7 @@ fn open() -> Operations {
 
 /// Every operation, for the document.
 pub(crate) fn operations() -> Vec<Operation> {
-    [questions(), others(), deliveries(), open()]
+    [questions(), others(), signed_in(), sign_in(), deliveries(), open()]
         .into_iter()
         .flat_map(|operations| operations.described)
         .collect()

@@ -1,10 +1,11 @@
-//! Hosts, join tokens, imports, senders without an agent, holds, erasures and views, in SQLite.
+//! Hosts, join tokens, imports, senders without an agent, holds, erasures, views and sessions, in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
 //!   one host that is not revoked. Revoking a host frees its name.
 //! - A token is kept as the hash of its secret. [`Catalog::redeem`] takes one use of it in one statement, so
 //!   that two hosts never share the last one.
+//! - A session is kept as the hash of its secret, too: who reads the catalog cannot sign in with what it holds.
 //! - A revoked host stays in the list: its rows stay in the lake.
 //! - What a call has changed is on disk when it returns (WAL, `synchronous = FULL`).
 //!
@@ -20,6 +21,7 @@ mod keeping;
 mod saved;
 mod schema;
 mod senders;
+mod sessions;
 mod tokens;
 
 pub use error::CatalogError;
@@ -28,6 +30,7 @@ pub use imports::{Check, Import};
 pub use keeping::{Erasure, Hold};
 pub use saved::View;
 pub use senders::Sender;
+pub use sessions::Session;
 pub use tokens::{Redeemed, Token};
 
 use bartizan_model::HostId;

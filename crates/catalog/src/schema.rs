@@ -108,6 +108,18 @@ const STEPS: &[&str] = &[
     ) STRICT;
     PRAGMA user_version = 6;
 ",
+    "
+    CREATE TABLE sessions (
+        hash BLOB PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL UNIQUE,
+        token BLOB NOT NULL,
+        created INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        browser TEXT NOT NULL
+    ) STRICT;
+    PRAGMA user_version = 7;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

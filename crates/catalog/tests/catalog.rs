@@ -1,7 +1,9 @@
 //! The catalog in a real file.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use bartizan_catalog::{Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Token, View};
+use bartizan_catalog::{
+    Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Session, Token, View,
+};
 use bartizan_model::{HostId, Micros};
 
 fn host(n: u8, name: &str) -> Enrolment {
@@ -243,4 +245,31 @@ async fn views_are_kept_replaced_and_removed() {
     assert_eq!(catalog.views().await.unwrap(), [View { name: "another".to_owned(), ..view }, changed]);
     assert!(catalog.delete_view("another").await.unwrap() && !catalog.delete_view("another").await.unwrap());
     assert_eq!(catalog.views().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn sessions_are_kept_used_and_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.db");
+    let catalog = Catalog::open(&path).await.unwrap();
+    let session = |n: u8| Session {
+        hash: [n; 32],
+        name: format!("s{n}"),
+        token: [9; 32],
+        created: Micros(i64::from(n)),
+        used: Micros(i64::from(n)),
+        address: "192.0.2.1".to_owned(),
+        browser: "Browser 1".to_owned(),
+    };
+    for n in 1..=3 {
+        catalog.add_session(&session(n)).await.unwrap();
+    }
+    assert!(catalog.add_session(&session(3)).await.is_err(), "one secret, one session");
+    catalog.use_session(&[2; 32], Micros(70)).await.unwrap();
+    catalog.use_session(&[8; 32], Micros(70)).await.unwrap();
+    assert!(catalog.end_session("s1").await.unwrap() && !catalog.end_session("s1").await.unwrap());
+    catalog.close().await;
+    let catalog = Catalog::open(&path).await.unwrap();
+    let used = Session { used: Micros(70), ..session(2) };
+    assert_eq!(catalog.sessions().await.unwrap(), [session(3), used]);
 }

@@ -5,14 +5,14 @@
 //! DIR/authority.key, ca.pem   the fleet's authority (secret) and its certificate
 //! DIR/server.key              the server's own key and certificate
 //! DIR/admin.token             the token that may ask everything; made at the first start, readable by its owner
-//! DIR/catalog.db              hosts and join tokens
+//! DIR/catalog.db              hosts, join tokens, sessions
 //! DIR/lake/                   the tables, unless they are in S3
 //! DIR/writer.id               who this server is, in the lease of a lake in S3
 //! DIR/collector.id            who collects for others, in the names of their batches
 //! DIR/spool/collected/        what senders without an agent delivered, until it is in the lake
 //! DIR/address, agents_address, collect_addresses   where it listens, written when it does
 //! ```
-//! Two listeners: the front port (HTTP API and enrolment, server certificate only) and the agents' port (mutual
+//! Two listeners: the front port (HTTP API, page and enrolment, server certificate only) and the agents' port (mutual
 //! TLS 1.3); and those of `[[collect]]`, for senders that have no agent. One committer a table. On SIGTERM or SIGINT it stops listening, commits what it has, and ends.
 //!
 //! What it does not do: keep a log of its own. What was not committed is sent again by the agents, or
@@ -21,6 +21,7 @@
 mod claims;
 mod enrich;
 mod fleet;
+mod front;
 mod imports;
 mod keeper;
 mod metrics;
@@ -28,6 +29,7 @@ mod others;
 mod place;
 mod run;
 mod saved;
+mod sessions;
 mod settings;
 mod sinks;
 mod space;

@@ -7,6 +7,7 @@ use crate::metrics::Gauges;
 use crate::others::Others;
 use crate::place::{Opened, Place, Writer};
 use crate::saved::Kept;
+use crate::sessions::Browsers;
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
@@ -115,6 +116,8 @@ impl Server {
         let certificate = ServerCertificate::new(&issued.chain_pem, &issued.key_pem)?;
         let access = Access::new(vec![Access::digest(&admin_token(dir)?)]);
         let catalog = Catalog::open(&dir.join("catalog.db")).await?;
+        let knows = |token: &[u8; 32]| access.knows(token);
+        let browsers = Arc::new(Browsers::load(catalog.clone(), knows, bartizan_clock::now).await?);
 
         let front = listen("listen", settings.listen).await?;
         let agents = listen("agents_listen", settings.agents_listen).await?;
@@ -159,6 +162,7 @@ impl Server {
             tokens: Arc::clone(&fleet) as _,
             imports: importer,
             saved: Arc::new(Kept(catalog.clone())),
+            sessions: Arc::clone(&browsers) as _,
             lake: Arc::new(keeping.clone()),
             live: feed,
             names: Arc::clone(&enrichment) as _,
@@ -182,7 +186,9 @@ impl Server {
         tokio::spawn(crate::enrich::keep(Arc::clone(&enrichment), stopped.clone()));
         let collector = others.collect(settings, &ingest, &certificate, &authority)?;
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
-        let router = router.merge(front_service(Arc::clone(&fleet)).into_axum_router().reset_fallback());
+        let kept = stopped.clone();
+        tokio::spawn(async move { browsers.keep(kept).await });
+        let router = crate::front::router(router, front_service(Arc::clone(&fleet)).into_axum_router());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
         let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
         let agents_tls = Arc::new(agent_server(certificate, &authority)?);

@@ -34,6 +34,7 @@ pub fn run() -> Result<()> {
     }
 
     say(&format!("\nThe server answers at https://{}.", server.front()));
+    super::say_link(&server);
     say("In another terminal, here:");
     say(&format!(
         "  export BARTIZAN_DIR='{}' PATH='{}':\"$PATH\"",

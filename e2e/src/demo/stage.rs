@@ -339,6 +339,7 @@ fn invite(dir: &Path, server: &Server, hosts: &[Value], seconds: Option<u64>) {
         hosts.len(),
         server.front()
     ));
+    super::say_link(server);
     say("In another terminal, here:");
     say(&format!("  . {env}"));
     say("then any of");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attribution;
+mod browser;
 mod caps;
 mod clone;
 mod collected;
@@ -31,6 +32,7 @@ mod namespaces;
 mod netfilter;
 mod open;
 mod outage;
+mod page;
 mod runaway;
 mod s3;
 mod scene;

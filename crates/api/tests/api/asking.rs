@@ -42,6 +42,10 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/views/delete"),
     ("GET", "/api/v1/groups"),
     ("GET", "/api/v1/retention"),
+    ("GET", "/api/v1/session"),
+    ("DELETE", "/api/v1/session"),
+    ("GET", "/api/v1/sessions"),
+    ("POST", "/api/v1/sessions/revoke"),
     ("GET", "/api/v1/metrics"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/api/v1/lake"),
@@ -65,7 +69,12 @@ async fn nothing_answers_without_a_known_token() {
     let strangers =
         [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic YTpi"), Some(TOKEN), Some("Bearer")];
     // Also what does not exist: a stranger does not learn that.
-    let more = [("GET", "/api/v1/secret"), ("GET", "/api/v1/search"), ("DELETE", "/api/v1/hosts")];
+    let more = [
+        ("GET", "/api/v1/secret"),
+        ("GET", "/api/v1/search"),
+        ("DELETE", "/api/v1/hosts"),
+        ("PUT", "/api/v1/session"),
+    ];
     for (method, path) in OPERATIONS.iter().chain(&more) {
         for authorization in strangers {
             let mut request = Request::builder().method(*method).uri(*path);

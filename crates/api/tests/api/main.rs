@@ -10,6 +10,7 @@ mod lake;
 mod openapi;
 mod queries;
 mod rulesets;
+mod sessions;
 mod sql;
 mod support;
 mod tail;

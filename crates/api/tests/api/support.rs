@@ -13,8 +13,9 @@ use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
     Access, ApiState, ContentCheck, Feed, Finish, HoldInfo, HostInfo, HostState, Hosts, ImportError,
     ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Mark, Metrics, NewHold,
-    NewImport, NewToken, NewView, OpenImport, Piece, Queries, Retention, RetentionRule, Saved, SenderInfo,
-    TableStatus, Tokens, Unavailable, ViewInfo, router,
+    NewImport, NewSession, NewToken, NewView, OpenImport, OpenSession, Piece, Queries, Retention,
+    RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions, TableStatus, Tokens, Unavailable,
+    ViewInfo, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -25,7 +26,9 @@ use http_body_util::BodyExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 pub(crate) const TOKEN: &str = "bzt_0123456789";
@@ -36,6 +39,44 @@ pub(crate) const NOW: i64 = 1_795_410_043_000_000;
 pub(crate) struct Fleet {
     pub(crate) made: Mutex<Vec<NewToken>>,
     pub(crate) views: Mutex<Vec<NewView>>,
+    pub(crate) sessions: Mutex<BTreeMap<String, (NewSession, watch::Sender<bool>)>>,
+}
+
+/// Secrets are `secret-1`, `secret-2`; names the same without `secret-`.
+#[async_trait]
+impl Sessions for Fleet {
+    async fn open(&self, new: NewSession) -> Result<OpenSession, Unavailable> {
+        let mut sessions = self.sessions.lock().unwrap();
+        let name = (sessions.len() + 1).to_string();
+        let secret = format!("secret-{name}");
+        sessions.insert(name, (new, watch::Sender::new(false)));
+        Ok(OpenSession { secret, seconds: 60 })
+    }
+
+    async fn used(&self, secret: &str) -> Option<Session> {
+        let name = secret.strip_prefix("secret-")?;
+        let sessions = self.sessions.lock().unwrap();
+        let (new, alive) = sessions.get(name)?;
+        let (since, until) = (Micros(NOW), Micros(NOW + 60_000_000));
+        Some(Session { name: name.to_owned(), token: new.token, since, until, ended: alive.subscribe() })
+    }
+
+    async fn end(&self, name: &str) -> Result<bool, Unavailable> {
+        let ended = self.sessions.lock().unwrap().remove(name);
+        Ok(ended.map(|(_, alive)| alive.send_replace(true)).is_some())
+    }
+
+    fn list(&self) -> Vec<SessionInfo> {
+        let info = |(name, (new, _)): (&String, &(NewSession, watch::Sender<bool>))| SessionInfo {
+            name: name.clone(),
+            since: Micros(NOW),
+            used: Micros(NOW),
+            until: Micros(NOW + 60_000_000),
+            address: new.address.clone(),
+            browser: new.browser.clone(),
+        };
+        self.sessions.lock().unwrap().iter().map(info).collect()
+    }
 }
 
 #[async_trait]
@@ -362,6 +403,7 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         tokens: Arc::clone(&fleet) as _,
         imports: Arc::clone(&fleet) as _,
         saved: Arc::clone(&fleet) as _,
+        sessions: Arc::clone(&fleet) as _,
         lake: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
         names: Arc::new(Arc::new(
