@@ -4,7 +4,7 @@
 #   make demo SECONDS=20   the same, ends by itself and prints one line of figures
 #   make run               the server, and as root the agent of this machine
 #   make test              everything that CI runs
-#   make build             target/release/bartizan and target/release/bartizan-agent
+#   make build             target/release/bartizan (with the web page) and target/release/bartizan-agent
 #   make bench             figures beside their goals; bench-decode, bench-spool, bench-capture, bench-delivery,
 #                          bench-latency, bench-syslog
 #   make bench-lake        the store beside ClickHouse, DuckDB, VictoriaLogs and PostgreSQL, a quarter of an hour
