@@ -1,51 +1,167 @@
-//! The page in a browser: `e2e/browser/NAME.mjs`, run by Node against a real server.
+//! The page in a browser: `e2e/browser/NAME.mjs`, run by Node and Debian's Chromium against a real server with a real
+//! agent and a syslog sender, all in a namespace of their own.
 //!
-//! A test here prepares the server and its rows; what a person does and sees is in the script. They are for a program
-//! with its page; a build without it has nothing to show.
+//! What a person does and sees is in the script. What the script wants of the world outside the browser it says on its
+//! standard output, `stage: …`, and goes on when it is answered; [`Stage`] does it.
 
-use crate::page::{imported, is_built};
-use bartizan_e2e::process::Server;
+use crate::page::is_built;
+use crate::scene::{GROUP, PORT, Scene, possible};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{ChildStdout, Stdio};
+use std::thread;
 
-/// Runs a script against a server; panics with all that it said when it fails.
-pub(crate) fn run(server: &Server, script: &str, env: &[(&str, &str)]) {
-    let token = std::fs::read_to_string(server.dir().join("admin.token")).unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser").join(format!("{script}.mjs"));
-    let output = Command::new("setpriv")
-        // A browser that hangs is not left behind.
-        .args(["--pdeathsig", "KILL", "--", "timeout", "--kill-after=5", "240", "node"])
-        .arg(&path)
-        .env("BARTIZAN_URL", format!("https://{}", server.front()))
-        .env("BARTIZAN_TOKEN", token.trim())
-        .envs(env.iter().copied())
-        .output()
-        .unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{script} ({}):\n{}\n{}",
-        output.status,
-        said(&output.stdout),
-        said(&output.stderr)
-    );
+/// Where the server takes syslog; the namespace has nobody else.
+const SYSLOG: &str = "127.0.0.1:601";
+
+/// A host, a server and whoever looks at the page.
+struct Stage {
+    scene: Scene,
 }
 
-/// A server with rows, if the program has its page.
-pub(crate) fn server(rows: usize) -> Option<(tempfile::TempDir, Server)> {
-    let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::new(&dir.path().join("server"), "commit.age_ms = 200").unwrap();
-    server.start().unwrap();
-    if !is_built(&server) {
-        eprintln!("not run: this program was built without its page (`cargo xtask page`, and build again)");
-        return None;
+impl Stage {
+    /// A server that was never used. None where there can be no namespace, or where the program has no page.
+    fn new(label: &str) -> Option<Self> {
+        if !possible() {
+            return None;
+        }
+        let settings =
+            format!("commit.age_ms = 200\n[[collect]]\nkind = \"syslog-tcp\"\naddress = \"{SYSLOG}\"\n");
+        let mut scene = Scene::prepared(label, "", &settings);
+        scene.server.start().unwrap();
+        if !is_built(&scene.server) {
+            eprintln!(
+                "not run: this program was built without its page (`cargo xtask page`, and build again)"
+            );
+            return None;
+        }
+        Some(Self { scene })
     }
-    imported(&server, dir.path(), rows);
-    Some((dir, server))
+
+    /// Runs a script to its end; panics with all that it said when it fails.
+    fn run(mut self, script: &str) {
+        let token = std::fs::read_to_string(self.scene.server.dir().join("admin.token")).unwrap();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser").join(format!("{script}.mjs"));
+        let mut child = self
+            .scene
+            .netns
+            .command("setpriv")
+            // A browser that hangs is not left behind.
+            .args(["--pdeathsig", "KILL", "--", "timeout", "--kill-after=5", "280", "node"])
+            .arg(&path)
+            .env("NODE_EXTRA_CA_CERTS", self.scene.server.dir().join("ca.pem"))
+            .env("BARTIZAN_URL", format!("https://localhost:{}", self.scene.server.front().port()))
+            .env("BARTIZAN_TOKEN", token.trim())
+            .env("BARTIZAN_SYSLOG", SYSLOG)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let complaints = thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).map(|_| text)
+        });
+        let mut answers = child.stdin.take().unwrap();
+        let said = self.listen(child.stdout.take().unwrap(), &mut |line| {
+            // a script that has ended in the meantime is told of below
+            let _ = answers.write_all(line.as_bytes());
+        });
+        let status = child.wait().unwrap();
+        let complaints = complaints.join().unwrap().unwrap();
+        assert!(status.success(), "{script} ({status}):\n{said}\n{complaints}");
+        eprint!("{said}");
+    }
+
+    /// Does what is asked until the script says nothing more; what it said otherwise.
+    fn listen(&mut self, output: ChildStdout, answer: &mut dyn FnMut(&str)) -> String {
+        let mut rest = String::new();
+        for line in BufReader::new(output).lines() {
+            let line = line.unwrap();
+            if let Some(wish) = line.strip_prefix("stage: ") {
+                self.perform(wish);
+                answer("done\n");
+            } else {
+                rest.push_str(&line);
+                rest.push('\n');
+            }
+        }
+        rest
+    }
+
+    fn perform(&mut self, wish: &str) {
+        let words: Vec<&str> = wish.split(' ').collect();
+        match *words.as_slice() {
+            ["kill"] => self.scene.server.kill().unwrap(),
+            ["start"] => self.scene.server.start().unwrap(),
+            // the command that the page shows, word for word, and the agent's folder
+            ["enrol", "bartizan-agent", "enrol", ref rest @ ..] => {
+                let end = rest.iter().position(|word| *word == "&&").unwrap_or(rest.len());
+                self.enrol(&rest[..end]);
+            }
+            ["packets", port, count] => self.scene.send(port.parse().unwrap(), count.parse().unwrap(), 100),
+            ["rules", "changed"] => {
+                let log = format!("counter log prefix \"udp-refused\" group {GROUP} drop");
+                let rules = format!("flush chain inet f input\nadd rule inet f input udp dport {PORT} {log}");
+                self.scene.netns.nft(&rules).unwrap();
+            }
+            _ => panic!("the script wants {wish:?}"),
+        }
+    }
+
+    fn enrol(&mut self, words: &[&str]) {
+        let netns = std::sync::Arc::clone(&self.scene.netns);
+        let mut command = bartizan_e2e::process::program(Some(&netns), "bartizan-agent").unwrap();
+        let output =
+            command.arg("enrol").args(words).arg("--dir").arg(self.scene.agent.dir()).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        self.scene.start_agent();
+    }
+}
+
+fn plays(script: &str) {
+    if let Some(stage) = Stage::new(script) {
+        stage.run(script);
+    }
 }
 
 #[test]
 fn the_page_loads_and_signs_in_by_the_link() {
-    let Some((_dir, server)) = server(200) else { return };
-    run(&server, "loads", &[]);
+    plays("loads");
+}
+
+#[test]
+fn a_host_is_enrolled_and_its_rule_is_read_as_it_was() {
+    plays("enrol");
+}
+
+#[test]
+fn a_day_at_the_explorer_counts_what_the_server_counts() {
+    plays("explore");
+}
+
+#[test]
+fn the_keyboard_is_enough() {
+    plays("keyboard");
+}
+
+#[test]
+fn a_tail_under_load_and_over_a_killed_server_shows_every_row_once() {
+    plays("tail");
+}
+
+#[test]
+fn texts_of_strangers_are_texts() {
+    plays("hostile");
+}
+
+#[test]
+fn nothing_serious_stands_in_anybody_s_way() {
+    plays("axe");
+}
+
+#[test]
+fn the_page_weighs_what_it_may() {
+    plays("budget");
 }

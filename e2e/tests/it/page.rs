@@ -76,7 +76,7 @@ pub(crate) fn is_built(server: &Server) -> bool {
 }
 
 /// Takes in rows: packets of one minute from a few addresses.
-pub(crate) fn imported(server: &Server, dir: &Path, rows: usize) {
+fn imported(server: &Server, dir: &Path, rows: usize) {
     let line = |n: usize| {
         format!(
             "2026-11-20T10:00:{:02}Z host-{} kernel: in drop: IN=eth0 OUT= SRC=203.0.113.{} DST=10.0.0.2 LEN=60 TOS=0x00 PREC=0x00 TTL=49 ID=1 DF PROTO=TCP SPT={} DPT={} WINDOW=1024 RES=0x00 SYN URGP=0\n",
