@@ -14,7 +14,7 @@ use bartizan_model::Kind;
 use bartizan_query::render::Rows;
 use bartizan_query::{Bucket, ID, Position, QueryError, RowStream, Search, Spread, Window};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of a search that says no limit.
 const SEARCH_LIMIT: usize = 1_000;
@@ -73,13 +73,22 @@ pub(crate) async fn search(
     Ok(ndjson::respond(rows, body.columns, asked, Some(page)))
 }
 
-/// Columns are named, or all are meant.
+/// Columns are named, each once, or all are meant.
 pub(crate) fn named(columns: Option<&Vec<String>>) -> Result<(), Problem> {
     match columns {
         Some(columns) if columns.is_empty() => {
             Err(Problem::bad_request(StatusCode::BAD_REQUEST, "`columns` is empty; leave it out for all"))
         }
-        _ => Ok(()),
+        Some(columns) => {
+            let mut seen = BTreeSet::new();
+            let twice = columns.iter().find(|column| !seen.insert(column.as_str()));
+            twice.map_or(Ok(()), |column| {
+                let column: String = column.chars().take(80).collect();
+                let text = format!("`columns` has `{column}` twice");
+                Err(Problem::bad_request(StatusCode::BAD_REQUEST, text))
+            })
+        }
+        None => Ok(()),
     }
 }
 

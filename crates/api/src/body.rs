@@ -1,7 +1,7 @@
 //! What comes in: JSON bodies and the times in them.
 
-use crate::Problem;
 use crate::queries::Asked;
+use crate::{BODY_LIMIT, Problem};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
@@ -42,6 +42,9 @@ fn detail(rejection: &JsonRejection) -> String {
     match rejection {
         JsonRejection::MissingJsonContentType(_) => {
             "the body must be `Content-Type: application/json`".to_owned()
+        }
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("a question has at most {BODY_LIMIT} bytes; a long list of addresses can be a @set")
         }
         other => other.body_text(),
     }

@@ -14,6 +14,10 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde::Deserialize;
 
+/// Media types of files.
+pub(crate) const ARROW: &str = "application/vnd.apache.arrow.stream";
+pub(crate) const PARQUET: &str = "application/vnd.apache.parquet";
+
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Format {
@@ -72,8 +76,8 @@ pub(crate) async fn export(
         Format::Ndjson | Format::Logemu => {
             return Ok(ndjson::respond(state.engine.search(search).await?, body.columns, asked, None));
         }
-        Format::Arrow => (FileFormat::Arrow, "application/vnd.apache.arrow.stream"),
-        Format::Parquet => (FileFormat::Parquet, "application/vnd.apache.parquet"),
+        Format::Arrow => (FileFormat::Arrow, ARROW),
+        Format::Parquet => (FileFormat::Parquet, PARQUET),
     };
     file(state.engine.search(search).await?, format, media)
 }

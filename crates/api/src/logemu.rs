@@ -17,6 +17,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::{Timestamp, tz::TimeZone};
 
+/// The media type of lines.
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
 /// What a line is made of.
 const COLUMNS: &[&str] = &[
     "time",
@@ -78,7 +81,7 @@ pub(crate) async fn export(
             tracing::error!(%error, "export broke off");
         })
     });
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(pieces)).into_response())
+    Ok(([(CONTENT_TYPE, TEXT)], Body::from_stream(pieces)).into_response())
 }
 
 fn lines(batch: &RecordBatch, zone: &TimeZone) -> String {

@@ -53,18 +53,24 @@ fn described(Operation { about, question, .. }: &Operation) -> Value {
     let (status, media, schema) = match about.answer {
         Answer::Json => ("200", "application/json", json!({})),
         Answer::Created => ("201", "application/json", json!({"type": "object"})),
-        Answer::Lines => ("200", "application/x-ndjson", json!({"type": "string"})),
+        Answer::Lines | Answer::Forms(_) => ("200", "application/x-ndjson", json!({"type": "string"})),
         Answer::Events => ("200", "text/event-stream", json!({"type": "string"})),
         Answer::Text => ("200", "text/plain", json!({"type": "string"})),
         Answer::Done => ("204", "", Value::Null),
     };
+    let mut content = json!({media: {"schema": schema}});
+    if let Answer::Forms(others) = about.answer {
+        for media in others {
+            content[media] = json!({"schema": {"type": "string"}});
+        }
+    }
     let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
     let mut operation = json!({
         "operationId": about.id,
         "tags": [about.tag],
         "summary": about.summary,
         "responses": {
-            status: {"description": "the answer", "content": {media: {"schema": schema}}},
+            status: {"description": "the answer", "content": content},
             "default": {"description": "why it cannot be answered", "content": {PROBLEM_JSON: problem}},
         },
     });

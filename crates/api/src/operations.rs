@@ -22,6 +22,8 @@ pub(crate) enum Answer {
     Created,
     /// Newline-delimited JSON.
     Lines,
+    /// Newline-delimited JSON, or what else the question wants of these media types.
+    Forms(&'static [&'static str]),
     /// Server-sent events.
     Events,
     Text,

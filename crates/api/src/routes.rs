@@ -2,7 +2,7 @@
 
 use crate::operations::{Answer, Operation, Operations, about};
 use crate::{
-    ask, enrich, export, facets, fleet, histogram, imports, lake, ledger, metrics, openapi, queries,
+    ask, enrich, export, facets, fleet, histogram, imports, lake, ledger, logemu, metrics, openapi, queries,
     rulesets, saved, sessions, sql, tail, unparsed,
 };
 
@@ -78,13 +78,19 @@ pub(crate) fn questions() -> Operations {
                 "/export",
                 "export",
                 "rows",
-                Answer::Lines,
+                Answer::Forms(&[export::ARROW, export::PARQUET, logemu::TEXT]),
                 "All rows that match, the oldest first, in a form of choice.",
             ),
             export::export,
         )
         .post::<sql::SqlBody, _, _>(
-            about("/sql", "sql", "rows", Answer::Lines, "A question in SQL that only reads."),
+            about(
+                "/sql",
+                "sql",
+                "rows",
+                Answer::Forms(&[sql::CSV, export::ARROW, export::PARQUET]),
+                "A question in SQL that only reads.",
+            ),
             sql::sql,
         )
         .post::<rulesets::RulesBody, _, _>(

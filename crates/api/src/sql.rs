@@ -1,7 +1,7 @@
 //! Questions in SQL.
 
 use crate::body::Body;
-use crate::export::file;
+use crate::export::{ARROW, PARQUET, file};
 use crate::queries::Current;
 use crate::{ApiState, Problem, ndjson};
 use arrow_array::RecordBatch;
@@ -17,6 +17,9 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::json;
+
+/// The media type of CSV.
+pub(crate) const CSV: &str = "text/csv; charset=utf-8";
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,11 +59,10 @@ pub(crate) async fn sql(
         Format::Csv => {
             let header = header(&rows.schema());
             let lines = futures::stream::iter([Ok(header)]).chain(csv(rows));
-            Ok(([(CONTENT_TYPE, "text/csv; charset=utf-8")], axum::body::Body::from_stream(lines))
-                .into_response())
+            Ok(([(CONTENT_TYPE, CSV)], axum::body::Body::from_stream(lines)).into_response())
         }
-        Format::Arrow => file(rows, FileFormat::Arrow, "application/vnd.apache.arrow.stream"),
-        Format::Parquet => file(rows, FileFormat::Parquet, "application/vnd.apache.parquet"),
+        Format::Arrow => file(rows, FileFormat::Arrow, ARROW),
+        Format::Parquet => file(rows, FileFormat::Parquet, PARQUET),
     }
 }
 

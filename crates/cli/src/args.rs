@@ -127,10 +127,7 @@ pub(crate) enum Command {
         command: Option<ViewsCommand>,
     },
     /// Groups of hosts, for filters: group:db
-    Groups {
-        #[command(subcommand)]
-        command: Option<GroupsCommand>,
-    },
+    Groups(HostsArgs),
     /// Show the sets that filters may name: src:@office
     Sets(HostsArgs),
     /// Show what the server is being asked, and end it
@@ -199,7 +196,7 @@ pub(crate) struct WatchArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
 }
@@ -214,7 +211,7 @@ pub(crate) struct TopArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     #[command(flatten)]
@@ -276,7 +273,7 @@ pub(crate) enum ViewsCommand {
         /// Its name
         name: String,
         /// What it finds
-        #[arg(allow_hyphen_values = true, add = ArgValueCompleter::new(complete::filter))]
+        #[arg(allow_hyphen_values = true, value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter))]
         filter: String,
         /// In which table
         #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets", "lines"])]
@@ -303,32 +300,6 @@ pub(crate) enum ViewsCommand {
         output: Format,
     },
     /// Forget a view
-    Rm {
-        /// Its name
-        name: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GroupsCommand {
-    /// List the groups
-    List {
-        /// How to write the rows
-        #[arg(short, long, value_enum, default_value_t = Format::Table)]
-        output: Format,
-    },
-    /// Keep a group, in the place of one of that name
-    Put {
-        /// Its name
-        name: String,
-        /// Its hosts
-        #[arg(required = true, add = ArgValueCompleter::new(complete::host))]
-        hosts: Vec<String>,
-        /// What it is
-        #[arg(long, default_value = "", hide_default_value = true)]
-        comment: String,
-    },
-    /// Forget a group
     Rm {
         /// Its name
         name: String,
@@ -369,7 +340,7 @@ pub(crate) struct AskArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     #[command(flatten)]
@@ -425,7 +396,7 @@ pub(crate) struct HistArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     #[command(flatten)]
@@ -460,7 +431,7 @@ pub(crate) struct TailArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     /// How to write the rows
@@ -488,7 +459,7 @@ pub(crate) struct UnparsedArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     #[command(flatten)]
@@ -508,7 +479,7 @@ pub(crate) struct LossesArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     #[command(flatten)]
@@ -621,7 +592,7 @@ pub(crate) struct ExportArgs {
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true,
-        add = ArgValueCompleter::new(complete::filter)
+        value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter)
     )]
     pub(crate) filter: String,
     #[command(flatten)]
@@ -824,7 +795,7 @@ pub(crate) enum FilterCommand {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct FilterArgs {
     /// The filter, or something pasted: an address, a line of a log
-    #[arg(allow_hyphen_values = true, add = ArgValueCompleter::new(complete::filter))]
+    #[arg(allow_hyphen_values = true, value_parser = not_an_option, add = ArgValueCompleter::new(complete::filter))]
     pub(crate) filter: String,
     /// Of which table's rows
     #[arg(long, default_value = "events", value_parser = ["events", "flows", "counters", "losses", "rulesets", "lines"])]
@@ -836,6 +807,18 @@ pub(crate) struct ServerArgs {
     /// The configuration file [default: /etc/bartizan/server.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// A filter may begin with a minus, so an option that does not exist would be one: two minus signs and a name.
+///
+/// # Errors
+/// If it looks like an option.
+pub(crate) fn not_an_option(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("--").unwrap_or_default();
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.contains([':', ' ']) {
+        return Err(format!("there is no option `{text}` here"));
+    }
+    Ok(text.to_owned())
 }
 
 impl Args {
@@ -857,6 +840,7 @@ impl Args {
             colour_stdout: colour(terminal),
             colour_stderr: colour(std::io::stderr().is_terminal()),
             utc: self.utc || !terminal,
+            terminal,
         }
     }
 }
@@ -869,6 +853,15 @@ mod tests {
     fn the_definition_is_sound() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_that_does_not_exist_is_no_filter() {
+        let error = Args::try_parse_from(["bartizan", "search", "--coutn"]).unwrap_err().to_string();
+        assert!(error.contains("no option `--coutn`"), "{error}");
+        for filter in ["--dport:22", "-dport:22", "-web", "!x"] {
+            assert!(Args::try_parse_from(["bartizan", "tail", filter]).is_ok(), "{filter}");
+        }
     }
 
     #[test]

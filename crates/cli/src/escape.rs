@@ -1,6 +1,7 @@
 //! The one place where text from events is made harmless for terminals and spreadsheets.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 /// Whether a character may change what a terminal does or how a line reads: C0 and C1 controls, DEL, line and
 /// paragraph separators, bidirectional controls, invisible marks.
@@ -60,6 +61,39 @@ pub(crate) fn json_lines_for_terminal(lines: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// Lines for a terminal, whatever wrote them. What is no whole line waits for its rest, or for the end.
+pub(crate) struct HarmlessLines<W> {
+    out: W,
+    rest: Vec<u8>,
+}
+
+impl<W: Write> HarmlessLines<W> {
+    pub(crate) const fn new(out: W) -> Self {
+        Self { out, rest: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for HarmlessLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+            self.rest.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        };
+        self.rest.extend_from_slice(&bytes[..end]);
+        let lines = std::mem::replace(&mut self.rest, bytes[end + 1..].to_vec());
+        for line in lines.split(|byte| *byte == b'\n') {
+            writeln!(self.out, "{}", for_terminal(&String::from_utf8_lossy(line)))?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.rest);
+        self.out.write_all(for_terminal(&String::from_utf8_lossy(&rest)).as_bytes())?;
+        self.out.flush()
+    }
+}
+
 /// Text for a cell of a spreadsheet: what would be run as a formula begins with an apostrophe.
 pub(crate) fn for_spreadsheet(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
@@ -104,6 +138,18 @@ mod tests {
             assert_eq!(json_lines_for_terminal(plain).lines().count(), plain.lines().count());
         }
         assert!(!json_lines_for_terminal("\u{7f}\n").contains('\u{7f}'));
+    }
+
+    #[test]
+    fn lines_of_others_are_made_harmless_wherever_they_are_cut() {
+        let text = "a \x1b[2J\u{202e}é\nb\r\n\nlast\u{9b}";
+        for size in 1..text.len() {
+            let mut out = HarmlessLines::new(Vec::new());
+            text.as_bytes().chunks(size).for_each(|piece| out.write_all(piece).unwrap());
+            out.flush().unwrap();
+            let got = String::from_utf8(out.out).unwrap();
+            assert_eq!(got, "a \\x1b[2J\\u{202e}é\nb\\x0d\n\nlast\\x9b", "{size}");
+        }
     }
 
     #[test]

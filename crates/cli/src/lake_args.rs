@@ -86,7 +86,12 @@ pub(crate) enum LakeCommand {
         /// What the hold is called
         name: String,
         /// Which rows; nothing holds all of the table
-        #[arg(default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+        #[arg(
+            default_value = "",
+            hide_default_value = true,
+            allow_hyphen_values = true,
+            value_parser = crate::args::not_an_option
+        )]
         filter: String,
         /// Of which table
         #[arg(long, default_value = "events")]

@@ -72,7 +72,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Watch(args) => watch::watch(&connection, &args, style),
         Command::Top(top) => client::block_on(command::top(&connection, top, style))?,
         Command::Views { command } => client::block_on(command::views(&connection, command, style))?,
-        Command::Groups { command } => client::block_on(command::groups(&connection, command, style))?,
+        Command::Groups(asked) => client::block_on(command::groups(&connection, asked.output, style))?,
         Command::Sets(asked) => {
             let sets = args::EnrichCommand::Sets(asked);
             client::block_on(command::enrich(&connection, sets, style))?

@@ -91,6 +91,9 @@ impl QueryError {
     }
 }
 
+/// How DataFusion says that the temporary files of a question have grown to their limit: it has no kind for it.
+const SPILLED_TOO_MUCH: &str = "The used disk space during the spilling process has exceeded";
+
 /// Whether memory or the disk for sorting was too small; what other crates wrap is unwrapped.
 fn is_exhausted(e: &DataFusionError) -> bool {
     if let DataFusionError::ResourcesExhausted(_) = e.find_root() {
@@ -98,7 +101,11 @@ fn is_exhausted(e: &DataFusionError) -> bool {
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(e);
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.to_string().starts_with(SPILLED_TOO_MUCH)) {
+            return true;
+        }
+        let inner = io.and_then(std::io::Error::get_ref);
         let found = inner.and_then(|inner| inner.downcast_ref::<DataFusionError>());
         if found.is_some_and(|inner| matches!(inner.find_root(), DataFusionError::ResourcesExhausted(_))) {
             return true;

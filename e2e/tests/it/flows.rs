@@ -11,6 +11,12 @@ const SERVICE: u16 = 4000;
 
 fn scene(label: &str, settings: &str) -> Scene {
     let scene = Scene::prepared(label, &format!("flows.enabled = true\n{settings}"), "commit.age_ms = 200");
+    track(&scene);
+    scene.up()
+}
+
+/// Lets the kernel track connections, and forget those of UDP soon.
+pub(crate) fn track(scene: &Scene) {
     // a rule that looks at connections makes the kernel track them
     scene
         .netns
@@ -23,14 +29,13 @@ fn scene(label: &str, settings: &str) -> Scene {
     ] {
         scene.netns.sysctl(key, value).unwrap();
     }
-    scene.up()
 }
 
 /// The first source port of flows.
 const FIRST: u16 = 20_000;
 
 /// One flow for each of so many source ports, with three packets.
-fn flows(scene: &Scene, count: u16) -> BTreeSet<u64> {
+pub(crate) fn flows(scene: &Scene, count: u16) -> BTreeSet<u64> {
     scene
         .netns
         .run(|| {

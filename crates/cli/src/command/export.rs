@@ -7,6 +7,7 @@ use crate::{
     clock,
     columns::{self, Column},
     connection::Connection,
+    escape::HarmlessLines,
     failure::{Failure, talk},
     pcap::Pcap,
     render::{Format, Rows, Style},
@@ -39,6 +40,7 @@ pub(crate) async fn export(args: &ConnectionArgs, export: ExportArgs, style: Sty
     }
     let client = Client::new(Connection::find(args)?)?;
     let mut target = Target::open(export.to.as_deref(), export.output)?;
+    let style = Style { terminal: style.terminal && export.to.is_none(), ..style };
     let done = write(&client, kind, question, named, export.output, style, &mut target).await;
     done.map_err(|failure| syntax::with_text(failure, &export.filter))?;
     target.keep()
@@ -146,7 +148,11 @@ impl Target {
             if binary && io::stdout().is_terminal() {
                 return Err(Failure::Usage("that is no text for a terminal; give --to FILE".into()));
             }
-            return Ok(Self { out: Box::new(BufWriter::new(io::stdout())), file: None });
+            let out = BufWriter::new(io::stdout());
+            // The server writes these lines; whatever else is text is made harmless where it is written.
+            let lines = format == ExportFormat::Logemu && io::stdout().is_terminal();
+            let out: Box<dyn Write> = if lines { Box::new(HarmlessLines::new(out)) } else { Box::new(out) };
+            return Ok(Self { out, file: None });
         };
         let mut name = path.file_name().ok_or_else(|| Failure::Usage("--to needs a file".into()))?.to_owned();
         name.push(".part");

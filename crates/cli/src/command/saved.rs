@@ -2,7 +2,7 @@
 
 use super::ask::{list, rows};
 use crate::{
-    args::{AskArgs, ConnectionArgs, GroupsCommand, QueriesCommand, RangeArgs, ViewsCommand},
+    args::{AskArgs, ConnectionArgs, QueriesCommand, RangeArgs, ViewsCommand},
     client::Client,
     columns::{Column, Look},
     connection::Connection,
@@ -127,32 +127,12 @@ fn kind(table: &str) -> Kind {
     Kind::ALL.into_iter().find(|kind| kind.as_str() == table).unwrap_or(Kind::Events)
 }
 
-pub(crate) async fn groups(
-    args: &ConnectionArgs,
-    command: Option<GroupsCommand>,
-    style: Style,
-) -> Result<(), Failure> {
+pub(crate) async fn groups(args: &ConnectionArgs, output: Format, style: Style) -> Result<(), Failure> {
+    const COLUMNS: &[(&str, Look)] = &[("name", Look::Text), ("hosts", Look::Text)];
     let client = Client::new(Connection::find(args)?)?;
-    match command.unwrap_or(GroupsCommand::List { output: Format::Table }) {
-        GroupsCommand::List { output } => {
-            const COLUMNS: &[(&str, Look)] =
-                &[("name", Look::Text), ("hosts", Look::Text), ("comment", Look::Text)];
-            let answer = client.get("/api/v1/groups").await;
-            let answer = answer.map_err(|failure| too_old(failure, "groups"))?;
-            list(&flat(answer, &["hosts"], output), columns(COLUMNS), output, style)
-        }
-        GroupsCommand::Put { name, hosts, comment } => {
-            let mut question = json!({ "name": name, "hosts": hosts });
-            if !comment.is_empty() {
-                question["comment"] = comment.into();
-            }
-            let done = client.post("/api/v1/groups", &question).await;
-            done.map(drop).map_err(|failure| too_old(failure, "groups"))
-        }
-        GroupsCommand::Rm { name } => {
-            client.post("/api/v1/groups/delete", &json!({ "name": name })).await.map(drop)
-        }
-    }
+    let answer = client.get("/api/v1/groups").await;
+    let answer = answer.map_err(|failure| too_old(failure, "groups"))?;
+    list(&flat(answer, &["hosts"], output), columns(COLUMNS), output, style)
 }
 
 pub(crate) async fn queries(

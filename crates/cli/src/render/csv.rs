@@ -1,7 +1,7 @@
 use super::text;
 use crate::{
     columns::{Column, Look},
-    escape::for_spreadsheet,
+    escape::{for_spreadsheet, for_terminal},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -9,16 +9,18 @@ use std::{
     io::{self, Write},
 };
 
-/// RFC 4180: CRLF, quotes where needed, and text that a spreadsheet would run made harmless.
+/// RFC 4180: CRLF, quotes where needed, and text that a spreadsheet would run made harmless; on a terminal also what
+/// would do something there.
 pub(super) struct Csv<W> {
     columns: Vec<Column>,
+    terminal: bool,
     out: W,
     begun: bool,
 }
 
 impl<W: Write> Csv<W> {
-    pub(super) fn new(columns: Vec<Column>, out: W) -> Self {
-        Self { columns, out, begun: false }
+    pub(super) fn new(columns: Vec<Column>, terminal: bool, out: W) -> Self {
+        Self { columns, terminal, out, begun: false }
     }
 
     pub(super) fn row(&mut self, row: &Map<String, Value>) -> io::Result<()> {
@@ -26,6 +28,7 @@ impl<W: Write> Csv<W> {
         for (i, column) in self.columns.iter().enumerate() {
             let text = text(row.get(&column.name)).unwrap_or_default();
             let text = if column.look == Look::Text { for_spreadsheet(&text) } else { text.as_str().into() };
+            let text = if self.terminal { for_terminal(&text) } else { text };
             cell(&mut self.out, i, &text)?;
         }
         self.out.write_all(b"\r\n")
@@ -45,7 +48,8 @@ impl<W: Write> Csv<W> {
             return Ok(());
         }
         for (i, column) in self.columns.iter().enumerate() {
-            cell(&mut self.out, i, &column.name)?;
+            let name = if self.terminal { for_terminal(&column.name) } else { column.name.as_str().into() };
+            cell(&mut self.out, i, &name)?;
         }
         self.out.write_all(b"\r\n")
     }

@@ -33,6 +33,8 @@ pub(crate) struct Style {
     pub(crate) colour_stderr: bool,
     /// Times as RFC 3339 in UTC, not local.
     pub(crate) utc: bool,
+    /// What is written reaches a terminal.
+    pub(crate) terminal: bool,
 }
 
 /// Writes rows one after the other.
@@ -51,7 +53,7 @@ impl<W: Write> Rows<W> {
     pub(crate) fn new(format: Format, columns: Vec<Column>, style: Style, zone: TimeZone, out: W) -> Self {
         let kind = match format {
             Format::Table => Kind::Table(Table::new(columns, style, zone, out)),
-            Format::Csv => Kind::Csv(Csv::new(columns, out)),
+            Format::Csv => Kind::Csv(Csv::new(columns, style.terminal, out)),
             Format::Ndjson => Kind::Lines(out),
             Format::Json => Kind::Array { out, rows: 0 },
         };
@@ -129,7 +131,7 @@ mod tests {
     use crate::columns::named;
     use bartizan_model::Kind as TableKind;
 
-    const PLAIN: Style = Style { colour_stdout: false, colour_stderr: false, utc: true };
+    const PLAIN: Style = Style { colour_stdout: false, colour_stderr: false, utc: true, terminal: false };
 
     fn written(format: Format, style: Style, columns: &[&str], lines: &[&str]) -> String {
         let mut out = Vec::new();
@@ -171,6 +173,16 @@ mod tests {
         assert_eq!(
             written(Format::Csv, PLAIN, &["prefix", "src", "mark"], &lines),
             "prefix,src,mark\r\n\"'=HYPERLINK(\"\"x\"\")\",203.0.113.9,-5\r\n\"a,b\"\"c\",,1\r\n\"'-x\ny\",::1,\r\n"
+        );
+    }
+
+    #[test]
+    fn csv_does_nothing_to_a_terminal() {
+        let line = r#"{"prefix":"=\u001b[2J\r\n\u202e"}"#;
+        let style = Style { terminal: true, ..PLAIN };
+        assert_eq!(
+            written(Format::Csv, style, &["prefix"], &[line]),
+            "prefix\r\n'=\\x1b[2J\\x0d\\x0a\\u{202e}\r\n"
         );
     }
 
