@@ -3,6 +3,7 @@
 operations.py walk ADDRESS CA TOKEN DOCUMENT FOLDER   each operation: without a token, rightly, and as no question
 operations.py wrong ADDRESS CA TOKEN                  questions that are wrong in what they say
 operations.py tail ADDRESS CA TOKEN FILTER ROUNDS     a tail that is cut off again and again; prints the rows' ids
+operations.py metrics ADDRESS CA TOKEN                the page for Prometheus
 operations.py gone ADDRESS CA TOKEN                   questions that are cancelled, and clients that go away
 """
 import http.client
@@ -50,6 +51,38 @@ class Server:
         status, _, text = self.ask("POST", path, body)
         assert status == 200, f"{path}: {status} {text[:400]}"
         return [json.loads(line) for line in text.splitlines()]
+
+
+TYPES = {
+    "string": lambda v: isinstance(v, str),
+    "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    "boolean": lambda v: isinstance(v, bool),
+    "object": lambda v: isinstance(v, dict),
+    "array": lambda v: isinstance(v, list),
+    "null": lambda v: v is None,
+}
+
+
+def fits(document, schema, value, where):
+    """That a value is as it is described, and has no member that is not."""
+    if "$ref" in schema:
+        return fits(document, document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], value, where)
+    for part in schema.get("allOf", []):
+        fits(document, part, value, where)
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    assert not kinds or any(TYPES[kind](value) for kind in kinds), f"{where} is no {kinds}: {value}"
+    if isinstance(value, list):
+        for n, item in enumerate(value):
+            fits(document, schema.get("items", {}), item, f"{where}[{n}]")
+    if isinstance(value, dict) and "properties" in schema:
+        missing = set(schema["required"]) - set(value)
+        assert not missing, f"{where} has no {missing}: {value}"
+        for name, member in value.items():
+            known = schema["properties"].get(name, schema.get("additionalProperties"))
+            assert known is not None, f"{where} has `{name}`, which is not described: {value}"
+            fits(document, known, member, f"{where}.{name}")
 
 
 def walk(server, document, folder):
@@ -110,6 +143,11 @@ def walk(server, document, folder):
         "metrics": None,
         "openapi": None,
         "health": None,
+        "sign_in": {"token": server.token},
+        "session": (None, 404),
+        "sign_out": (None, 404),
+        "sessions": None,
+        "sessions_revoke": ({"session": "x"}, 404),
         "sql": {"query": "SELECT count(*) FROM events"},
     }
     named = {}
@@ -123,8 +161,9 @@ def walk(server, document, folder):
         for token in (None, "x", server.token[:-1]):
             for body in (None, b"{"):
                 status, headers, text = server.ask(method, path, body, token=token)
-                if name == "health":
-                    assert status == 200, f"{name}: {status} {text[:400]}"
+                if name in ("health", "sign_in"):
+                    # whether the server is there, and where a token is given
+                    assert status == 200 if name == "health" else 400 <= status < 500, f"{name}: {status} {text[:400]}"
                     continue
                 assert status == 401 and headers["www-authenticate"] == "Bearer", f"{name}: {status} {text[:400]}"
                 assert headers["content-type"] == "application/problem+json", f"{name}: {headers['content-type']}"
@@ -132,7 +171,7 @@ def walk(server, document, folder):
         if body is DONE:
             continue
         method, path = named[name]
-        wanted = (200, 201)
+        wanted = (200, 201, 204)
         if isinstance(body, tuple):
             body, wanted = body[0], (body[1],)
         # other work on the lake is waited for
@@ -142,14 +181,21 @@ def walk(server, document, folder):
                 break
             time.sleep(0.1)
         assert status in wanted, f"{name}: {status} {text[:400]}"
-        if headers["content-type"].startswith("application/x-ndjson"):
+        if status == 204:
+            assert text == b"", f"{name}: {text[:400]}"
+        elif headers["content-type"].startswith("application/x-ndjson"):
             end = json.loads(text.splitlines()[-1])["end"]
             assert end["complete"] is True, f"{name}: {end}"
+        elif headers["content-type"] == "application/json":
+            operation = document["paths"][path][method.lower()]["responses"][str(status)]
+            fits(document, operation["content"]["application/json"]["schema"], json.loads(text), name)
         elif "json" in headers["content-type"]:
-            json.loads(text)
+            fits(document, {"$ref": "#/components/schemas/Problem"}, json.loads(text), name)
         if method == "POST":
             # what is no question is a problem and never a fault
             for wrong in (b"", b"{", b"[]", b'{"nothing": 1}', b"\xff\xfe", b"[" * 60_000):
+                if name == "sign_in" and len(wrong) > 1000:
+                    continue
                 status, headers, text = server.ask(method, path, wrong)
                 assert 400 <= status < 500, f"{name} {wrong[:20]}: {status} {text[:400]}"
                 assert headers["content-type"] == "application/problem+json", f"{name}: {headers['content-type']}"
@@ -320,5 +366,12 @@ def gone(server):
     wait("an export to end with its reader", lambda: name not in running())
 
 
+def metrics(server):
+    """The page for Prometheus."""
+    status, _, text = server.ask("GET", "/metrics")
+    assert status == 200, text
+    print(text.decode(), end="")
+
+
 what, address, ca, token, *rest = sys.argv[1:]
-{"walk": walk, "wrong": wrong, "tail": tail, "gone": gone}[what](Server(address, ca, token), *rest)
+{"walk": walk, "wrong": wrong, "tail": tail, "gone": gone, "metrics": metrics}[what](Server(address, ca, token), *rest)

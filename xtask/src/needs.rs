@@ -64,6 +64,7 @@ impl Need {
         command("postgresql", "pg_ctlcluster"),
         command("mariadb-server", "mariadbd"),
         command("sqlite3", "sqlite3"),
+        command("prometheus", "promtool"),
         Self { package: "ulogd2-json", proof: Proof::Package },
         Self { package: "ulogd2-mysql", proof: Proof::Package },
         Self { package: "ulogd2-pgsql", proof: Proof::Package },

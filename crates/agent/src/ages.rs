@@ -47,6 +47,12 @@ impl Ages {
         }
         self.moments.front().map(|(_, at)| *at)
     }
+
+    /// The same of any record, without forgetting those before it.
+    pub(crate) fn around(&self, seq: Seq) -> Option<Micros> {
+        let after = self.moments.partition_point(|(noted, _)| *noted <= seq);
+        self.moments.get(after.saturating_sub(1)).map(|(_, at)| *at)
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +70,9 @@ mod tests {
         for oldest in [1, 500, 99_000, 100_000] {
             let age = ages.of(Seq(oldest)).unwrap();
             assert!(age.0 <= oldest as i64 * 100_000, "{oldest}: {age:?}");
+            let later = ages.around(Seq(oldest + 500)).unwrap();
+            assert!(age <= later && later.0 <= (oldest + 500) as i64 * 100_000, "{oldest}: {later:?}");
+            assert_eq!(ages.of(Seq(oldest)), Some(age), "nothing was forgotten");
         }
         let last = ages.of(Seq(100_000)).unwrap().0;
         assert!(last > 9_000_000_000, "{last}");

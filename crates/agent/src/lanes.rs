@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use bartizan_decode::losses::Losses;
 use bartizan_model::{Epoch, Kind, Lane, Micros, Reason, Seq, Stage};
 use bartizan_spool::{AppendError, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError, Weights};
-use bartizan_wire::{Compression, encode};
+use bartizan_wire::{Compression, Waiting, encode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -332,6 +332,24 @@ impl Lanes {
         (self.backlog().0.saturating_add(self.memory.size().0), self.acknowledgements)
     }
 
+    /// What waits behind a batch that is being sent: the rest of its lane, and what other lanes hold.
+    pub(crate) fn waiting(&self, lane: Lane, sent: Seq) -> Waiting {
+        let mut waiting = Waiting { bytes: self.backlog().1, ..Waiting::default() };
+        for ((of, spool), ages) in self.disks.iter().zip(&self.ages) {
+            let first = if *of == lane { sent } else { spool.acknowledged() }.next();
+            let behind = (spool.last().0 + 1).saturating_sub(first.0);
+            waiting.batches += behind;
+            if behind > 0 {
+                let oldest = ages.around(first);
+                waiting.oldest = [waiting.oldest, oldest].into_iter().flatten().min();
+            }
+        }
+        if lane != Lane::MEMORY {
+            waiting.batches += self.memory.size().0;
+        }
+        waiting
+    }
+
     /// For `status`.
     pub(crate) fn told(&mut self, now: Micros) -> Value {
         let lanes: Vec<_> = { self.disks.iter().zip(&mut self.ages) }
@@ -470,6 +488,23 @@ mod tests {
         assert!((15..=20).contains(&kept), "{kept}");
         let first = lanes.next(Lane::DISK[lanes.current], Seq::ZERO, Micros(0)).unwrap().unwrap();
         assert_eq!((first.seq, first.kind, first.weight), (Seq(1), Kind::Flows, 10));
+    }
+
+    #[test]
+    fn what_waits_is_what_is_behind_the_batch_that_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lanes = lanes(dir.path(), WhenFull::DropOldest);
+        for _ in 0..5 {
+            assert_eq!(lanes.append(Kind::Events, 10, b"", &[7; 100], Instant::now()), Kept::OnDisk);
+        }
+        let lane = Lane::DISK[lanes.current];
+        let waiting = lanes.waiting(lane, Seq(2));
+        assert_eq!((waiting.batches, waiting.oldest.is_some()), (3, true));
+        assert!(waiting.bytes > 500, "{waiting:?}");
+        let last = lanes.waiting(lane, Seq(5));
+        assert_eq!((last.batches, last.oldest), (0, None));
+        let elsewhere = lanes.waiting(Lane::MEMORY, Seq(1));
+        assert_eq!(elsewhere.batches, 5, "other lanes wait as a whole");
     }
 
     #[test]

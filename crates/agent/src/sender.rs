@@ -10,7 +10,7 @@ use crate::recorder::Shared;
 use anyhow::Context as _;
 use bartizan_model::{Epoch, Lane, Seq};
 use bartizan_wire::{
-    Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, WireError,
+    Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, Told, WireError,
 };
 use rand::Rng as _;
 use std::time::{Duration, Instant};
@@ -213,8 +213,11 @@ impl<'a> LaneStream<'a> {
             return Ok(Next::OtherEpoch);
         }
         let size = parcel.payload.len();
-        let now = bartizan_clock::now();
-        match self.sender.send(parcel.kind, parcel.seq, parcel.weight, &parcel.payload.into(), now).await {
+        let told = Told {
+            clock: bartizan_clock::now(),
+            waiting: Some(self.shared.lanes().waiting(self.lane, parcel.seq)),
+        };
+        match self.sender.send(parcel.kind, parcel.seq, parcel.weight, &parcel.payload.into(), told).await {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Refused => {
                 // it cannot even be sent: the same as if the server had refused it

@@ -6,12 +6,15 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use bartizan_model::Micros;
 use bartizan_query::Window;
+use futures::StreamExt as _;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A JSON body, with problems instead of axum's plain texts.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -21,6 +24,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let asked = request.extensions().get::<Arc<Asked>>().cloned();
+        if declared(&request).is_some_and(|length| length > BODY_LIMIT as u64) {
+            drain(request.into_body()).await;
+            return Err(Problem::bad_request(StatusCode::PAYLOAD_TOO_LARGE, too_long()));
+        }
         let refused = |rejection: JsonRejection| Problem::bad_request(rejection.status(), detail(&rejection));
         let Json(question) = Json::<Box<RawValue>>::from_request(request, state).await.map_err(refused)?;
         // serde would read a list as the members in their order.
@@ -43,11 +50,35 @@ fn detail(rejection: &JsonRejection) -> String {
         JsonRejection::MissingJsonContentType(_) => {
             "the body must be `Content-Type: application/json`".to_owned()
         }
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            format!("a question has at most {BODY_LIMIT} bytes; a long list of addresses can be a @set")
-        }
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_long(),
         other => other.body_text(),
     }
+}
+
+fn too_long() -> String {
+    format!("a question has at most {BODY_LIMIT} bytes; a long list of addresses can be a @set")
+}
+
+/// How long the question is, as its head says.
+fn declared(request: &Request) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads what is not wanted, for a while: who is still writing when the connection ends does not get to read why.
+async fn drain(body: axum::body::Body) {
+    const MOST: usize = 4 << 20;
+    let mut pieces = body.into_data_stream();
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(piece)) = pieces.next().await {
+            read += piece.len();
+            if read > MOST {
+                return;
+            }
+        }
+    };
+    // It is answered however that ends.
+    let _ = tokio::time::timeout(Duration::from_secs(5), reading).await;
 }
 
 /// A moment as a question gives it: RFC 3339 text or integer microseconds since 1970.

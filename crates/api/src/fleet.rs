@@ -61,6 +61,17 @@ pub struct HostInfo {
     /// When another machine with its key was last turned away.
     #[serde(serialize_with = "maybe_time")]
     pub clone_seen: Option<Micros>,
+    /// Version of its agent, as it enrolled or renewed its certificate.
+    pub version: Option<String>,
+    /// Events a second, over the last minute or so.
+    pub rate: f64,
+    /// Bytes of its spool's files, as it said with its latest batch.
+    pub spool_bytes: Option<u64>,
+    /// Batches that waited behind that one.
+    pub spool_batches: Option<u64>,
+    /// When the oldest of them was closed.
+    #[serde(serialize_with = "maybe_time")]
+    pub spool_oldest: Option<Micros>,
     /// How it is doing.
     pub state: HostState,
 }

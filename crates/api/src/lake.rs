@@ -4,7 +4,9 @@
 //! then a `progress` for people, and one `end`. Work that was begun goes on when its asker goes away; one piece of
 //! work is done at a time, and who asks for another meanwhile is told so.
 
+use crate::ask::parse;
 use crate::body::Body;
+use crate::saved::check_name;
 use crate::{ApiState, Problem, Unavailable};
 use async_trait::async_trait;
 use axum::Json;
@@ -13,7 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bartizan_model::Micros;
+use bartizan_model::{Kind, Micros};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -303,6 +305,10 @@ pub(crate) async fn hold(
     State(state): State<ApiState>,
     Body(new): Body<NewHold>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    check_name(&new.name)?;
+    if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == new.table) {
+        parse(&state, kind, &new.filter)?;
+    }
     let name = new.name.clone();
     state.lake.hold(new).await?;
     Ok((StatusCode::CREATED, Json(json!({ "name": name }))))

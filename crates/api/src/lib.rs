@@ -91,6 +91,7 @@
 //!
 //! It holds no state of its own but the list of questions that are being answered and wrong tokens of the last minute, opens no socket, reads no file, and does not know the wall clock.
 
+mod answers;
 mod ask;
 mod attempts;
 mod auth;
@@ -119,6 +120,7 @@ mod sessions;
 mod sql;
 mod tail;
 mod unparsed;
+mod words;
 
 pub use auth::Access;
 pub use fleet::{HostInfo, HostState, Hosts, NewToken, SenderInfo, Tokens, Unavailable};

@@ -3,7 +3,7 @@
 use crate::operations::{Answer, Operation, Question};
 use crate::routes::SIGN_IN;
 use crate::sessions::COOKIE;
-use crate::{ApiState, PROBLEM_JSON, QUERY_HEADER};
+use crate::{ApiState, PROBLEM_JSON, QUERY_HEADER, answers, words};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -22,17 +22,6 @@ pub fn document() -> Value {
         let path = paths.entry(operation.about.path).or_insert_with(|| json!({}));
         path[operation.method] = described(&operation);
     }
-    let text = || json!({"type": "string"});
-    let span =
-        json!({"type": "object", "properties": {"start": {"type": "integer"}, "end": {"type": "integer"}}});
-    let problem = json!({
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": text(), "title": text(), "status": {"type": "integer"}, "detail": text(), "span": span,
-            "proposal": text(),
-        },
-    });
     json!({
         "openapi": "3.1.0",
         "info": {"title": "Bartizan", "version": "1", "description": ABOUT, "license": {"name": "Apache-2.0"}},
@@ -40,7 +29,7 @@ pub fn document() -> Value {
         "security": [{"token": []}, {"session": []}],
         "paths": paths,
         "components": {
-            "schemas": {"Problem": problem},
+            "schemas": answers::schemas(),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
@@ -50,16 +39,17 @@ pub fn document() -> Value {
 }
 
 fn described(Operation { about, question, .. }: &Operation) -> Value {
+    let lines = |words: &str| json!({"type": "string", "description": words});
     let (status, media, schema) = match about.answer {
-        Answer::Json => ("200", "application/json", json!({})),
-        Answer::Created => ("201", "application/json", json!({"type": "object"})),
-        Answer::Lines | Answer::Forms(_) => ("200", "application/x-ndjson", json!({"type": "string"})),
-        Answer::Events => ("200", "text/event-stream", json!({"type": "string"})),
+        Answer::Json(form) => ("200", "application/json", answers::schema(form)),
+        Answer::Created(form) => ("201", "application/json", answers::schema(form)),
+        Answer::Lines(words) | Answer::Forms(words, _) => ("200", "application/x-ndjson", lines(words)),
+        Answer::Events(words) => ("200", "text/event-stream", lines(words)),
         Answer::Text => ("200", "text/plain", json!({"type": "string"})),
         Answer::Done => ("204", "", Value::Null),
     };
     let mut content = json!({media: {"schema": schema}});
-    if let Answer::Forms(others) = about.answer {
+    if let Answer::Forms(_, others) = about.answer {
         for media in others {
             content[media] = json!({"schema": {"type": "string"}});
         }
@@ -87,11 +77,16 @@ fn described(Operation { about, question, .. }: &Operation) -> Value {
     let mut parameters: Vec<Value> = Vec::new();
     if about.path.contains("{id}") {
         let schema = json!({"type": "string"});
-        parameters.push(json!({"name": "id", "in": "path", "required": true, "schema": schema}));
+        let words = "the import, as it was opened";
+        parameters.push(json!({
+            "name": "id", "in": "path", "required": true, "schema": schema, "description": words,
+        }));
     }
     match question {
         Question::Nothing => {}
         Question::Object(schema) => {
+            let mut schema = schema.clone();
+            words::describe(&mut schema);
             let content = json!({"application/json": {"schema": schema}});
             operation["requestBody"] = json!({"required": true, "content": content});
         }
@@ -102,7 +97,10 @@ fn described(Operation { about, question, .. }: &Operation) -> Value {
             let required = schema["required"].as_array();
             for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
                 let required = required.is_some_and(|names| names.contains(&Value::from(name.clone())));
-                parameters.push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
+                let words = words::of(name);
+                parameters.push(json!({
+                    "name": name, "in": "query", "required": required, "schema": schema, "description": words,
+                }));
             }
         }
     }
@@ -168,12 +166,25 @@ fn html(document: &Value, version: &str) -> String {
             }
             parameters(&operation["parameters"], &mut out);
             for (status, response) in operation["responses"].as_object().into_iter().flatten() {
-                for media in response["content"].as_object().into_iter().flatten().map(|(media, _)| media) {
-                    let _ = write!(out, "<p>Answer {status}: <code>{}</code></p>", escaped(media));
+                for (media, content) in response["content"].as_object().into_iter().flatten() {
+                    let schema = &content["schema"];
+                    let (form, words) = (form(schema), text(&schema["description"]));
+                    let _ = write!(
+                        out,
+                        "<p>Answer {status}: <code>{}</code> {}. {}</p>",
+                        escaped(media),
+                        escaped(&form),
+                        escaped(words)
+                    );
                 }
             }
             out.push_str("</section></details>");
         }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+        let _ = write!(out, "<details id=\"form-{name}\"><summary>{name}</summary><section>");
+        fields(schema, &mut out);
+        out.push_str("</section></details>");
     }
     out.push_str("</body></html>");
     out
@@ -184,7 +195,7 @@ fn fields(schema: &Value, out: &mut String) {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().map(text).collect();
     out.push_str("<table>");
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
-        row(name, required.contains(&name.as_str()), member, out);
+        row(name, required.contains(&name.as_str()), member, text(&member["description"]), out);
     }
     out.push_str("</table>");
 }
@@ -194,25 +205,30 @@ fn parameters(parameters: &Value, out: &mut String) {
     out.push_str("<table>");
     for parameter in parameters.as_array().into_iter().flatten() {
         let required = parameter["required"].as_bool() == Some(true);
-        row(text(&parameter["name"]), required, &parameter["schema"], out);
+        let words = text(&parameter["description"]);
+        row(text(&parameter["name"]), required, &parameter["schema"], words, out);
     }
     out.push_str("</table>");
 }
 
-fn row(name: &str, required: bool, schema: &Value, out: &mut String) {
-    let (name, need, form) = (escaped(name), if required { "" } else { "?" }, escaped(&form(schema)));
-    let _ = write!(out, "<tr><td><code>{name}{need}</code></td><td>{form}</td></tr>");
+fn row(name: &str, required: bool, schema: &Value, words: &str, out: &mut String) {
+    let (name, need) = (escaped(name), if required { "" } else { "?" });
+    let (form, words) = (escaped(&form(schema)), escaped(words));
+    let _ = write!(out, "<tr><td><code>{name}{need}</code></td><td>{form}</td><td>{words}</td></tr>");
 }
 
 /// What a value looks like, in a word or two.
 fn form(schema: &Value) -> String {
+    if let Some(name) = text(&schema["$ref"]).strip_prefix("#/components/schemas/") {
+        return name.to_owned();
+    }
     if schema["items"].is_object() {
         return format!("list of {}", form(&schema["items"]));
     }
     if let Some(words) = schema["enum"].as_array() {
         return words.iter().map(text).collect::<Vec<_>>().join(" or ");
     }
-    let options = schema["oneOf"].as_array().into_iter().flatten();
+    let options = ["oneOf", "allOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
     let mut words: Vec<String> = options.map(form).collect();
     match &schema["type"] {
         Value::String(word) => words.push(word.clone()),

@@ -17,15 +17,16 @@ use std::fmt;
 /// What an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Json,
-    /// Something was made.
-    Created,
-    /// Newline-delimited JSON.
-    Lines,
-    /// Newline-delimited JSON, or what else the question wants of these media types.
-    Forms(&'static [&'static str]),
-    /// Server-sent events.
-    Events,
+    /// JSON of a form of [`crate::answers`].
+    Json(&'static str),
+    /// Something was made, and is told in such a form.
+    Created(&'static str),
+    /// Newline-delimited JSON, whose lines are described in words.
+    Lines(&'static str),
+    /// The same, or what else the question wants of these media types.
+    Forms(&'static str, &'static [&'static str]),
+    /// Server-sent events, described in words.
+    Events(&'static str),
     Text,
     /// Done, and nothing to say.
     Done,

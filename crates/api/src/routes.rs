@@ -6,11 +6,28 @@ use crate::{
     rulesets, saved, sessions, sql, tail, unparsed,
 };
 
+const ROWS: &str = "a line for each row, an object of its columns that have values; then {\"end\":{rows, complete, \
+                    took_ms, stats, problem?}}; a stream without that line is not whole";
+const ROWS_PAGED: &str = "a line for each row, an object of its columns that have values; then {\"end\":{rows, complete, \
+                          took_ms, cursor?, more, stats, problem?}}; a stream without that line is not whole";
+const SQL_ROWS: &str = "a line {\"columns\":[{name, type}]}; a line for each row, an object; then {\"end\":{rows, complete, \
+                        took_ms, stats, problem?}}; a stream without that line is not whole";
+const TAIL: &str = "events `row` whose data are a row, and each second `stats` whose data are {matched, shown, sampled, \
+                    skipped, missed, lag_ms, newest?}, each with the id to go on behind; `end` with a problem";
+const WORK: &str = "a line for each thing that is found or done, {\"progress\":text} now and then, and in the end \
+                    {\"end\":{complete, problem?}} with sums";
+
 /// Questions about rows: each has a name and is in the list.
 pub(crate) fn questions() -> Operations {
     Operations::default()
         .post::<ask::SearchBody, _, _>(
-            about("/search", "search", "rows", Answer::Lines, "Rows, the newest first, page by page."),
+            about(
+                "/search",
+                "search",
+                "rows",
+                Answer::Lines(ROWS_PAGED),
+                "Rows, the newest first, page by page.",
+            ),
             ask::search,
         )
         .post::<ask::CountBody, _, _>(
@@ -18,21 +35,27 @@ pub(crate) fn questions() -> Operations {
                 "/count",
                 "count",
                 "rows",
-                Answer::Json,
+                Answer::Json("Counted"),
                 "How many rows there are, and what they sum up to.",
             ),
             ask::count,
         )
         .post::<ask::TopBody, _, _>(
-            about("/top", "top", "rows", Answer::Json, "The largest groups."),
+            about("/top", "top", "rows", Answer::Json("Groups"), "The largest groups."),
             ask::top,
         )
         .post::<histogram::HistogramBody, _, _>(
-            about("/histogram", "histogram", "rows", Answer::Json, "How many over time."),
+            about("/histogram", "histogram", "rows", Answer::Json("Groups"), "How many over time."),
             histogram::histogram,
         )
         .post::<ask::DistinctBody, _, _>(
-            about("/distinct", "distinct", "rows", Answer::Json, "How many different values each group has."),
+            about(
+                "/distinct",
+                "distinct",
+                "rows",
+                Answer::Json("Groups"),
+                "How many different values each group has.",
+            ),
             ask::distinct,
         )
         .post::<ask::SpreadBody, _, _>(
@@ -40,13 +63,19 @@ pub(crate) fn questions() -> Operations {
                 "/spread",
                 "spread",
                 "rows",
-                Answer::Json,
+                Answer::Json("Groups"),
                 "Sources that touched many ports on many hosts.",
             ),
             ask::spread,
         )
         .post::<facets::FacetsBody, _, _>(
-            about("/facets", "facets", "rows", Answer::Json, "The values of several fields at once."),
+            about(
+                "/facets",
+                "facets",
+                "rows",
+                Answer::Json("Facets"),
+                "The values of several fields at once.",
+            ),
             facets::facets,
         )
         .post::<facets::CompareBody, _, _>(
@@ -54,7 +83,7 @@ pub(crate) fn questions() -> Operations {
                 "/compare",
                 "compare",
                 "rows",
-                Answer::Json,
+                Answer::Json("Groups"),
                 "The largest groups of a time beside what they were before.",
             ),
             facets::compare,
@@ -64,13 +93,13 @@ pub(crate) fn questions() -> Operations {
                 "/losses",
                 "losses",
                 "rows",
-                Answer::Lines,
+                Answer::Lines(ROWS),
                 "Entries of the ledger of losses, the newest first.",
             ),
             ask::losses,
         )
         .post::<ledger::LedgerBody, _, _>(
-            about("/ledger", "ledger", "rows", Answer::Json, "Losses by stage and reason."),
+            about("/ledger", "ledger", "rows", Answer::Json("Ledger"), "Losses by stage and reason."),
             ledger::ledger,
         )
         .post::<export::ExportBody, _, _>(
@@ -78,7 +107,7 @@ pub(crate) fn questions() -> Operations {
                 "/export",
                 "export",
                 "rows",
-                Answer::Forms(&[export::ARROW, export::PARQUET, logemu::TEXT]),
+                Answer::Forms(ROWS, &[export::ARROW, export::PARQUET, logemu::TEXT]),
                 "All rows that match, the oldest first, in a form of choice.",
             ),
             export::export,
@@ -88,7 +117,7 @@ pub(crate) fn questions() -> Operations {
                 "/sql",
                 "sql",
                 "rows",
-                Answer::Forms(&[sql::CSV, export::ARROW, export::PARQUET]),
+                Answer::Forms(SQL_ROWS, &[sql::CSV, export::ARROW, export::PARQUET]),
                 "A question in SQL that only reads.",
             ),
             sql::sql,
@@ -98,7 +127,7 @@ pub(crate) fn questions() -> Operations {
                 "/rules",
                 "rules",
                 "rulesets",
-                Answer::Json,
+                Answer::Json("Rules"),
                 "The ruleset of a moment, and who made it active.",
             ),
             rulesets::rules,
@@ -108,7 +137,7 @@ pub(crate) fn questions() -> Operations {
                 "/rules/history",
                 "rules_history",
                 "rulesets",
-                Answer::Json,
+                Answer::Json("History"),
                 "The rulesets of a host over time.",
             ),
             rulesets::history,
@@ -118,7 +147,7 @@ pub(crate) fn questions() -> Operations {
                 "/rules/hits",
                 "rules_hits",
                 "rulesets",
-                Answer::Json,
+                Answer::Json("Hits"),
                 "What each rule counted and logged.",
             ),
             rulesets::hits,
@@ -128,13 +157,13 @@ pub(crate) fn questions() -> Operations {
                 "/event",
                 "event",
                 "rows",
-                Answer::Json,
+                Answer::Json("Event"),
                 "One event, with its rule as it was and as it is.",
             ),
             rulesets::event,
         )
         .post::<tail::TailBody, _, _>(
-            about("/tail", "tail", "rows", Answer::Events, "Rows as they arrive."),
+            about("/tail", "tail", "rows", Answer::Events(TAIL), "Rows as they arrive."),
             tail::tail,
         )
         .post::<unparsed::UnparsedBody, _, _>(
@@ -142,7 +171,7 @@ pub(crate) fn questions() -> Operations {
                 "/unparsed",
                 "unparsed",
                 "rows",
-                Answer::Json,
+                Answer::Json("Unparsed"),
                 "Events that were not fully understood, by host, sender and shape.",
             ),
             unparsed::unparsed,
@@ -157,72 +186,120 @@ pub(crate) fn others() -> Operations {
                 "/filter/check",
                 "filter_check",
                 "rows",
-                Answer::Json,
+                Answer::Json("Checked"),
                 "A filter as it is printed, or what is wrong with it.",
             ),
             ask::check,
         )
         .get(
-            about("/queries", "queries", "queries", Answer::Json, "The questions that are being answered."),
+            about(
+                "/queries",
+                "queries",
+                "queries",
+                Answer::Json("list Question"),
+                "The questions that are being answered.",
+            ),
             queries::list,
         )
         .post::<queries::CancelBody, _, _>(
-            about("/queries/cancel", "queries_cancel", "queries", Answer::Json, "Ends a question."),
+            about(
+                "/queries/cancel",
+                "queries_cancel",
+                "queries",
+                Answer::Json("Cancelled"),
+                "Ends a question.",
+            ),
             queries::cancel,
         )
-        .get(about("/hosts", "hosts", "fleet", Answer::Json, "The hosts."), fleet::hosts)
+        .get(about("/hosts", "hosts", "fleet", Answer::Json("list Host"), "The hosts."), fleet::hosts)
         .get(
-            about("/senders", "senders", "fleet", Answer::Json, "What senders without an agent delivered."),
+            about(
+                "/senders",
+                "senders",
+                "fleet",
+                Answer::Json("list Sender"),
+                "What senders without an agent delivered.",
+            ),
             fleet::senders,
         )
         .post::<fleet::NewToken, _, _>(
-            about("/tokens", "tokens", "fleet", Answer::Created, "Makes a join token."),
+            about("/tokens", "tokens", "fleet", Answer::Created("Token"), "Makes a join token."),
             fleet::create_token,
         )
         .get(
-            about("/enrich", "enrich", "enrichment", Answer::Json, "Databases and sets, with their state."),
+            about(
+                "/enrich",
+                "enrich",
+                "enrichment",
+                Answer::Json("Databases"),
+                "Databases and sets, with their state.",
+            ),
             enrich::status,
         )
-        .get(about("/sets", "sets", "enrichment", Answer::Json, "Networks with names."), enrich::sets)
-        .get(about("/groups", "groups", "enrichment", Answer::Json, "Groups of hosts."), enrich::groups)
+        .get(
+            about("/sets", "sets", "enrichment", Answer::Json("list Set"), "Networks with names."),
+            enrich::sets,
+        )
+        .get(
+            about("/groups", "groups", "enrichment", Answer::Json("list Group"), "Groups of hosts."),
+            enrich::groups,
+        )
         .post::<enrich::LookupBody, _, _>(
             about(
                 "/enrich/lookup",
                 "enrich_lookup",
                 "enrichment",
-                Answer::Json,
+                Answer::Json("list Found"),
                 "What is known of addresses.",
             ),
             enrich::lookup,
         )
-        .get(about("/views", "views", "saved", Answer::Json, "Questions with names."), saved::views)
+        .get(
+            about("/views", "views", "saved", Answer::Json("list View"), "Questions with names."),
+            saved::views,
+        )
         .post::<saved::NewView, _, _>(
-            about("/views", "keep_view", "saved", Answer::Created, "Keeps a view."),
+            about("/views", "keep_view", "saved", Answer::Created("Kept"), "Keeps a view."),
             saved::put_view,
         )
         .post::<saved::Named, _, _>(
-            about("/views/delete", "views_delete", "saved", Answer::Json, "Removes a view."),
+            about("/views/delete", "views_delete", "saved", Answer::Json("Removed"), "Removes a view."),
             saved::delete_view,
         )
         .post::<imports::NewImport, _, _>(
-            about("/imports", "open_import", "imports", Answer::Json, "Opens an import."),
+            about("/imports", "open_import", "imports", Answer::Json("OpenImport"), "Opens an import."),
             imports::open,
         )
         .get(
-            about("/imports", "imports", "imports", Answer::Json, "Imports, the latest first."),
+            about(
+                "/imports",
+                "imports",
+                "imports",
+                Answer::Json("list Import"),
+                "Imports, the latest first.",
+            ),
             imports::list,
         )
         .post::<imports::Finish, _, _>(
-            about("/imports/{id}/finish", "imports_finish", "imports", Answer::Json, "Ends an import."),
+            about(
+                "/imports/{id}/finish",
+                "imports_finish",
+                "imports",
+                Answer::Json("Committed"),
+                "Ends an import.",
+            ),
             imports::finish,
         )
-        .get(about("/lake", "lake", "lake", Answer::Json, "What each table holds."), lake::status)
+        .get(
+            about("/lake", "lake", "lake", Answer::Json("LakeStatus"), "What each table holds."),
+            lake::status,
+        )
         .post::<lake::Verify, _, _>(
             about(
                 "/lake/verify",
                 "lake_verify",
                 "lake",
-                Answer::Lines,
+                Answer::Lines(WORK),
                 "Looks whether everything is there and whole.",
             ),
             lake::verify,
@@ -232,7 +309,7 @@ pub(crate) fn others() -> Operations {
                 "/lake/compact",
                 "lake_compact",
                 "lake",
-                Answer::Lines,
+                Answer::Lines(WORK),
                 "Merges files and makes rollups, without the pauses of the background work.",
             ),
             lake::compact,
@@ -242,21 +319,39 @@ pub(crate) fn others() -> Operations {
                 "/lake/vacuum",
                 "lake_vacuum",
                 "lake",
-                Answer::Lines,
+                Answer::Lines(WORK),
                 "Deletes files that nobody needs any more.",
             ),
             lake::vacuum,
         )
         .post::<lake::Dry, _, _>(
-            about("/lake/retain", "lake_retain", "lake", Answer::Lines, "Removes rows that are old enough."),
+            about(
+                "/lake/retain",
+                "lake_retain",
+                "lake",
+                Answer::Lines(WORK),
+                "Removes rows that are old enough.",
+            ),
             lake::retain,
         )
         .post::<lake::Erase, _, _>(
-            about("/lake/erase", "lake_erase", "lake", Answer::Lines, "Removes what names some addresses."),
+            about(
+                "/lake/erase",
+                "lake_erase",
+                "lake",
+                Answer::Lines(WORK),
+                "Removes what names some addresses.",
+            ),
             lake::erase,
         )
         .get(
-            about("/lake/erasures", "lake_erasures", "lake", Answer::Json, "Receipts of what was erased."),
+            about(
+                "/lake/erasures",
+                "lake_erasures",
+                "lake",
+                Answer::Json("list object"),
+                "Receipts of what was erased.",
+            ),
             lake::erasures,
         )
         .post::<lake::MakeBackup, _, _>(
@@ -264,39 +359,60 @@ pub(crate) fn others() -> Operations {
                 "/lake/backup",
                 "lake_backup",
                 "lake",
-                Answer::Lines,
+                Answer::Lines(WORK),
                 "Copies everything to a folder of the server.",
             ),
             lake::backup,
         )
         .get(
-            about("/lake/holds", "lake_holds", "lake", Answer::Json, "What no retention takes."),
+            about("/lake/holds", "lake_holds", "lake", Answer::Json("list Hold"), "What no retention takes."),
             lake::holds,
         )
         .post::<lake::NewHold, _, _>(
-            about("/lake/holds", "hold", "lake", Answer::Created, "Makes a hold."),
+            about("/lake/holds", "hold", "lake", Answer::Created("Kept"), "Makes a hold."),
             lake::hold,
         )
         .post::<lake::Release, _, _>(
-            about("/lake/holds/release", "lake_holds_release", "lake", Answer::Json, "Ends a hold."),
+            about(
+                "/lake/holds/release",
+                "lake_holds_release",
+                "lake",
+                Answer::Json("Released"),
+                "Ends a hold.",
+            ),
             lake::release,
         )
         .get(
-            about("/retention", "retention", "lake", Answer::Json, "What is kept, and for how long."),
+            about(
+                "/retention",
+                "retention",
+                "lake",
+                Answer::Json("Retention"),
+                "What is kept, and for how long.",
+            ),
             lake::retention,
         )
         .get(
             about("/metrics", "metrics", "server", Answer::Text, "Numbers for a monitoring system."),
             metrics::metrics,
         )
-        .get(about("/openapi.json", "openapi", "server", Answer::Json, "This document."), openapi::json)
+        .get(
+            about("/openapi.json", "openapi", "server", Answer::Json("object"), "This document."),
+            openapi::json,
+        )
 }
 
 /// Sessions, but how one begins.
 pub(crate) fn signed_in() -> Operations {
     Operations::default()
         .get(
-            about("/session", "session", "sessions", Answer::Json, "The session of this browser."),
+            about(
+                "/session",
+                "session",
+                "sessions",
+                Answer::Json("SignedIn"),
+                "The session of this browser.",
+            ),
             sessions::current,
         )
         .delete(
@@ -304,11 +420,23 @@ pub(crate) fn signed_in() -> Operations {
             sessions::sign_out,
         )
         .get(
-            about("/sessions", "sessions", "sessions", Answer::Json, "Browsers that are signed in."),
+            about(
+                "/sessions",
+                "sessions",
+                "sessions",
+                Answer::Json("list Session"),
+                "Browsers that are signed in.",
+            ),
             sessions::list,
         )
         .post::<sessions::Revoke, _, _>(
-            about("/sessions/revoke", "sessions_revoke", "sessions", Answer::Json, "Ends a session."),
+            about(
+                "/sessions/revoke",
+                "sessions_revoke",
+                "sessions",
+                Answer::Json("Revoked"),
+                "Ends a session.",
+            ),
             sessions::revoke,
         )
 }
@@ -337,7 +465,7 @@ pub(crate) fn deliveries() -> Operations {
             "/imports/{id}/rows",
             "imports_rows",
             "imports",
-            Answer::Json,
+            Answer::Json("Committed"),
             "Delivers a batch of an import.",
         ),
         imports::rows,
@@ -346,8 +474,10 @@ pub(crate) fn deliveries() -> Operations {
 
 /// The one operation without a token.
 fn open() -> Operations {
-    Operations::default()
-        .get(about("/health", "health", "server", Answer::Json, "Whether the server answers."), crate::health)
+    Operations::default().get(
+        about("/health", "health", "server", Answer::Json("Health"), "Whether the server answers."),
+        crate::health,
+    )
 }
 
 /// Every operation, for the document.

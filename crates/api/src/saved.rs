@@ -135,7 +135,7 @@ pub(crate) async fn delete_view(
 }
 
 /// Names are shown in lists and typed at prompts.
-fn check_name(name: &str) -> Result<(), Problem> {
+pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
     let fits = !name.is_empty() && name.len() <= NAME && name.trim() == name;
     if fits && !name.contains(|c: char| c == ',' || c.is_control()) {
         return Ok(());

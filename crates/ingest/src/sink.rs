@@ -11,7 +11,7 @@ use bartizan_lake::{Append, LakeError, Tables};
 use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
 use bartizan_prefix::Dialects;
 use bartizan_schema::{ColumnKind, Origin, table_columns};
-use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink};
+use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink, Told};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
@@ -279,8 +279,8 @@ impl Sink for Ingest {
             .map_or(Seq::ZERO, |p| p.advance(|kind| self.tables.of(kind).committed(stream)))
     }
 
-    fn clock(&self, peer: &Peer, clock: Micros) {
-        self.activity.clock(peer.host, clock, bartizan_clock::now());
+    fn told(&self, peer: &Peer, told: Told) {
+        self.activity.told(peer.host, told, bartizan_clock::now());
     }
 }
 

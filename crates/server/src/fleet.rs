@@ -90,6 +90,7 @@ impl Fleet {
 
     fn info(&self, host: Host, counts: Option<&(u64, u64)>, now: Micros) -> HostInfo {
         let activity = self.ingest.activity().of(host.id);
+        let waiting = activity.and_then(|a| a.waiting);
         let last_contact = activity.map(|a| a.last_contact).max(host.last_contact);
         let online = last_contact.is_some_and(|at| now.0.saturating_sub(at.0) < ONLINE);
         let (events, lost) = counts.copied().unwrap_or_default();
@@ -105,6 +106,11 @@ impl Fleet {
             cert_not_after: Some(host.certificate.not_after),
             clock_offset_ms: activity.and_then(|a| a.clock_offset).map(|micros| micros / 1000),
             clone_seen: self.claims.clone_seen(host.id),
+            version: Some(host.agent_version),
+            rate: activity.map_or(0.0, |a| (a.rate(now) * 10.0).round() / 10.0),
+            spool_bytes: waiting.map(|w| w.bytes),
+            spool_batches: waiting.map(|w| w.batches),
+            spool_oldest: waiting.and_then(|w| w.oldest),
             state: match (host.revoked_at, online) {
                 (Some(_), _) => HostState::Revoked,
                 (None, true) => HostState::Online,

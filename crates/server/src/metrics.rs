@@ -47,6 +47,12 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("bartizan_host_contact_age_seconds", "gauge", "for how long nothing was heard of a host"),
     ("bartizan_host_clock_offset_seconds", "gauge", "how far a host's clock is ahead"),
     ("bartizan_host_certificate_seconds", "gauge", "for how long a host's certificate is still good"),
+    ("bartizan_host_events_total", "counter", "events that came of a host's agent since the server started"),
+    ("bartizan_host_lost_total", "counter", "losses that a host's agent reported since the server started"),
+    ("bartizan_host_events_rate", "gauge", "events a second of a host's agent, over the last minute or so"),
+    ("bartizan_host_spool_bytes", "gauge", "bytes of an agent's spool, as it said with its latest batch"),
+    ("bartizan_host_spool_batches", "gauge", "batches that waited in it behind that one"),
+    ("bartizan_host_spool_oldest_seconds", "gauge", "for how long the oldest of them has waited"),
     ("bartizan_host_losses_day", "gauge", "events that a host lost within the last day"),
     ("bartizan_queries_running", "gauge", "questions that are being answered"),
     ("bartizan_queries_total", "counter", "questions that were answered"),
@@ -196,6 +202,17 @@ impl Gauges {
             }
             if let Some(offset) = host.clock_offset_ms {
                 page.add("bartizan_host_clock_offset_seconds", &of, seconds(offset.saturating_mul(1000)));
+            }
+            if let Some(activity) = host.id.and_then(|id| self.ingest.activity().of(id)) {
+                page.add("bartizan_host_events_total", &of, float(activity.events));
+                page.add("bartizan_host_lost_total", &of, float(activity.lost));
+                page.add("bartizan_host_events_rate", &of, host.rate);
+            }
+            if let (Some(bytes), Some(batches)) = (host.spool_bytes, host.spool_batches) {
+                page.add("bartizan_host_spool_bytes", &of, float(bytes));
+                page.add("bartizan_host_spool_batches", &of, float(batches));
+                let oldest = host.spool_oldest.map_or(0, |at| now.0.saturating_sub(at.0).max(0));
+                page.add("bartizan_host_spool_oldest_seconds", &of, seconds(oldest));
             }
             if let Some(end) = host.cert_not_after {
                 page.add("bartizan_host_certificate_seconds", &of, seconds(end.0.saturating_sub(now.0)));

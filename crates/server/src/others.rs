@@ -138,6 +138,11 @@ impl Others {
                 cert_not_after: None,
                 clock_offset_ms: None,
                 clone_seen: None,
+                version: None,
+                rate: 0.0,
+                spool_bytes: None,
+                spool_batches: None,
+                spool_oldest: None,
                 state: HostState::NoAgent,
             }
         }));
@@ -201,6 +206,11 @@ mod tests {
             cert_not_after: None,
             clock_offset_ms: None,
             clone_seen: None,
+            version: None,
+            rate: 0.0,
+            spool_bytes: None,
+            spool_batches: None,
+            spool_oldest: None,
             state: HostState::Online,
         };
         let mut hosts = vec![agent];

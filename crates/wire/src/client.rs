@@ -5,14 +5,14 @@ use crate::{
     batch::messages,
     error::printable,
     message::{
-        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, Speaker, from_json,
+        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, Speaker, Told, from_json,
         to_json,
     },
 };
 use arrow_flight::{
     Action, FlightData, FlightDescriptor, PutResult, flight_service_client::FlightServiceClient,
 };
-use bartizan_model::{Epoch, Kind, Lane, Micros, Seq};
+use bartizan_model::{Epoch, Kind, Lane, Seq};
 use bartizan_pki::{HostKey, PkiError, Secret, TlsFault};
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
@@ -280,8 +280,8 @@ pub struct PutSender {
 }
 
 impl PutSender {
-    /// Sends a batch as `encode` made it; waits while the connection is full. `now` is the sender's clock, from
-    /// which the server knows how far it is off.
+    /// Sends a batch as `encode` made it; waits while the connection is full. Of the sender's clock the server knows
+    /// how far it is off.
     ///
     /// # Errors
     /// If it is above the limits (then nothing was sent: split it), no IPC stream, or the stream has ended:
@@ -292,7 +292,7 @@ impl PutSender {
         seq: Seq,
         weight: u64,
         ipc: &Bytes,
-        now: Micros,
+        told: impl Into<Told>,
     ) -> Result<(), WireError> {
         let limits = self.client.settings.limits;
         let parts = messages(ipc)?;
@@ -304,7 +304,9 @@ impl PutSender {
         if sizes().sum::<usize>() > limits.batch_bytes {
             return Err(WireError::TooLarge { bytes: sizes().sum(), limit: limits.batch_bytes });
         }
-        let mut meta = to_json(&BatchMeta { kind, epoch: self.epoch, seq, weight, clock: Some(now) });
+        let Told { clock, waiting } = told.into();
+        let mut meta =
+            to_json(&BatchMeta { kind, epoch: self.epoch, seq, weight, clock: Some(clock), waiting });
         for part in parts {
             let data = FlightData { app_metadata: std::mem::take(&mut meta), ..part.into() };
             self.sender.send(data).await.map_err(|_| self.client.lost())?;

@@ -4,7 +4,7 @@ use crate::{
     DecodeError, IncomingBatch, Limits, Message, Peer, Refusal, RefusalKind, Sink, declared_bytes, decode,
     error::printable,
     listen::stopped,
-    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Speaker, from_json, to_json},
+    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Speaker, Told, from_json, to_json},
     server::Admission,
 };
 use arrow_flight::{FlightData, PutResult};
@@ -152,7 +152,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
             let meta: BatchMeta = from_json("a batch's description", &first.app_metadata)
                 .map_err(|why| End::Status(Refusal::permanent(why).status()))?;
             if let Some(clock) = meta.clock {
-                self.sink.clock(&self.peer, clock);
+                self.sink.told(&self.peer, Told { clock, waiting: meta.waiting });
             }
             let refused = |refusal| End::Refused(meta.seq, refusal);
             if meta.epoch != stream.epoch || meta.seq <= before {

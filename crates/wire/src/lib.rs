@@ -4,7 +4,8 @@
 //! agents' port (mTLS 1.3)   DoPut       one gRPC stream per (lane, epoch)
 //!   -> descriptor, cmd = {"version":1,"lane":0,"epoch":7,"agent":"0.1.0","instance":"…","boot":"…"}
 //!   <- {"committed":41}                        where to go on
-//!   -> schema message, app_metadata = {"kind":"events","epoch":7,"seq":42,"weight":900,"clock":1795…}
+//!   -> schema message, app_metadata = {"kind":"events","epoch":7,"seq":42,"weight":900,"clock":1795…,
+//!                                          "waiting":{"batches":3,"bytes":70000,"oldest":1795…}}
 //!   -> dictionary messages, record batch message          (the parts of the IPC stream in the spool)
 //!   <- {"committed":42}                        when it is in the lake, not before
 //!   <- {"refused":{"seq":43,"permanent":true,"reason":"..."}}   and the stream ends
@@ -47,5 +48,5 @@ pub use decode::{DecodeError, Limits, declared_bytes, decode, decode_collected};
 pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};
-pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker};
+pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker, Told, Waiting};
 pub use server::{Admission, Claim, IncomingBatch, Sink, agent_service, front_service};

@@ -55,6 +55,35 @@ pub(crate) struct BatchMeta {
     /// The sender's clock when it sent this, microseconds since 1970 (fault F21).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) clock: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// What a host says of itself beside a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Its clock as it sent the batch.
+    pub clock: Micros,
+    /// What waits on it.
+    pub waiting: Option<Waiting>,
+}
+
+impl From<Micros> for Told {
+    fn from(clock: Micros) -> Self {
+        Self { clock, waiting: None }
+    }
+}
+
+/// What waits on a host behind the batch that says it: whatever of its spool is neither acknowledged nor on its way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Batches that were not sent yet.
+    pub batches: u64,
+    /// Bytes of the spool's files. They go in steps, so that some are there when nothing waits.
+    pub bytes: u64,
+    /// When the oldest of the batches was closed, roughly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Micros>,
 }
 
 /// What the server says on a stream.

@@ -3,7 +3,9 @@
 use crate::{
     Connection, Limits, Peer, Refusal,
     dialogue::Dialogue,
-    message::{EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, from_json, to_json},
+    message::{
+        EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, Told, from_json, to_json,
+    },
 };
 use arrow_array::RecordBatch;
 use arrow_flight::{
@@ -12,7 +14,7 @@ use arrow_flight::{
     flight_service_server::{FlightService, FlightServiceServer},
 };
 use async_trait::async_trait;
-use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
+use bartizan_model::{BatchId, Kind, Seq, StreamId};
 use futures::stream::BoxStream;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -60,8 +62,8 @@ pub trait Sink: Send + Sync + 'static {
     fn commits(&self) -> watch::Receiver<u64>;
     /// The number up to which this stream is committed now.
     fn committed(&self, stream: &StreamId) -> Seq;
-    /// A sender's clock as it has just come with a batch.
-    fn clock(&self, peer: &Peer, clock: Micros);
+    /// What a sender says of itself, as it has just come with a batch.
+    fn told(&self, peer: &Peer, told: Told);
 }
 
 /// Who is let in.

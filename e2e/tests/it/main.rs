@@ -35,6 +35,7 @@ mod open;
 mod operations;
 mod outage;
 mod page;
+mod prometheus;
 mod runaway;
 mod s3;
 mod scene;

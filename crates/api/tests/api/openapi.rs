@@ -29,6 +29,10 @@ fn every_operation_is_described_and_every_reference_leads_somewhere() {
             assert!(ids.insert(id.to_owned()), "{id} twice");
             assert!(operation["summary"].as_str().is_some_and(|text| text.len() >= 10), "{method} {path}");
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+            let question = &operation["requestBody"]["content"]["application/json"]["schema"]["properties"];
+            for (name, member) in question.as_object().into_iter().flatten() {
+                assert!(member["description"].is_string(), "no words for `{name}` of {method} {path}");
+            }
         }
     }
     assert!(ids.len() > 45, "{}", ids.len());

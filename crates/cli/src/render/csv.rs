@@ -48,7 +48,8 @@ impl<W: Write> Csv<W> {
             return Ok(());
         }
         for (i, column) in self.columns.iter().enumerate() {
-            let name = if self.terminal { for_terminal(&column.name) } else { column.name.as_str().into() };
+            let name = for_spreadsheet(&column.name);
+            let name = if self.terminal { for_terminal(&name) } else { name };
             cell(&mut self.out, i, &name)?;
         }
         self.out.write_all(b"\r\n")

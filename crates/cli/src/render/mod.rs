@@ -176,6 +176,19 @@ mod tests {
         );
     }
 
+    /// Of an answer in SQL: they are whatever the question says.
+    #[test]
+    fn names_of_columns_do_nothing_either() {
+        for (format, want) in [(Format::Table, "=\\x1b[2J\n1\n"), (Format::Csv, "'=\\x1b[2J\r\n1\r\n")] {
+            let columns = vec![Column { name: "=\u{1b}[2J".into(), look: Look::Text }];
+            let (style, mut out) = (Style { terminal: true, ..PLAIN }, Vec::new());
+            let mut rows = Rows::new(format, columns, style, TimeZone::UTC, &mut out);
+            rows.line(r#"{"=\u001b[2J":1}"#).unwrap();
+            rows.finish().unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
     #[test]
     fn csv_does_nothing_to_a_terminal() {
         let line = r#"{"prefix":"=\u001b[2J\r\n\u202e"}"#;

@@ -23,7 +23,7 @@ pub(super) struct Table<W> {
 
 impl<W: Write> Table<W> {
     pub(super) fn new(columns: Vec<Column>, style: Style, zone: TimeZone, out: W) -> Self {
-        let widths = columns.iter().map(|c| c.name.len()).collect();
+        let widths = columns.iter().map(|c| for_terminal(&c.name).chars().count()).collect();
         Self { columns, widths, waiting: Vec::new(), begun: false, style, zone, out }
     }
 
@@ -56,7 +56,8 @@ impl<W: Write> Table<W> {
             }
         }
         if !std::mem::replace(&mut self.begun, true) {
-            let names: Vec<_> = self.columns.iter().map(|c| c.name.to_uppercase()).collect();
+            let names: Vec<_> =
+                self.columns.iter().map(|c| for_terminal(&c.name.to_uppercase()).into_owned()).collect();
             self.line(&names, true)?;
         }
         for row in std::mem::take(&mut self.waiting) {

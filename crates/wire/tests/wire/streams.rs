@@ -1,7 +1,7 @@
 use crate::support::*;
 use bartizan_model::{Kind, Lane, Micros, Seq};
 use bartizan_pki::{Authority, TlsFault, agent_client};
-use bartizan_wire::{Ack, Client, ErrorKind, Refusal, RefusalKind, Speaker, WireError};
+use bartizan_wire::{Ack, Client, ErrorKind, Refusal, RefusalKind, Speaker, Told, Waiting, WireError};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -173,11 +173,15 @@ async fn f22_a_clone_is_refused_for_now_and_who_was_replaced_is_told() {
 }
 
 #[tokio::test]
-async fn f21_the_senders_clock_comes_with_each_batch() {
+async fn f21_the_senders_clock_and_what_waits_come_with_each_batch() {
     let server = server().await;
     let client = server.connect(&server.host()).await;
     let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
     sender.send(Kind::Events, Seq(1), 1, &ipc(1), Micros(77)).await.unwrap();
     assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(1))));
-    assert_eq!(*server.sink.clocks.lock().unwrap(), [Micros(77)]);
+    let waiting = Some(Waiting { batches: 3, bytes: 70_000, oldest: Some(Micros(70)) });
+    sender.send(Kind::Events, Seq(2), 1, &ipc(1), Told { clock: Micros(78), waiting }).await.unwrap();
+    assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(2))));
+    let told = [Told { clock: Micros(77), waiting: None }, Told { clock: Micros(78), waiting }];
+    assert_eq!(*server.sink.told.lock().unwrap(), told);
 }

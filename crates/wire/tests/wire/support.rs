@@ -86,7 +86,7 @@ pub(crate) struct MemorySink {
     pub(crate) duplicates: AtomicUsize,
     pub(crate) commit_at_once: AtomicBool,
     pub(crate) refuse: Answer,
-    pub(crate) clocks: Mutex<Vec<Micros>>,
+    pub(crate) told: Mutex<Vec<Told>>,
     accepted: Mutex<BTreeMap<StreamId, Seq>>,
     marks: Mutex<BTreeMap<StreamId, Seq>>,
     commits: watch::Sender<u64>,
@@ -99,7 +99,7 @@ impl MemorySink {
             duplicates: AtomicUsize::new(0),
             commit_at_once: AtomicBool::new(true),
             refuse: Answer::default(),
-            clocks: Mutex::default(),
+            told: Mutex::default(),
             accepted: Mutex::default(),
             marks: Mutex::default(),
             commits: watch::Sender::new(0),
@@ -152,8 +152,8 @@ impl Sink for MemorySink {
         self.marks.lock().unwrap().get(stream).copied().unwrap_or_default()
     }
 
-    fn clock(&self, _peer: &Peer, clock: Micros) {
-        self.clocks.lock().unwrap().push(clock);
+    fn told(&self, _peer: &Peer, told: Told) {
+        self.told.lock().unwrap().push(told);
     }
 }
 

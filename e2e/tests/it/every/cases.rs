@@ -4,9 +4,9 @@ use super::{Case, Run};
 use bartizan_e2e::process::{Running, wait_until};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -143,7 +143,7 @@ fn tail(run: &Run<'_>) {
         run.command(&["host:web-01", "-n", "4", "-o", "ndjson"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     wait_until("the tail to be there", PATIENCE, || {
-        let asked = run.scene.server.ask(&["queries", "-o", "ndjson"])?;
+        let asked = run.scene.server.ask(&["queries", "list", "-o", "ndjson"])?;
         Ok(asked.lines().any(|line| line.contains("\"tail\"")).then_some(()))
     })
     .unwrap();
@@ -173,7 +173,7 @@ fn show(run: &Run<'_>) {
     let id = run.scene.server.ask(&["search", "host:web-01 dport:9", "-n", "1", "-o", "ndjson"]).unwrap();
     let id = serde_json::from_str::<Value>(&id).unwrap()["id"].as_str().unwrap().to_owned();
     let shown = run.ok(&[&id]);
-    assert!(shown.contains("udp dport 9") && shown.contains("203") | shown.contains("127.0.0.1"), "{shown}");
+    assert!(shown.contains("udp dport 9") && shown.contains("unchanged"), "{shown}");
     let json: Value = serde_json::from_str(&run.ok(&[&id, "-o", "json"])).unwrap();
     assert_eq!((&json["event"]["id"], &json["now"]["state"]), (&Value::from(id), &Value::from("same")));
     let err = run.fails(5, &["07070707070707070707070707070707/0/000000000000feed/42/7"]);
@@ -354,7 +354,7 @@ fn token_create(run: &Run<'_>) {
 fn parse(run: &Run<'_>) {
     let out = run.ok(&[&run.file("kern.log")]);
     assert_eq!(out.lines().count(), 3, "{out}");
-    run.fails(1, &[&run.file("no such file")]);
+    run.fails(5, &[&run.file("no such file")]);
 }
 
 fn import(run: &Run<'_>) {
@@ -365,7 +365,7 @@ fn import(run: &Run<'_>) {
         run.ok(&["-q", &file]);
     }
     assert_eq!(run.scene.server.rows("host:gw2").unwrap().len(), 1, "once");
-    run.fails(1, &[&run.file("no such file")]);
+    run.fails(5, &[&run.file("no such file")]);
     let (ca, token) = (run.of_server("ca.pem"), run.file("wrong.token"));
     for (url, want) in
         [(format!("https://{}", run.scene.server.front()), 4), ("https://127.0.0.1:1".into(), 7)]
@@ -408,7 +408,9 @@ fn lake_compact(run: &Run<'_>) {
 
 fn lake_hold(run: &Run<'_>) {
     run.ok(&["case-7", "host:gw", "--comment", "a test"]);
-    run.fails(2, &["case-8", "dprot:1"]);
+    let err = run.fails(2, &["case-8", "dprot:1"]);
+    assert!(err.contains("^^^^^"), "{err}");
+    run.fails(2, &["\u{1b}[2J"]);
 }
 
 fn lake_holds(run: &Run<'_>) {
@@ -442,12 +444,12 @@ fn lake_erase(run: &Run<'_>) {
 
 fn lake_erasures(run: &Run<'_>) {
     let receipts = run.ok(&["-o", "json"]);
-    assert!(receipts.contains("192.0.2.66") && receipts.contains("a test"), "{receipts}");
+    assert!(receipts.contains("a test") && !receipts.contains("192.0.2.66"), "{receipts}");
 }
 
 fn lake_backup(run: &Run<'_>) {
     work(run, &[&run.file("backup")]);
-    run.fails(2, &["relative"]);
+    run.fails(2, &[&run.of_server("backup")]);
 }
 
 fn lake_restore(run: &Run<'_>) {
@@ -514,13 +516,8 @@ fn completion(run: &Run<'_>) {
         assert!(run.ok(&[shell]).contains("bartizan"), "{shell}");
     }
     // what bash asks for: hosts that the server knows
-    let mut command: Command = run.scene.server.cli().unwrap();
-    let dir = run.scene.server.dir().as_os_str().to_owned();
-    let program = command.get_program().to_owned();
-    assert_eq!(program, "setpriv");
-    let binary = command.get_args().nth(3).unwrap().to_owned();
-    command = run.scene.netns.command(binary.to_str().unwrap());
-    command.args(["--", "bartizan", "search", "host:w"]).env("BARTIZAN_DIR", dir);
+    let mut command = run.scene.netns.command(bartizan_e2e::process::binaries().unwrap().join("bartizan"));
+    command.args(["--", "bartizan", "search", "host:w"]).env("BARTIZAN_DIR", run.scene.server.dir());
     command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "2").env("_CLAP_COMPLETE_COMP_TYPE", "9");
     command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_SPACE", "true");
     let output = command.output().unwrap();
@@ -542,5 +539,4 @@ fn version(run: &Run<'_>) {
     other.arg("--server").arg("https://127.0.0.1:1").arg("--ca").arg(run.of_server("ca.pem"));
     let output = other.output().unwrap();
     assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
-    std::io::stderr().flush().unwrap();
 }

@@ -29,7 +29,7 @@ const SHOWS: &[(&[&str], &[&str])] = &[
     (&["lines"], &["table", "json", "ndjson", "csv"]),
     (&["export", "--table", "lines"], &["ndjson", "csv"]),
     (&["imports"], &["table", "json", "ndjson", "csv"]),
-    (&["queries"], &["table", "json", "ndjson", "csv"]),
+    (&["queries", "list"], &["table", "json", "ndjson", "csv"]),
 ];
 
 fn scene() -> Scene {

@@ -1,0 +1,83 @@
+//! What the members of questions mean: a name means the same in all of them.
+
+use serde_json::{Value, json};
+
+const WORDS: &[(&str, &str)] = &[
+    ("addresses", "the addresses, each alone"),
+    ("after", "go on behind this place: the `cursor` of a page, the `id` of an event of a tail"),
+    ("at", "the ruleset that was active then; now, if it is left out"),
+    ("before_since", "the time to compare with; the same length just before, if it is left out"),
+    ("before_until", "its end"),
+    ("bucket_seconds", "how long a piece of time is"),
+    ("by", "the columns or fields that a group has in common"),
+    ("columns", "which columns, in this order; all, if it is left out"),
+    ("comment", "why, for people"),
+    ("digest", "SHA-256 of what is before the position, in hexadecimal digits"),
+    ("dry_run", "only tell what would be done"),
+    ("explain", "say what the answer was made of: counts that are kept, and rows"),
+    ("fields", "the columns or fields, at most 16"),
+    ("filter", "which rows, in the filter language; empty: all"),
+    ("format", "the form of the rows; of an import, what its source is"),
+    ("from", "the position where the rows begin"),
+    ("generation", "the ruleset of this name, whenever it was active"),
+    ("head", "SHA-256 of the first bytes of the source, in hexadecimal digits"),
+    ("host", "the name of the host"),
+    ("hosts", "more hosts than this"),
+    ("id", "as it was told"),
+    ("kind", "which table the rows are of"),
+    ("kinds", "the tables that the source feeds"),
+    ("landmarks", "by which the source is known again: digests of what is before some positions"),
+    ("limit", "at most so many"),
+    ("name", "what it is called"),
+    ("named", "the name by which the source is known, instead of its content"),
+    ("netns", "the network namespace; empty: that of the host"),
+    ("of", "the column whose different values are counted"),
+    ("origin", "when a piece of time begins, for days of a time zone; 1970 in UTC, if it is left out"),
+    ("parameters", "what `?` and `$1` stand for"),
+    ("partial", "whether something of the source could not be read"),
+    ("payload", "only events that hold bytes of their packet"),
+    ("ports", "more ports than this"),
+    ("position", "a place in the source"),
+    ("query", "the question in SQL"),
+    ("quick", "compare log and files without reading the files"),
+    ("rate", "at most so many rows a second; of more, some that lie apart"),
+    ("reason", "why, for the receipt"),
+    ("repair", "take files that are missing or damaged out of the log; their rows are lost"),
+    ("seq", "the position behind the rows"),
+    (
+        "session",
+        "of an import, who delivers it, as it was told when it was opened; of browsers, as the list names it",
+    ),
+    ("shared", "whether it is for everybody"),
+    ("since", "from then on, inside; of a view as a person writes it: `1h`, `today`"),
+    ("sources", "also say about how many different sources there are"),
+    ("table", "which table: `events` if it is left out"),
+    ("to", "an absolute path of the server's machine, outside of its directory"),
+    ("token", "the token, which is the only thing that signs in"),
+    ("totals", "what became of the records, by name"),
+    ("ttl_seconds", "seconds until the token is void"),
+    ("until", "up to then, not inside"),
+    ("uses", "how many hosts may join with the token"),
+    ("variant", "which of several sources with the same first bytes, where that is known"),
+    ("zone", "the zone of the times of lines: a name of the IANA's, UTC if it is left out"),
+];
+
+/// What a member of this name means.
+pub(crate) fn of(name: &str) -> Option<&'static str> {
+    WORDS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words)
+}
+
+/// Adds words to the members of a question, and of what is in it.
+pub(crate) fn describe(schema: &mut Value) {
+    if let Some(Value::Object(members)) = schema.get_mut("properties") {
+        for (name, member) in members {
+            describe(member);
+            if let (Value::Object(member), Some(words)) = (member, of(name)) {
+                member.insert("description".to_owned(), json!(words));
+            }
+        }
+    }
+    if let Some(items) = schema.get_mut("items") {
+        describe(items);
+    }
+}
