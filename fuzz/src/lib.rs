@@ -8,4 +8,18 @@ pub mod history;
 pub mod intake;
 pub mod records;
 pub mod ruleset;
+pub mod sql;
 pub mod text;
+
+#[path = "../../crates/sql/src/dialect.rs"]
+mod dialect;
+#[path = "../../crates/sql/src/flight/handle.rs"]
+#[expect(dead_code, reason = "not all of it is used here")]
+mod handle;
+#[path = "../../crates/sql/src/flight/parameters.rs"]
+mod parameters;
+#[path = "../../crates/sql/src/statement.rs"]
+#[expect(dead_code, reason = "not all of it is used here")]
+mod statement;
+#[path = "../../crates/sql/src/value.rs"]
+mod value;

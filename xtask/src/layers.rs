@@ -1,7 +1,7 @@
 //! The invariants of ARCHITECTURE.md that `cargo metadata` can see.
 //!
 //! - Every crate of ours uses only crates above it in [`ORDER`].
-//! - The agent's tree holds no query engine, no Parquet, no SQL and no web server ([`NOT_IN_AGENT`]).
+//! - The agent's tree holds no query engine, no Parquet, no SQL, no Flight SQL and no web server ([`NOT_IN_AGENT`]).
 //! - DataFusion and databases are used by two crates each, and one holds `unsafe` ([`ONLY`], [`UNSAFE`]).
 //! - One version of each of [`ONCE`], one TLS provider.
 
@@ -78,7 +78,13 @@ pub(crate) fn check() -> Result<()> {
     // One platform: without it, offline, the packages of the others would have to be here.
     let metadata = ["metadata", "--offline", "--format-version", "1", "--filter-platform", PLATFORM];
     let graph = Graph::read(&serde_json::from_str(&cargo(&metadata, &[])?)?)?;
-    let faults = graph.faults(|manifest| std::fs::read_to_string(manifest).unwrap_or_default());
+    let mut faults = graph.faults(|manifest| std::fs::read_to_string(manifest).unwrap_or_default());
+    // The graph is that of all packages together, and does not say which of them asks for a feature.
+    let agent = features(&["-p", "bartizan-agent"])?;
+    let flight = agent.iter().filter(|(package, _)| package.starts_with("arrow-flight "));
+    if flight.flat_map(|(_, features)| features).any(|features| features.contains("flight-sql")) {
+        faults.push("bartizan-agent has Flight SQL in its tree".to_owned());
+    }
     // Slow, not wrong: no reason to fail.
     for line in graph.uneven_features()? {
         shell::step(&format!("some builds compile DataFusion again: {line}"));

@@ -25,6 +25,7 @@ cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask page              the web page, into web/dist, if something has changed
 cargo xtask python            what tests need of PyPI, into target/python
+cargo xtask client            a client of Flight SQL for tests, into target/flight-sql-client
 cargo xtask man               manual pages of the built program, into target/man
 cargo xtask layers            only the test of the layers";
 
@@ -62,6 +63,7 @@ fn main() -> Result<()> {
         ["layers"] => layers::check(),
         ["page"] => page::build(),
         ["python"] => needs::python(),
+        ["client"] => needs::client(),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{HELP}");
             Ok(())
@@ -80,6 +82,7 @@ fn build(what: &[&str]) -> Result<()> {
 fn test() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
+    needs::client()?;
     step("formatting");
     Step::cargo(&["fmt", "--all", "--check"]).run()?;
     step("layers");
@@ -98,6 +101,7 @@ fn test() -> Result<()> {
 fn soak() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
+    needs::client()?;
     page::build()?;
     Step::cargo(EVERYTHING).run()?;
     step("tests with many more rounds; this takes hours");

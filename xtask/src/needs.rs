@@ -134,3 +134,30 @@ pub(crate) fn python() -> Result<()> {
     Step::new(&pip).args(&["install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]).run()?;
     fs::write(&stamp, required).with_context(|| format!("cannot write {}", stamp.display()))
 }
+
+/// Arrow's own client of Flight SQL, for which ours is a server like any other. It is not of our tree, whose features it
+/// would change.
+const CLIENT: &[&str] = &[
+    "install",
+    "arrow-flight",
+    "--version",
+    "=59.3.2",
+    "--locked",
+    "--debug",
+    "--quiet",
+    "--features",
+    "cli,flight-sql,tls-ring,tls-native-roots",
+    "--bin",
+    "flight_sql_client",
+    "--root",
+    "target/flight-sql-client",
+];
+
+/// Builds the client of Flight SQL that tests use, into a folder of its own, if it is not there.
+pub(crate) fn client() -> Result<()> {
+    if Path::new("target/flight-sql-client/bin/flight_sql_client").exists() {
+        return Ok(());
+    }
+    step("building a client of Flight SQL (two minutes)");
+    Step::cargo(CLIENT).run()
+}

@@ -135,7 +135,7 @@ pub use live::{Feed, Live, LiveItem, Subscription};
 pub use metrics::Metrics;
 pub use openapi::document;
 pub use problem::{PROBLEM_JSON, Problem, Span};
-pub use queries::{QUERY_HEADER, Queries, QueryTotals};
+pub use queries::{QUERY_HEADER, Queries, QueryTotals, Running};
 pub use saved::{NewView, Saved, ViewInfo};
 pub use sessions::{Asker, NewSession, OpenSession, Session, SessionInfo, Sessions};
 

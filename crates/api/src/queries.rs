@@ -100,6 +100,11 @@ impl Asked {
         asked_for(Arc::clone(&self.inquiry), work).await
     }
 
+    fn cancel(&self) {
+        self.was_cancelled.store(true, Ordering::Relaxed);
+        self.inquiry.cancel();
+    }
+
     /// Notes what is asked, for the list.
     pub(crate) fn note(&self, question: impl FnOnce() -> Value) {
         let _ = self.question.get_or_init(question);
@@ -138,7 +143,15 @@ impl Queries {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(self: &Arc<Self>, who: u64, path: &str) -> Running {
+    /// Puts a question of another port in the list, for as long as what is returned lives.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, who: u64, path: &str, query: &str) -> Running {
+        let running = self.enter(who, path);
+        running.asked.note(|| serde_json::json!({ "query": query }));
+        running
+    }
+
+    fn enter(self: &Arc<Self>, who: u64, path: &str) -> Running {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let asked = Arc::new(Asked {
             number,
@@ -156,10 +169,7 @@ impl Queries {
     /// Ends a question; false if there is none of that name.
     fn cancel(&self, id: &str) -> bool {
         let asked = self.list().values().find(|asked| asked.id == id).cloned();
-        let Some(asked) = asked else { return false };
-        asked.was_cancelled.store(true, Ordering::Relaxed);
-        asked.inquiry.cancel();
-        true
+        asked.inspect(|asked| asked.cancel()).is_some()
     }
 
     fn list(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Asked>>> {
@@ -167,10 +177,24 @@ impl Queries {
     }
 }
 
-/// In the list until it is dropped.
-struct Running {
+/// A question in the list, until it is dropped.
+#[derive(Debug)]
+pub struct Running {
     queries: Arc<Queries>,
     asked: Arc<Asked>,
+}
+
+impl Running {
+    /// What it costs, and whether it is still wanted.
+    #[must_use]
+    pub fn inquiry(&self) -> &Arc<Inquiry> {
+        &self.asked.inquiry
+    }
+
+    /// Ends it.
+    pub fn cancel(&self) {
+        self.asked.cancel();
+    }
 }
 
 impl Drop for Running {
@@ -194,7 +218,7 @@ pub(crate) struct Who(pub(crate) u64);
 /// Gives a question its name, and keeps it in the list until its answer has been sent.
 pub(crate) async fn track(State(queries): State<Arc<Queries>>, mut request: Request, next: Next) -> Response {
     let who = request.extensions().get::<Who>().map_or(0, |who| who.0);
-    let running = queries.begin(who, request.uri().path());
+    let running = queries.enter(who, request.uri().path());
     let asked = Arc::clone(&running.asked);
     request.extensions_mut().insert(Arc::clone(&asked));
     let answer = asked_for(Arc::clone(&asked.inquiry), next.run(request));

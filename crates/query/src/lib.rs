@@ -28,6 +28,7 @@ mod files;
 mod id;
 mod lower;
 mod ordered;
+mod pieces;
 mod position;
 mod question;
 pub mod render;

@@ -12,7 +12,7 @@
 //! DIR/spool/collected/        what senders without an agent delivered, until it is in the lake
 //! DIR/address, agents_address, collect_addresses   where it listens, written when it does
 //! ```
-//! Two listeners: the front port (HTTP API, page and enrolment, server certificate only) and the agents' port (mutual
+//! Two listeners: the front port (HTTP API, page, Flight SQL and enrolment, server certificate only) and the agents' port (mutual
 //! TLS 1.3); and those of `[[collect]]`, for senders that have no agent. One committer a table. On SIGTERM or SIGINT it stops listening, commits what it has, and ends.
 //!
 //! What it does not do: keep a log of its own. What was not committed is sent again by the agents, or
@@ -22,6 +22,7 @@ mod claims;
 mod enrich;
 mod fleet;
 mod front;
+mod holders;
 mod imports;
 mod keeper;
 mod metrics;

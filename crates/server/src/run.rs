@@ -1,6 +1,7 @@
 //! Start, run, stop.
 
 use crate::fleet::Fleet;
+use crate::holders::Holders;
 use crate::imports::Importer;
 use crate::keeper::{Keeper, RESTORING};
 use crate::metrics::Gauges;
@@ -21,6 +22,7 @@ use bartizan_lake::{Options, Tables};
 use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
 use bartizan_prefix::Dialects;
 use bartizan_query::Engine;
+use bartizan_sql::Flight;
 use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
 use std::fs;
 use std::io::Write as _;
@@ -156,6 +158,14 @@ impl Server {
             dir: dir.clone(),
             started: now,
         });
+        let access = Arc::new(access);
+        let holders = Holders {
+            access: Arc::clone(&access),
+            names: Arc::clone(&enrichment) as _,
+            queries: Arc::clone(&queries),
+        };
+        let joining = front_service(Arc::clone(&fleet));
+        let flight = Flight::new(Arc::clone(&engine), Arc::new(holders), joining);
         let router = bartizan_api::router(ApiState {
             engine,
             hosts: Arc::clone(&fleet) as _,
@@ -169,7 +179,7 @@ impl Server {
             enrichment: Arc::clone(&enrichment),
             queries,
             metrics,
-            access: Arc::new(access),
+            access,
             version: env!("CARGO_PKG_VERSION"),
         });
         let (front_address, agents_address) = (front.local_addr()?, agents.local_addr()?);
@@ -188,7 +198,7 @@ impl Server {
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
         let kept = stopped.clone();
         tokio::spawn(async move { browsers.keep(kept).await });
-        let router = crate::front::router(router, front_service(Arc::clone(&fleet)).into_axum_router());
+        let router = crate::front::router(router, flight.into_routes().into_axum_router());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
         let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
         let agents_tls = Arc::new(agent_server(certificate, &authority)?);

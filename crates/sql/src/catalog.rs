@@ -106,6 +106,22 @@ pub(crate) fn described() -> impl Iterator<Item = (&'static str, &'static str, &
     tables.chain([("ulog", "VIEW", "events with the names of ulogd's tables")])
 }
 
+/// Whether a table or view has this name.
+pub(crate) fn is_known(name: &str) -> bool {
+    described().any(|(known, ..)| known == name)
+}
+
+/// The table that may have been meant.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    // Distance costs the product of the lengths.
+    if name.len() > 32 {
+        return None;
+    }
+    let name = name.to_lowercase();
+    let far = |(known, ..): (&'static str, _, _)| (strsim::damerau_levenshtein(&name, known), known);
+    described().map(far).filter(|(far, known)| *far <= known.len() / 3).min().map(|(_, known)| known)
+}
+
 fn texts(values: Vec<&str>) -> ArrayRef {
     Arc::new(StringArray::from(values))
 }

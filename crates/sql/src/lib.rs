@@ -1,6 +1,7 @@
 //! SQL that only reads, over the tables of the lake.
 //!
 //! [`ask`] and [`describe`] take a [`Question`]: its text, the scope of who asks, what its parameters stand for.
+//! [`Flight`] answers them to programs that speak Flight SQL.
 //!
 //! Invariants:
 //! - **Nothing but questions.** Selects, and what there is to know of tables. No file, setting or variable has a name
@@ -17,12 +18,17 @@
 mod address;
 mod answer;
 mod catalog;
+mod dialect;
+mod flight;
 mod functions;
 mod growth;
 mod question;
 mod statement;
 mod ulog;
+mod value;
 
 pub use catalog::type_name;
-pub use question::{Described, Question, Value, ask, describe};
+pub use flight::{Asker, Askers, Begun, Flight};
+pub use question::{Described, Question, ask, describe};
 pub use statement::MAX_TEXT;
+pub use value::Value;

@@ -1,14 +1,15 @@
 //! From a question to its plan, and to the answer.
 
 use crate::address::{Addresses, Texts};
-use crate::statement::{Asked, parse, refused};
+use crate::statement::{Asked, Refused, parse};
+use crate::value::Value;
 use crate::{answer, catalog, functions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bartizan_filter::{Context, Filter};
 use bartizan_query::{Engine, Moment, Planned, QueryError, RowStream};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::error::Result as DfResult;
+use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::context::SQLOptions;
@@ -49,21 +50,6 @@ impl Question {
     }
 }
 
-/// What a parameter stands for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Nothing.
-    Null,
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Another number.
-    Float(f64),
-    /// A text, or what is written as one: an address, a time.
-    Text(String),
-}
-
 impl From<Value> for ScalarValue {
     fn from(value: Value) -> Self {
         match value {
@@ -72,8 +58,19 @@ impl From<Value> for ScalarValue {
             Value::Int(n) => n.into(),
             Value::Float(n) => n.into(),
             Value::Text(text) => Self::from(text.as_str()),
+            Value::Time(micros) => Self::TimestampMicrosecond(Some(micros), Some("UTC".into())),
         }
     }
+}
+
+impl From<Refused> for QueryError {
+    fn from(Refused(text): Refused) -> Self {
+        Self::Sql(text)
+    }
+}
+
+fn refused(text: impl Into<String>) -> QueryError {
+    QueryError::Sql(text.into())
 }
 
 /// What is known of a question before it is asked.
@@ -94,7 +91,7 @@ pub async fn ask(engine: &Engine, question: Question) -> Result<RowStream, Query
     engine.planned(move |moment| planned(moment, &question)).await
 }
 
-/// What the answer will look like. Parameters need not be given.
+/// What the answer will look like. Parameters need not be given; with them, columns have the types that they give.
 ///
 /// # Errors
 /// As of [`ask`].
@@ -107,7 +104,7 @@ fn planned(moment: &Moment, question: &Question) -> Result<Planned, QueryError> 
     let state = session(moment, question, &asked).map_err(QueryError::of_sql)?;
     let plan = match &asked {
         Asked::Explain(statement) => {
-            let plan = answered(&state, statement)?;
+            let plan = answered(&state, statement, &asked)?;
             let plan = bound(plan, question)?;
             let plan = state.optimize(&plan).map_err(QueryError::of_sql)?;
             lines(&plan.display_indent().to_string()).map_err(QueryError::of_sql)?
@@ -137,10 +134,12 @@ fn described(moment: &Moment, question: &Question) -> Result<Described, QueryErr
         Field::new(name, kind, true)
     };
     let parameters = (1..=last.unwrap_or(0)).map(parameter).collect::<Vec<_>>();
-    // The rules decide some types; with parameters they would say that a value is missing.
-    let columns = match parameters.is_empty() {
-        true => Arc::clone(state.optimize(&plan).map_err(QueryError::of_sql)?.schema().inner()),
-        false => Arc::clone(plan.schema().inner()),
+    // The rules decide some types; without its parameters they would say that a value is missing.
+    let columns = if parameters.is_empty() || !question.parameters.is_empty() {
+        let plan = bound(plan, question)?;
+        Arc::clone(state.optimize(&plan).map_err(QueryError::of_sql)?.schema().inner())
+    } else {
+        Arc::clone(plan.schema().inner())
     };
     Ok(Described { columns, parameters: Arc::new(Schema::new(parameters)) })
 }
@@ -177,7 +176,7 @@ fn session(moment: &Moment, question: &Question, asked: &Asked) -> DfResult<Sess
 /// The plan of what is asked, with its columns as they are shown.
 fn rows(state: &SessionState, asked: &Asked) -> Result<LogicalPlan, QueryError> {
     match asked {
-        Asked::Rows(statement) | Asked::Explain(statement) => answered(state, statement),
+        Asked::Rows(statement) | Asked::Explain(statement) => answered(state, statement, asked),
         Asked::Tables => {
             own(state, "SELECT table_name, table_type, description FROM information_schema.tables", None)
         }
@@ -191,10 +190,8 @@ fn rows(state: &SessionState, asked: &Asked) -> Result<LogicalPlan, QueryError> 
 }
 
 fn own(state: &SessionState, text: &str, table: Option<&String>) -> Result<LogicalPlan, QueryError> {
-    let known = |table: &String| catalog::described().any(|(name, ..)| name == table);
-    if let Some(table) = table.filter(|table| !known(table)) {
-        let table: String = table.chars().take(80).collect();
-        return Err(refused(format!("there is no table `{table}`")));
+    if let Some(table) = table.filter(|table| !catalog::is_known(table)) {
+        return Err(no_table(table));
     }
     let plan = block_on(state.create_logical_plan(text)).map_err(QueryError::of_sql)?;
     let values: Vec<_> = table.map(|table| ScalarValue::from(table.as_str())).into_iter().collect();
@@ -204,11 +201,28 @@ fn own(state: &SessionState, text: &str, table: Option<&String>) -> Result<Logic
     plan.with_param_values(values).map_err(QueryError::of_sql)
 }
 
-fn answered(state: &SessionState, statement: &Statement) -> Result<LogicalPlan, QueryError> {
+fn answered(state: &SessionState, statement: &Statement, asked: &Asked) -> Result<LogicalPlan, QueryError> {
     let statement = DfStatement::Statement(Box::new(statement.clone()));
-    let plan = block_on(state.statement_to_plan(statement)).map_err(QueryError::of_sql)?;
+    let plan = block_on(state.statement_to_plan(statement)).map_err(|error| explained(error, asked))?;
     only_reads(&plan)?;
     answer::shown(plan).map_err(QueryError::of_sql)
+}
+
+/// What the planner says, and of a table that is not there, which may have been meant.
+fn explained(error: DataFusionError, asked: &Asked) -> QueryError {
+    let said = QueryError::of_sql(error);
+    let QueryError::Sql(text) = &said else { return said };
+    let named = asked.tables().into_iter().filter(|name| !catalog::is_known(name));
+    let missing = named.into_iter().find(|name| text.contains(&format!(".{name}' not found")));
+    missing.map_or(said, |name| no_table(&name))
+}
+
+fn no_table(name: &str) -> QueryError {
+    let shown: String = name.chars().take(80).collect();
+    refused(match catalog::nearest(name) {
+        Some(meant) => format!("there is no table `{shown}`; did you mean `{meant}`?"),
+        None => format!("there is no table `{shown}`: SHOW TABLES says which there are"),
+    })
 }
 
 /// The text was seen to be a question; whatever it became must be one as well.

@@ -49,4 +49,4 @@ pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};
 pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker, Told, Waiting};
-pub use server::{Admission, Claim, IncomingBatch, Sink, agent_service, front_service};
+pub use server::{Admission, Claim, Front, IncomingBatch, Sink, agent_service, front_service};

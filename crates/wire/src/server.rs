@@ -95,9 +95,10 @@ pub fn agent_service<S: Sink, A: Admission>(
     Routes::new(FlightServiceServer::new(agents).max_decoding_message_size(limits.message_bytes + (64 << 10)))
 }
 
-/// The service of the front port: enrolment. `into_axum_router()` merges it with others.
-pub fn front_service<A: Admission>(admission: Arc<A>) -> Routes {
-    Routes::new(FlightServiceServer::new(Front { admission }).max_decoding_message_size(64 << 10))
+/// What hosts ask of the front port: enrolment, an action. One port has one Flight service, so whoever serves Flight
+/// there hands on what is not for itself.
+pub const fn front_service<A: Admission>(admission: Arc<A>) -> Front<A> {
+    Front { admission }
 }
 
 struct Agents<S, A> {
@@ -109,8 +110,15 @@ struct Agents<S, A> {
     admit_every: Option<Duration>,
 }
 
-struct Front<A> {
+/// Answers hosts that join.
+pub struct Front<A> {
     admission: Arc<A>,
+}
+
+impl<A> std::fmt::Debug for Front<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").finish_non_exhaustive()
+    }
 }
 
 fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {

@@ -40,6 +40,7 @@ mod runaway;
 mod s3;
 mod scene;
 mod sinks;
+mod sql;
 mod ulogd;
 mod upkeep;
 mod watch;

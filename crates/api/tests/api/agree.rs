@@ -3,6 +3,7 @@
 //! `BARTIZAN_AGREE` says how many filters, 500 if nothing does.
 
 use crate::support::*;
+use crate::tail::tail_with;
 use arrow_array::builder::FixedSizeBinaryBuilder;
 use arrow_array::{ArrayRef, Int16Array, Int32Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use axum::http::StatusCode;
@@ -163,6 +164,18 @@ async fn every_way_of_counting_gives_one_number() {
         );
         let exported = server.lines("/api/v1/export", json!({"filter": filter})).await;
         assert_eq!(exported.len() as i64 - 1, rows, "export: {what}");
+
+        // All that has arrived, from the store.
+        let mut tail = tail_with(&server, json!({"filter": filter, "after": "0.0"})).await;
+        let mut replayed = 0;
+        let matched = loop {
+            match tail.next().await.unwrap() {
+                (name, _) if name == "row" => replayed += 1,
+                (name, stats) if name == "stats" => break stats["matched"].clone(),
+                other => panic!("{other:?}: {what}"),
+            }
+        };
+        assert_eq!((replayed, matched), (rows, json!(rows)), "tail: {what}");
 
         let top = ask("top", json!({"by": ["host", "dport"], "limit": 10_000})).await;
         assert_eq!((sum(&top["rows"], "rows"), sum(&top["rows"], "packets")), (rows, packets), "top: {what}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The next server-sent event of a body: its name and its data.
-struct Events {
+pub(crate) struct Events {
     body: axum::body::BodyDataStream,
     buffer: String,
     /// The last one.
@@ -15,7 +15,7 @@ struct Events {
 }
 
 impl Events {
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let lines = || event.lines();
@@ -45,7 +45,7 @@ async fn tail(server: &Server, filter: &str) -> Events {
     tail_with(server, json!({"filter": filter})).await
 }
 
-async fn tail_with(server: &Server, body: Value) -> Events {
+pub(crate) async fn tail_with(server: &Server, body: Value) -> Events {
     let response = server.send(post("/api/v1/tail", &body.to_string())).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");

@@ -9,6 +9,7 @@ use super::planner::Working;
 use super::{Engine, session_config};
 use crate::QueryError;
 use crate::lower::{self, Lowered};
+use crate::pieces::pieces;
 use crate::question::Question;
 use crate::source::{View, Window};
 use crate::stream::{Meter, RowStream};
@@ -175,6 +176,10 @@ impl Engine {
             drop(tell.send((physical.schema(), files)));
             let working = Working { plan: Arc::clone(&physical), question: asked };
             let rows = execute_stream(physical, task)?.map_err(QueryError::of_sql);
+            let rows = rows.flat_map(|batch| {
+                let pieces = batch.map_or_else(|error| vec![Err(error)], pieces);
+                futures::stream::iter(pieces)
+            });
             Ok(rows
                 .inspect(move |_| {
                     // Kept as long as the stream is.

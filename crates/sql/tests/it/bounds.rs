@@ -92,6 +92,22 @@ async fn texts_do_not_grow_without_bound() {
     }
 }
 
+/// A text that stands in many rows is there once, until somebody writes the answer.
+#[tokio::test]
+async fn rows_of_long_texts_come_in_pieces() {
+    let engine = engine(&lake());
+    // A megabyte in 400 rows.
+    let text = "SELECT t FROM (SELECT string_agg(a.host, '') AS t FROM events a, events b), events";
+    let mut rows = ask(&engine, Question::new(text, Arc::default())).await.unwrap();
+    let mut read = 0;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.unwrap();
+        read += batch.num_rows();
+        assert!(batch.num_rows() <= 16, "{} rows at once", batch.num_rows());
+    }
+    assert_eq!(read, 400);
+}
+
 #[tokio::test]
 async fn limits_of_questions_hold() {
     let lake = lake();

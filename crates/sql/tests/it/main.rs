@@ -10,6 +10,7 @@ mod common;
 
 mod answers;
 mod bounds;
+mod flight;
 mod scope;
 
 use arrow_array::RecordBatch;

@@ -4,6 +4,7 @@ use arrow_array::{
     ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch,
     TimestampMicrosecondArray, types::Int32Type,
 };
+use arrow_flight::flight_service_server::FlightServiceServer;
 use arrow_schema::Schema;
 use async_trait::async_trait;
 use bartizan_model::{Epoch, HostId, Kind, Lane, Micros, Seq, StreamId};
@@ -28,6 +29,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+use tonic::service::Routes;
 
 pub(crate) const EPOCH: Epoch = Epoch(7);
 pub(crate) const LANE: Lane = Lane::DISK[0];
@@ -258,7 +260,7 @@ pub(crate) async fn server_with(limits: Limits, listen: ListenSettings) -> Serve
     let (front_at, agents_at) = (front.local_addr().unwrap(), agents.local_addr().unwrap());
     let admit_every = Some(Duration::from_millis(50));
     let service = agent_service(Arc::clone(&sink), Arc::clone(&door), limits, admit_every, stopping.clone());
-    let enrolment = front_service(Arc::clone(&door));
+    let enrolment = Routes::new(FlightServiceServer::new(front_service(Arc::clone(&door))));
     let task = tokio::spawn(async move {
         tokio::join!(
             serve(front, front_tls, enrolment, listen, stopping.clone()),
