@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 use std::net::Ipv6Addr;
 
 /// Everything that a browser asks people for is refused, and what it does not ask for; but the page may copy.
-const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
 clipboard-write=(self), display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), \
 hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
 publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), \
-web-share=(), window-management=(), xr-spatial-tracking=()";
+window-management=(), xr-spatial-tracking=()";
 
 /// The headers of every answer of the page.
 #[derive(Debug)]

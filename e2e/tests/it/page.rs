@@ -177,10 +177,11 @@ fn everything_of_the_page_carries_its_policy_and_nothing_else_is_there() {
             assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
         }
     }
-    assert_eq!(curl(&server, "/api/v1/none", &[]).status, 401, "the API does not say what it has");
+    let answer = curl(&server, "/api/v1/none", &[]);
+    assert_eq!(answer.status, 401, "the API does not say what it has");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(curl(&server, "/explore", &["--json", "{}"]).status, 405);
-    let answer = curl(&server, "/api/v1/health", &[]);
-    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
+    assert_eq!(curl(&server, "/api/v1/health", &[]).status, 200);
     assert_eq!(curl(&server, "/docs", &[]).status, 200);
 }
 

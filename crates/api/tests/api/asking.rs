@@ -321,7 +321,8 @@ async fn hosts_are_listed_and_tokens_made() {
         "name": "web1", "id": "07070707070707070707070707070707", "first_seen": "2026-11-23T05:00:43.000000Z",
         "last_contact": null, "last_event": "2026-11-23T05:00:43.000001Z", "events": 3, "lost": 1,
         "cert_not_after": null, "clock_offset_ms": -1500, "clone_seen": "2026-11-23T05:00:43.000002Z",
-        "state": "online", "reports": "agent",
+        "state": "online", "reports": "agent", "version": "0.1.0", "rate": 1.5, "spool_bytes": 4096, "spool_batches": 2,
+        "spool_oldest": "2026-11-23T05:00:43.000000Z",
     }]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
 

@@ -172,6 +172,11 @@ impl Hosts for Fleet {
             cert_not_after: None,
             clock_offset_ms: Some(-1500),
             clone_seen: Some(Micros(NOW + 2)),
+            version: Some("0.1.0".to_owned()),
+            rate: 1.5,
+            spool_bytes: Some(4096),
+            spool_batches: Some(2),
+            spool_oldest: Some(Micros(NOW)),
             state: HostState::Online,
         }])
     }
