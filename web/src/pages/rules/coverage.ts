@@ -52,12 +52,24 @@ export async function reconciled(asked: Asked, signal: AbortSignal): Promise<Rec
   const [from, to] = [oldest[0], newest[0]];
   if (!from || !to) return undefined;
   // the first reading of all tells what was counted since nobody knows when: only what comes behind it counts
-  const since = micros(String(from["from"] ?? from["time"])) + 1;
+  const begin = micros(String(from["from"] ?? from["time"])) + 1;
   const until = micros(String(to["time"])) + 1;
+  if (begin >= until) return undefined;
+  const { host, netns } = asked;
+  const between = (since: number) => ask<Hits>("rules/hits", { host, netns, since, until }, signal);
+  const all = await between(begin);
+  // rules that were loaded anew count from 0, and what they had counted since the reading before is gone
+  const loaded = all.ruleset.time;
+  if (micros(loaded) <= begin) return told(begin, until, all.rules);
+  const [next] = await first({ ...question, since: loaded, columns: ["time"] }, 1, signal);
+  const since = next ? micros(String(next["time"])) + 1 : until;
   if (since >= until) return undefined;
-  const hits = await ask<Hits>("rules/hits", { host: asked.host, netns: asked.netns, since, until }, signal);
-  const by = new Map(hits.rules.map((rule) => [key(rule), rule]));
-  return { since, until, of: (rule) => by.get(key(rule)), rules: hits.rules };
+  return told(since, until, (await between(since)).rules);
+}
+
+function told(since: number, until: number, rules: Hit[]): Reconciled {
+  const by = new Map(rules.map((rule) => [key(rule), rule]));
+  return { since, until, rules, of: (rule) => by.get(key(rule)) };
 }
 
 /** The share that was logged, as it is shown; nothing, where it cannot be told. */
