@@ -6,6 +6,7 @@
 //! The real binaries are measured on real packets in network namespaces, each beside its peer in the same run.
 //! Parts of the product are measured by the `examples` of their crates, which print the same lines.
 
+mod api;
 mod capture;
 mod database;
 mod delivery;
@@ -23,6 +24,7 @@ mod ulogd;
 
 use anyhow::{Result, bail};
 use figure::{Figure, table};
+use std::path::Path;
 
 /// That of the server.
 #[global_allocator]
@@ -65,6 +67,12 @@ fn main() -> Result<()> {
             return Ok(());
         }
         _ => {}
+    }
+    if let Some(("api", rest)) = named.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
+        let mut figures = Vec::new();
+        api::run(rest.first().map(Path::new), &mut |figure| show(&mut figures, figure))?;
+        say(&table(&figures));
+        return Ok(());
     }
     if let [verb, events, dir] = named.as_slice()
         && verb == "rollups"

@@ -20,7 +20,7 @@ mod world;
 pub(crate) use columns::table_rows;
 pub(crate) use files::{Form, Received, Spooled, write, write_last};
 use origin::ranges;
-pub(crate) use sent::{Batching, Senders};
+pub(crate) use sent::{Batching, Senders, Sent};
 
 use bartizan_model::{Action, Epoch, Lane, Micros, StreamId};
 use bartizan_prefix::Dialects;
