@@ -13,9 +13,11 @@ mod delivery;
 mod figure;
 mod fleet;
 mod history;
+mod kept;
 mod latency;
 mod layout;
 mod machine;
+mod page;
 mod parts;
 mod rollups;
 mod store;
@@ -68,9 +70,12 @@ fn main() -> Result<()> {
         }
         _ => {}
     }
-    if let Some(("api", rest)) = named.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
-        let mut figures = Vec::new();
-        api::run(rest.first().map(Path::new), &mut |figure| show(&mut figures, figure))?;
+    if let Some((verb @ ("api" | "page"), rest)) =
+        named.split_first().map(|(verb, rest)| (verb.as_str(), rest))
+    {
+        let (mut figures, lake) = (Vec::new(), rest.first().map(Path::new));
+        let run = if verb == "api" { api::run } else { page::run };
+        run(lake, &mut |figure| show(&mut figures, figure))?;
         say(&table(&figures));
         return Ok(());
     }

@@ -7,6 +7,7 @@
 mod load;
 
 use crate::figure::{Figure, Goal};
+use crate::kept;
 use crate::machine::{cpu_seconds, median, peak_megabytes, tree};
 use anyhow::{Context as _, Result, ensure};
 use bartizan_e2e::process::{Server, binaries, wait_until};
@@ -34,14 +35,7 @@ const WATCHED: f64 = 20_000.0;
 
 /// `api [LAKE]`: with the lake of the store's bench, or another of the same fleet.
 pub(crate) fn run(lake: Option<&Path>, figure: &mut dyn FnMut(Figure)) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the folder of the project")?;
-    let kept = root.join("target/bench/store-20000000/lake");
-    let lake = lake.unwrap_or(&kept);
-    ensure!(lake.is_dir(), "there is no lake in {}: `bartizan-bench store` makes it", lake.display());
-    let dir = tempfile::tempdir_in(lake.parent().context("the folder of the lake")?)?;
-    link(lake, &dir.path().join("lake"))?;
-    let mut server = Server::new(dir.path(), "")?;
-    server.start()?;
+    let (_dir, mut server) = kept::server(lake, "")?;
     questions(&server, figure)?;
     server.stop()?;
 
@@ -49,21 +43,6 @@ pub(crate) fn run(lake: Option<&Path>, figure: &mut dyn FnMut(Figure)) -> Result
     one_tail(&batches, figure)?;
     many_tails(&batches, figure)?;
     watch(&batches, figure)
-}
-
-/// The same files under other names; what is written to the copy is not in the original.
-fn link(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let (entry, name) = { entry.map(|e| (e.path(), e.file_name()))? };
-        let target = to.join(name);
-        if entry.is_dir() {
-            link(&entry, &target)?;
-        } else {
-            fs::hard_link(&entry, &target).with_context(|| format!("link {}", entry.display()))?;
-        }
-    }
-    Ok(())
 }
 
 fn asker(server: &Server, what: &str, more: &[&str]) -> Result<Child> {
