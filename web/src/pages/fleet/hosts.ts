@@ -36,6 +36,15 @@ export const MEANING: Record<State, string> = {
   revoked: "its certificate is not accepted any more",
 };
 
+/** What is to be done about a state. */
+export const ADVICE: Partial<Record<State, string>> = {
+  late: "It may be busy, or the way to it slow. What it logs waits on its disk meanwhile.",
+  lost: "Is it up, does its agent run, can it reach the server? What it logs waits on its disk until it can. On it, `bartizan-agent status` and `bartizan-agent doctor` say more.",
+  silent: "Does it still send to the server? Nothing but its next message can tell.",
+  never: "It is enrolled, and its agent was never heard of: `bartizan-agent run` starts it, `bartizan-agent doctor` says what is missing.",
+  revoked: "It may enrol again, with a new token and `--replace`.",
+};
+
 export const SIGN: Record<State, string> = { live: "●", quiet: "○", late: "◐", lost: "✕", silent: "◌", never: "–", revoked: "⊘" };
 export const TONE: Record<State, string> = { live: "good", quiet: "good", late: "warn", lost: "bad", silent: "dim", never: "dim", revoked: "bad" };
 
