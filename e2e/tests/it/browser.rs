@@ -142,6 +142,11 @@ fn a_day_at_the_explorer_counts_what_the_server_counts() {
 }
 
 #[test]
+fn numbers_beside_the_explorer_are_those_of_their_filters() {
+    plays("numbers");
+}
+
+#[test]
 fn the_keyboard_is_enough() {
     plays("keyboard");
 }
