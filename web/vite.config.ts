@@ -14,6 +14,12 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     cssCodeSplit: true,
     reportCompressedSize: false,
+    rollupOptions: {
+      output: {
+        // What the explorer needs is one file, so that the first load is few requests; pages add their own.
+        advancedChunks: { groups: [{ name: "app", test: /\/src\/(lib|explore|shell|main|App|app)[./]|\/node_modules\/(svelte|uplot|esm-env|clsx)\// }] },
+      },
+    },
   },
   server: {
     host: "127.0.0.1",
