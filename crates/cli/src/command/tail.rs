@@ -100,8 +100,13 @@ async fn follow(
 /// Why the server ended a stream of events.
 pub(crate) fn ended(problem: &str) -> Failure {
     let problem: Value = serde_json::from_str(problem).unwrap_or_default();
-    let detail = problem["detail"].as_str().or_else(|| problem["problem"]["detail"].as_str());
-    Failure::Partial(detail.unwrap_or("the server has ended the stream").to_owned())
+    let problem = if problem["problem"].is_object() { &problem["problem"] } else { &problem };
+    let detail = problem["detail"].as_str().unwrap_or("the server has ended the stream").to_owned();
+    // Whoever cancels it wants it to stay ended; anything else may pass by itself.
+    if problem["type"] == "urn:bartizan:cancelled" {
+        return Failure::Error(anyhow::anyhow!(detail));
+    }
+    Failure::Partial(detail)
 }
 
 struct Shown<W: Write> {
