@@ -66,7 +66,8 @@ pub fn inside() -> Result<()> {
         for (address, path) in &orders.ports {
             relays.push(Relay::bring_to(&host.netns, *address, Target::Unix(path.clone()))?);
         }
-        let mut agent = Agent::new(&orders.dir.join(name), &format!("groups = [{GROUP}]\nflows.enabled = true"))?;
+        let mut agent =
+            Agent::new(&orders.dir.join(name), &format!("groups = [{GROUP}]\nflows.enabled = true"))?;
         agent.enrol(Some(&host.netns), orders.ports[0].0, &orders.token, name)?;
         agent.start(Some(&host.netns))?;
         agent.wait_for_capture(&host.netns, GROUP)?;
