@@ -203,7 +203,7 @@ async fn prepared_statements_take_parameters() {
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7]));
     let words: ArrayRef = Arc::new(StringArray::from(vec!["'; DROP TABLE events"]));
     for (said, time, expected) in [
-        (Arc::clone(&numbers), "2026-11-23T00:00:00Z", r#"{"n":10,"said":7}"#),
+        (Arc::clone(&numbers), "2026-11-23T00:00:00Z", r#"{"n":5,"said":7}"#),
         (words, "2026-11-23T01:00:00Z", r#"{"n":0,"said":"'; DROP TABLE events"}"#),
     ] {
         asked.set_parameters(row(said, 22, "192.0.0.4", time)).unwrap();
@@ -294,7 +294,8 @@ async fn nobody_asks_without_a_token() {
         request.metadata_mut().append("authorization", token.parse().unwrap());
     }
     assert_eq!(bare.inner_mut().get_flight_info(request).await.unwrap_err().code(), Code::Unauthenticated);
-    assert_eq!(refused(bare.handshake("anybody", "all").await).0, Code::Unauthenticated);
+    let shaken = bare.handshake("anybody", "all").await.unwrap_err().to_string();
+    assert!(shaken.contains("every call needs a bearer token"), "{shaken}");
     // What is no question is not for us.
     let action = Action { r#type: "enrol".to_owned(), body: "x".into() };
     let mut passed = bare.inner_mut().do_action(Request::new(action)).await.unwrap().into_inner();
