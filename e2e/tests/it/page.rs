@@ -180,7 +180,7 @@ fn everything_of_the_page_carries_its_policy_and_nothing_else_is_there() {
     let answer = curl(&server, "/api/v1/none", &[]);
     assert_eq!(answer.status, 401, "the API does not say what it has");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(curl(&server, "/explore", &["--json", "{}"]).status, 405);
+    assert_eq!(curl(&server, "/explore", &["--request", "POST"]).status, 405);
     assert_eq!(curl(&server, "/api/v1/health", &[]).status, 200);
     assert_eq!(curl(&server, "/docs", &[]).status, 200);
 }
@@ -274,12 +274,13 @@ fn a_session_lives_until_it_is_ended_and_only_for_this_page() {
         &["origin: null"],
         &[],
     ] {
-        let mut args = vec!["--header", cookie.as_str(), "--json", question[1]];
+        let mut asked = vec!["--header", cookie.as_str()];
         for header in headers {
-            args.extend(["--header", header]);
+            asked.extend(["--header", header]);
         }
-        for protocol in ["--http1.1", "--http2"] {
-            args.push(protocol);
+        // Over HTTP/2 without a body: curl before 8 takes the end of one that nobody reads for an error.
+        for how in [["--http1.1", "--json", question[1]], ["--http2", "--request", "POST"]] {
+            let args = [asked.as_slice(), how.as_slice()].concat();
             let answer = curl(&server, "/api/v1/count", &args);
             assert_eq!(
                 (answer.status, &answer.json()["type"]),
