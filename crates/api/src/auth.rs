@@ -2,9 +2,10 @@
 //! therefore counts only where the page of this server asked.
 
 use crate::attempts::Attempts;
+use crate::body::drain;
 use crate::queries::Who;
 use crate::sessions::{COOKIE, Session};
-use crate::{ApiState, Problem};
+use crate::{ApiState, BODY_LIMIT, Problem};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
@@ -98,38 +99,54 @@ fn asker(digest: &[u8; 32]) -> u64 {
     digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
+/// Who may ask.
+enum Admitted {
+    Token(u64),
+    Session(Session),
+}
+
 pub(crate) async fn require(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let admitted = admit(&state, request.method(), request.uri(), request.headers()).await;
+    let session = match admitted {
+        Ok(Admitted::Token(who)) => {
+            request.extensions_mut().insert(Who(who));
+            return bartizan_query::asked_by(who, next.run(request)).await;
+        }
+        Ok(Admitted::Session(session)) => session,
+        Err(problem) => {
+            drain(request.into_body(), BODY_LIMIT).await;
+            return problem.into_response();
+        }
+    };
+    let who = asker(&session.token);
+    request.extensions_mut().insert(Who(who));
+    request.extensions_mut().insert(session.clone());
+    let answer = bartizan_query::asked_by(who, next.run(request)).await;
+    ends_with(session, answer)
+}
+
+async fn admit(
+    state: &ApiState,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Admitted, Problem> {
     // Whoever sends a token says who asks; a browser adds its cookies to everything.
-    if request.headers().contains_key(AUTHORIZATION) {
-        return match bearer(request.headers()) {
-            Some(token) if state.access.allows(token) => {
-                let who = Access::asker(token);
-                request.extensions_mut().insert(Who(who));
-                bartizan_query::asked_by(who, next.run(request)).await
-            }
-            Some(_) => Problem::unauthorized("the token is not known").into_response(),
-            None => {
-                Problem::unauthorized("`Authorization: Bearer TOKEN` is the one form of it").into_response()
-            }
+    if headers.contains_key(AUTHORIZATION) {
+        return match bearer(headers) {
+            Some(token) if state.access.allows(token) => Ok(Admitted::Token(Access::asker(token))),
+            Some(_) => Err(Problem::unauthorized("the token is not known")),
+            None => Err(Problem::unauthorized("`Authorization: Bearer TOKEN` is the one form of it")),
         };
     }
-    let Some(secret) = cookie(request.headers()) else {
-        let text = "a bearer token is needed, `Authorization: Bearer TOKEN`, or a session";
-        return Problem::unauthorized(text).into_response();
-    };
-    if !is_own(request.method(), request.uri(), request.headers()) {
-        return Problem::cross_site("a session counts only where the page of this server asks")
-            .into_response();
+    let text = "a bearer token is needed, `Authorization: Bearer TOKEN`, or a session";
+    let secret = cookie(headers).ok_or_else(|| Problem::unauthorized(text))?;
+    if !is_own(method, uri, headers) {
+        return Err(Problem::cross_site("a session counts only where the page of this server asks"));
     }
     match state.sessions.used(secret).await {
-        Some(session) if state.access.knows(&session.token) => {
-            let who = asker(&session.token);
-            request.extensions_mut().insert(Who(who));
-            request.extensions_mut().insert(session.clone());
-            let answer = bartizan_query::asked_by(who, next.run(request)).await;
-            ends_with(session, answer)
-        }
-        _ => Problem::unauthorized("the session has ended: sign in again").into_response(),
+        Some(session) if state.access.knows(&session.token) => Ok(Admitted::Session(session)),
+        _ => Err(Problem::unauthorized("the session has ended: sign in again")),
     }
 }
 

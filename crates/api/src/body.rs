@@ -25,7 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let asked = request.extensions().get::<Arc<Asked>>().cloned();
         if declared(&request).is_some_and(|length| length > BODY_LIMIT as u64) {
-            drain(request.into_body()).await;
+            drain(request.into_body(), MOST).await;
             return Err(Problem::bad_request(StatusCode::PAYLOAD_TOO_LARGE, too_long()));
         }
         let refused = |rejection: JsonRejection| Problem::bad_request(rejection.status(), detail(&rejection));
@@ -64,15 +64,17 @@ fn declared(request: &Request) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Bytes that are read of a question that is too long.
+const MOST: usize = 4 << 20;
+
 /// Reads what is not wanted, for a while: who is still writing when the connection ends does not get to read why.
-async fn drain(body: axum::body::Body) {
-    const MOST: usize = 4 << 20;
+pub(crate) async fn drain(body: axum::body::Body, most: usize) {
     let mut pieces = body.into_data_stream();
     let reading = async {
         let mut read = 0;
         while let Some(Ok(piece)) = pieces.next().await {
             read += piece.len();
-            if read > MOST {
+            if read > most {
                 return;
             }
         }
