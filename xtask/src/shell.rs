@@ -35,9 +35,20 @@ impl Step {
         Self(Command::new(program))
     }
 
-    /// The cargo that runs this.
+    /// The cargo that runs this, without what it says of this program: build scripts watch these variables, and half of
+    /// the tree would be compiled again by a `cargo build` that is typed.
     pub(crate) fn cargo(args: &[&str]) -> Self {
-        Self::new(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())).args(args)
+        let mut cargo = Self::new(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())).args(args);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            {
+                cargo.0.env_remove(&name);
+            }
+        }
+        cargo
     }
 
     pub(crate) fn arg(mut self, arg: &str) -> Self {
