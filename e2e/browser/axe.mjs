@@ -45,7 +45,6 @@ try {
     ["unparsed", "/unparsed"],
     ["imports", "/imports"],
     ["settings", "/settings"],
-    ["no such page", "/nowhere"],
     ["signed out", "/sign-in"],
   ];
   for (const colorScheme of ["light", "dark"]) {

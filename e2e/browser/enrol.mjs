@@ -41,7 +41,7 @@ try {
     },
     60,
   );
-  truth((await event.locator("pre, code").allTextContents()).some((text) => text.includes('prefix "udp-drop"')), "the old text is kept");
+  truth((await event.innerText()).includes("udp-drop"), "the old text is kept");
 
   // what comes now has the new one, and the host's rules show what changed
   await say("packets 9 6");

@@ -4,7 +4,6 @@
 //! What a person does and sees is in the script. What the script wants of the world outside the browser it says on its
 //! standard output, `stage: …`, and goes on when it is answered; [`Stage`] does it.
 
-use crate::page::is_built;
 use crate::scene::{GROUP, PORT, Scene, possible};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -29,7 +28,7 @@ impl Stage {
             format!("commit.age_ms = 200\n[[collect]]\nkind = \"syslog-tcp\"\naddress = \"{SYSLOG}\"\n");
         let mut scene = Scene::prepared(label, "", &settings);
         scene.server.start().unwrap();
-        if !is_built(&scene.server) {
+        if !has_page(&scene) {
             eprintln!(
                 "not run: this program was built without its page (`cargo xtask page`, and build again)"
             );
@@ -118,6 +117,14 @@ impl Stage {
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         self.scene.start_agent();
     }
+}
+
+/// Whether the program was built with its page.
+fn has_page(scene: &Scene) -> bool {
+    let mut curl = scene.netns.command("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--output", "/dev/null", "--cacert"]);
+    curl.arg(scene.server.dir().join("ca.pem")).arg(format!("https://{}/", scene.server.front()));
+    curl.status().unwrap().success()
 }
 
 fn plays(script: &str) {

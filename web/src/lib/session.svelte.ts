@@ -1,6 +1,7 @@
 // Whether somebody is signed in. The token goes to the server once; what stays is a cookie that no script can read.
 
 import { ask, call, onSignedOut } from "./api.ts";
+import { go } from "./router.svelte.ts";
 
 class Session {
   /** Unknown until the server has answered something. */
@@ -30,6 +31,7 @@ export async function signInByLink(): Promise<string | undefined> {
   const token = /^#token=(.+)$/.exec(location.hash)?.[1];
   if (!token) return undefined;
   history.replaceState(null, "", location.pathname === "/sign-in" ? "/" : location.pathname + location.search);
+  go(location.pathname + location.search, true);
   try {
     await signIn(decodeURIComponent(token));
     return undefined;

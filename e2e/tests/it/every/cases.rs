@@ -502,7 +502,7 @@ fn server(run: &Run<'_>) {
     let config = run.file("other.toml");
     fs::write(&config, "listen = \"nowhere\"\n").unwrap();
     let (code, _, err) = run.elsewhere(&["--config", &config]);
-    assert!(code == 2 && err.contains("other.toml"), "{code}: {err}");
+    assert!(code == 2 && err.contains("listen: `nowhere` is not ADDRESS:PORT"), "{code}: {err}");
     let dir = run.file("other");
     let text = format!("dir = {dir:?}\nlisten = \"127.0.0.1:0\"\nagents_listen = \"127.0.0.1:0\"\n");
     fs::write(&config, text).unwrap();
