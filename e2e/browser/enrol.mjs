@@ -1,7 +1,7 @@
 // From a token to a rule that has changed: a host is enrolled by the wizard, its first event is found, its rule is read,
 // changed, and read again as it was.
 
-import { URL_, browser, clean, counts, filter, open, truth, until } from "./page.mjs";
+import { URL_, api, browser, clean, counts, filter, open, truth, until } from "./page.mjs";
 import { leave, say } from "./stage.mjs";
 
 const chrome = await browser();
@@ -45,7 +45,9 @@ try {
 
   // what comes now has the new one, and the host's rules show what changed
   await say("packets 9 6");
-  await page.goto(`${URL_}/explore?q=${encodeURIComponent('host:edge-01 prefix:"udp-refused"')}&${range}`);
+  const refused = 'host:edge-01 prefix:"udp-refused"';
+  await until("they have arrived", async () => (await api("count", { filter: refused })).rows === 6);
+  await page.goto(`${URL_}/explore?q=${encodeURIComponent(refused)}&${range}`);
   await until("events of the new rule", async () => (await total()) === 6);
   await page.goto(`${URL_}/rules/edge-01`);
   await page.getByText("udp-refused", { exact: false }).first().waitFor();
