@@ -1,7 +1,5 @@
 // The columns that rows of events can be shown with.
 
-import { fieldOf } from "../lib/filter.ts";
-
 export interface Column {
   name: string;
   title: string;
@@ -58,9 +56,4 @@ const BY_NAME = new Map(ALL.map((column) => [column.name, column]));
 /** Columns of names; names that are none are left out. */
 export function columns(names: readonly string[]): Column[] {
   return names.map((name) => BY_NAME.get(name)).filter((column) => column !== undefined);
-}
-
-/** Whether there is a filter for a value of a column. */
-export function filterable(column: string): boolean {
-  return fieldOf(column) !== undefined;
 }

@@ -110,14 +110,6 @@ function wordEnd(text: string, from: number): number {
   return text.length;
 }
 
-/** One term of a filter: a chip. */
-export interface Chip {
-  /** As it is written, in parentheses where it needs them beside others. */
-  text: string;
-  /** Whether it counts. */
-  on: boolean;
-}
-
 /** The terms that must all hold. A filter with an OR outside parentheses is one term. */
 export function split(text: string): string[] {
   const terms: string[] = [];
