@@ -11,6 +11,7 @@ mod shell;
 use anyhow::{Result, bail};
 use needs::Need;
 use shell::{Step, step};
+use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask build             release binaries in target/release/
@@ -37,7 +38,18 @@ const STAGE: &[&str] = &["build", "--release", "--workspace", "--bins"];
 /// Binaries, tests, benches and examples: one resolution of features for all of them.
 const EVERYTHING: &[&str] = &["build", "--release", "--workspace", "--all-targets"];
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // In one line, and the last one: a backtrace of this program says nothing of the program that failed.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     std::env::set_current_dir(shell::root())?;
@@ -79,14 +91,15 @@ fn build(what: &[&str]) -> Result<()> {
     Step::cargo(what).run()
 }
 
+/// What fails in seconds comes first.
 fn test() -> Result<()> {
-    needs::install(Need::TEST)?;
-    needs::python()?;
-    needs::client()?;
     step("formatting");
     Step::cargo(&["fmt", "--all", "--check"]).run()?;
     step("layers");
     layers::check()?;
+    needs::install(Need::TEST)?;
+    needs::python()?;
+    needs::client()?;
     page::build()?;
     page::test()?;
     step("building everything");
