@@ -28,6 +28,12 @@ try {
     ["explorer, views", "/explore?from=-1h", (page) => page.keyboard.press("s")],
     ["explorer, export", "/explore?from=-1h", (page) => page.getByRole("button", { name: "Export" }).click()],
     ["explorer, columns", "/explore?from=-1h", (page) => page.getByRole("button", { name: "Columns" }).click()],
+    ["explorer, a value that is looked for", "/explore?from=-1h", (page) => page.getByLabel("Find a value of dport", { exact: true }).fill("2")],
+    ["explorer, a set", "/explore?from=-1h", async (page) => {
+      await page.locator(".grid-row [role=gridcell]:nth-child(4)").first().click({ position: { x: 6, y: 10 } });
+      await page.keyboard.press(".");
+      await page.getByRole("menuitem", { name: "add to a set" }).click();
+    }],
     ["explorer, completions", "/explore?from=-1h", async (page) => {
       await page.keyboard.press("/");
       await page.keyboard.type("d");

@@ -19,7 +19,7 @@ const total = async (page) => {
 await variety();
 const chrome = await browser();
 try {
-  const page = await open(chrome, { acceptDownloads: true });
+  const page = await open(chrome, { acceptDownloads: true, timezoneId: "America/New_York" });
 
   // What is shown is what the server counts. A fixed time makes both mean the same.
   const now = new Date();
@@ -31,7 +31,7 @@ try {
 
   // A number of a facet is the number that its filter gives.
   for (const field of ["action", "host", "src", "dport", "rule", "proto"]) {
-    const line = page.locator(`.facets section:has(h3:has-text("${field}")) li:not(.other)`).first();
+    const line = page.locator(`.facets section:has(h2:has-text("${field}")) li:not(.other)`).first();
     await line.waitFor();
     const promised = Number(/: ([\d,]+) \(/.exec(await line.locator(".value").getAttribute("title"))[1].replace(/,/g, ""));
     const term = await line.locator(".value").textContent();
@@ -41,6 +41,19 @@ try {
     await page.goBack();
     await until("back to everything", async () => filter(page) === "" && (await total(page)) === all);
   }
+
+  // A value beyond the largest is found by what it begins with.
+  const sources = await api("facets", { ...question(page.url()), fields: ["src"], limit: 1000 });
+  const rare = sources.facets[0].values.at(-1);
+  const section = page.locator('.facets section:has(h2:has-text("src"))').first();
+  equal(await section.getByTitle(`${rare.value}:`).count(), 0, "the rare source is not among the largest");
+  await page.getByLabel("Find a value of src", { exact: true }).fill(rare.value);
+  await section.getByTitle(`${rare.value}: ${rare.rows} (`).click();
+  await until("the rare source is asked", async () => filter(page) === `src:${rare.value}` && (await total(page)) === rare.rows);
+  await page.goBack();
+  await until("back to everything again", async () => filter(page) === "" && (await total(page)) === all);
+  await page.getByLabel("Find a value of src", { exact: true }).press("Escape");
+  await page.getByLabel("Find a value of src", { exact: true }).blur();
 
   // Typing: a field, a value with its count, and the chip.
   await page.keyboard.press("/");
@@ -65,6 +78,15 @@ try {
   const fewer = await total(page);
   truth(fewer < some, "fewer events without the source");
   equal(fewer, (await api("count", question(page.url()))).rows, "events without the source");
+
+  // An address for a set: the page writes what the configuration needs, and that nothing has changed yet.
+  await page.locator(".grid-row [role=gridcell]:nth-child(4)").first().click({ position: { x: 6, y: 10 } });
+  await page.keyboard.press(".");
+  await page.getByRole("menuitem", { name: "add to a set" }).click();
+  const source = await page.getByRole("dialog").locator("fieldset label").first().textContent();
+  await page.getByLabel("named").fill("noise");
+  equal(await page.locator("dialog .line code").textContent(), `noise = ["${source.trim()}"]`, "the line of the configuration");
+  await page.keyboard.press("Escape");
 
   // Its chip: the opposite, off, on, away.
   const chip = page.locator(".chips li").nth(1).locator(".text");
@@ -115,6 +137,15 @@ try {
   truth(sum <= before && sum > 0, "groups are made of the events");
   await page.keyboard.press("g");
 
+  // Zone, columns and facets are in the address, too.
+  await page.keyboard.press("u");
+  await page.keyboard.press("f");
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "flags" }).uncheck();
+  await page.keyboard.press("Escape");
+  const heads = await page.locator("[role=columnheader]").allTextContents();
+  truth(!heads.includes("flags") && heads.includes("rule"), `columns: ${heads}`);
+
   // A view, and the same address in another browser.
   await page.keyboard.press("s");
   await page.getByLabel("Name").fill("noise of a host");
@@ -123,10 +154,12 @@ try {
   const views = await api("views");
   truth(views.some((view) => view.name === "noise of a host" && view.filter === `host:${host}`), "the view is kept");
   const shown = await page.locator(".grid-row").first().textContent();
-  const other = await open(chrome);
+  const other = await open(chrome, { timezoneId: "Asia/Tokyo" });
   await other.goto(page.url());
   await until("the same in another browser", async () => (await total(other)) === before);
   equal(await other.locator(".grid-row").first().textContent(), shown, "the first row in another browser");
+  equal(await other.locator("[role=columnheader]").allTextContents(), heads, "columns in another browser");
+  equal(await other.locator(".facets").count(), 0, "facets in another browser");
   await clean(other);
 
   // All of it as a file.

@@ -3,22 +3,18 @@
 import type { Row } from "../lib/api.ts";
 import { fieldOf, term } from "../lib/filter.ts";
 import { cell } from "../lib/format.ts";
+import { network } from "../lib/sets.ts";
 
-/** One thing to do: a term to add, or a text to copy. */
+/** One thing to do: a term to add, a text to copy, or an address to put into a set. */
 export interface Deed {
   name: string;
   /** Takes the place of the whole filter, is added, or is left out. */
-  how: "replace" | "include" | "exclude" | "copy";
+  how: "replace" | "include" | "exclude" | "copy" | "set";
   text: string;
 }
 
 const ADDRESS = new Set(["src", "dst"]);
 const PORT = new Set(["sport", "dport"]);
-
-/** The network around an address, as far as it is commonly one household or one company. */
-export function network(address: string): string {
-  return address.includes(":") ? `${address}/48` : `${address.replace(/\.\d+$/, ".0")}/24`;
-}
 
 /** The term that finds rows with the same value in a column. */
 export function same(row: Row, column: string): string | undefined {
@@ -50,6 +46,7 @@ export function deeds(row: Row, column: string): Deed[] {
     if (country) out.push({ name: `without country ${country}`, how: "exclude", text: term(`${column}.country`, country as string) });
   }
   if (PORT.has(column) && typeof value === "number") out.push({ name: "either side", how: "include", text: `port:${value}` });
+  if (ADDRESS.has(column) && typeof value === "string") out.push({ name: "add to a set…", how: "set", text: value });
   if (value !== undefined && value !== null) out.push({ name: "copy value", how: "copy", text: String(value) });
   return out.map((deed) => ({ ...deed, name: cell(deed.name, 90) }));
 }

@@ -17,13 +17,3 @@ export function csvCell(value: unknown): string {
 export function csvLine(row: Row, columns: readonly string[]): string {
   return `${columns.map((column) => csvCell(row[column])).join(",")}\r\n`;
 }
-
-/** Saves a file that was put together here. */
-export function save(name: string, parts: BlobPart[], type: string): void {
-  const url = URL.createObjectURL(new Blob(parts, { type }));
-  const a = document.createElement("a");
-  a.href = url;
-  a.download = name;
-  a.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}

@@ -1,4 +1,5 @@
-// What the explorer shows is what its address says. Nothing else is kept.
+// What the explorer shows is what its address says. Nothing else is kept: what an address leaves out is completed with
+// what its reader likes, and then stands in it, so that a link shows others the same.
 
 import { joined, split } from "../lib/filter.ts";
 import { prefs } from "../lib/prefs.svelte.ts";
@@ -24,6 +25,9 @@ export interface Held {
   from?: string;
   to?: string | undefined;
   cols?: string[];
+  /** Facets that are open; nothing, where the facets are not shown. */
+  facets?: string[] | undefined;
+  utc?: boolean;
   group?: boolean;
   live?: boolean;
   cmp?: boolean;
@@ -32,12 +36,21 @@ export interface Held {
   view?: string | undefined;
 }
 
+/** Narrow windows have no room for facets beside the rows. */
+const ROOM = 760;
+/** What an address says of facets that are not shown. */
+const HIDDEN = "none";
+
 class State {
   readonly q = $derived(route.query.get("q") ?? "");
   readonly off = $derived(route.query.getAll("off"));
   readonly from = $derived(route.query.get("from") ?? "-1h");
   readonly to = $derived(route.query.get("to") ?? undefined);
   readonly cols = $derived(route.query.get("cols")?.split(",") ?? prefs.columns);
+  readonly facets = $derived.by(() => {
+    const said = route.query.get("facets") ?? (innerWidth > ROOM ? prefs.facets.join(",") : HIDDEN);
+    return said === HIDDEN ? undefined : said.split(",").filter(Boolean);
+  });
   readonly group = $derived(route.query.has("group"));
   readonly live = $derived(route.query.has("live"));
   readonly cmp = $derived(route.query.has("cmp"));
@@ -52,6 +65,9 @@ class State {
       off: this.off,
       from: this.from,
       to: this.to,
+      cols: this.cols,
+      facets: this.facets,
+      utc: prefs.utc,
       group: this.group,
       live: this.live,
       cmp: this.cmp,
@@ -64,20 +80,27 @@ class State {
     for (const term of all.off ?? []) query.append("off", term);
     query.set("from", all.from ?? "-1h");
     if (all.to) query.set("to", all.to);
-    const cols = change.cols ?? (route.query.has("cols") ? this.cols : undefined);
-    if (cols) query.set("cols", cols.join(","));
+    query.set("tz", all.utc ? "utc" : "local");
+    query.set("cols", (all.cols ?? this.cols).join(","));
+    query.set("facets", all.facets?.join(",") ?? HIDDEN);
     if (all.group) query.set("group", "1");
     if (all.live) query.set("live", "1");
     if (all.cmp) query.set("cmp", "1");
     if (all.view) query.set("view", all.view);
     if (all.ev) query.set("ev", all.ev);
-    return `/explore?${query}`;
+    return `/explore?${query.toString().replace(/%2C/g, ",")}`;
+  }
+
+  /** Completes the address, and keeps it for the next visit. */
+  complete(): void {
+    const whole = this.address({});
+    if (whole !== location.pathname + location.search) go(whole, true);
+    prefs.note("explore", whole);
   }
 
   set(change: Held, replace = false): void {
     const to = this.address(change);
     go(to, replace);
-    prefs.note("explore", to);
     if (change.q !== undefined) prefs.remember(change.q);
   }
 

@@ -1,4 +1,6 @@
-// What one person likes, kept by the browser.
+// What one person likes, kept by the browser. An address that says otherwise counts where it is shown.
+
+import { go, route } from "./router.svelte.ts";
 
 const PREFIX = "bartizan.";
 
@@ -23,12 +25,13 @@ function keep(name: string, value: unknown): void {
 export type Theme = "system" | "light" | "dark";
 
 export const COLUMNS = ["time", "action", "host", "src", "sport", "dst", "dport", "proto", "tcp_flags", "rule", "in_if"];
+const FACETS = ["action", "host", "src", "dport", "rule", "proto"];
 
 class Prefs {
   #theme = $state<Theme>(kept<Theme>("theme", "system"));
   #utc = $state<boolean>(kept("utc", false));
   #columns = $state.raw<string[]>(kept("columns", COLUMNS));
-  #facets = $state.raw<string[]>(kept("facets", ["action", "host", "src", "dport", "rule", "proto"]));
+  #facets = $state.raw<string[]>(kept("facets", FACETS));
   #history = $state.raw<string[]>(kept("history", [] as string[]));
 
   get theme(): Theme {
@@ -41,13 +44,18 @@ class Prefs {
     else document.documentElement.dataset["theme"] = theme;
   }
 
-  /** Times in UTC, not in the browser's zone. */
+  /** Times in UTC, not in the browser's zone: as the address says, or as was chosen last. */
   get utc(): boolean {
-    return this.#utc;
+    const said = route.query.get("tz");
+    return said === null ? this.#utc : said === "utc";
   }
   set utc(utc: boolean) {
     this.#utc = utc;
     keep("utc", utc);
+    if (!route.query.has("tz")) return;
+    const query = new URLSearchParams(route.query);
+    query.set("tz", utc ? "utc" : "local");
+    go(`${route.path}?${query}`, true);
   }
 
   /** Columns of the explorer's rows, in order. */

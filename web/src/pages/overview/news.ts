@@ -19,3 +19,7 @@ export function onlyNow(changes: Changes): Found {
     .map((change) => ({ value: change.value!, events: change.now }));
   return { values, all: changes.all, compared: changes.values.some((c) => c.before > 0), complete: changes.complete };
 }
+
+/** Kinds of which nothing was found: where all was looked at, or where only those of most events were. */
+export const none = (found: readonly Found[], kinds: readonly { many: string }[], all: boolean): string =>
+  kinds.filter((_, i) => found[i]!.values.length === 0 && found[i]!.all === all).map((kind) => kind.many).join(", ");
