@@ -14,6 +14,13 @@ function figure(name, value, unit, goal, ok) {
 const sorted = (values) => [...values].sort((a, b) => a - b);
 const at = (values, share) => sorted(values)[Math.min(values.length - 1, Math.ceil(values.length * share) - 1)];
 
+/** How much more from one value to the next: the line that lies best among all of them. */
+function slope(values) {
+  const [x, y] = [(values.length - 1) / 2, values.reduce((sum, value) => sum + value, 0) / values.length];
+  const [above, below] = values.reduce(([a, b], value, i) => [a + (i - x) * (value - y), b + (i - x) ** 2], [0, 0]);
+  return below ? above / below : 0;
+}
+
 /** Milliseconds from the start of a navigation until rows can be read and the bar takes letters; nothing is in a cache. */
 async function loads(chrome, throttled) {
   const page = await open(chrome);
@@ -144,10 +151,11 @@ try {
     figure("page: rows shown in a tail", shown, "rows/s", null, null);
     figure("page: frames under 25 ms in that tail", smooth, "%", ">= 99", smooth >= 99);
     figure("page: elements in that tail", elements, "", "< 1500", elements < 1500);
-    figure(`page: heap after ${MINUTES} min of that tail`, sizes.at(-1), "MB", "< 150", sizes.at(-1) < 150);
+    for (const minute of [2, 10, 30, MINUTES].filter((m, i, all) => m <= MINUTES && all.indexOf(m) === i)) {
+      figure(`page: heap after ${minute} min of that tail`, sizes[minute], "MB", "< 150", sizes[minute] < 150);
+    }
     // the ring fills in its first minute; what grows after that would grow for ever
-    const growth = sizes.length > 2 ? ((sizes.at(-1) - sizes[1]) / (sizes.length - 2)) * 60 : 0;
-    figure("page: growth of the heap behind its first minute", growth, "MB/h", null, null);
+    figure("page: growth of the heap behind its first minute", slope(sizes.slice(1)) * 60, "MB/h", null, null);
   }
 } finally {
   await chrome.close();
