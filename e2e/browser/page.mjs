@@ -46,7 +46,9 @@ export async function open(of, options = {}) {
   });
   if (options.signedIn !== false) {
     await page.goto(`${URL_}/sign-in#token=${encodeURIComponent(TOKEN)}`);
-    await page.waitForFunction(() => location.hash === "" && location.pathname === "/");
+    // the frame is drawn when the server has answered; whoever goes on earlier takes the question back
+    await page.waitForFunction(() => location.hash === "" && location.pathname === "/" && document.querySelector("header"));
+    if (await page.getByRole("heading", { name: "Sign in" }).count()) throw new Error(`not signed in: ${page.faults}`);
   }
   return page;
 }
