@@ -9,12 +9,16 @@
 #                          bench-latency, bench-syslog, bench-api, bench-page
 #   make bench-lake        the store beside ClickHouse, DuckDB, VictoriaLogs and PostgreSQL, a quarter of an hour
 #   make bench-lake EVENTS=1000000
+#   make packages          .deb and .rpm of server and agent, sums and bills of material, into target/packages
+#   make repository        of them, for apt and dnf, into target/repository; both sign with KEY=... of GPG's keyring
+#   make packages-check    installs, upgrades and removes them in systems of their own, as root; some minutes
 #   make soak, make fuzz   the long ones
 
 SECONDS ?=
 EVENTS ?= 20000000
+KEY ?=
 .DEFAULT_GOAL := help
-.PHONY: help ready build test run demo bench bench-lake soak fuzz
+.PHONY: help ready build test run demo bench bench-lake soak fuzz packages repository packages-check
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,7 +29,7 @@ ready:
 	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq build-essential >&2; } \
 	  || { echo 'a C compiler is missing; type: sudo apt-get install build-essential' >&2; exit 2; }
 
-build test run bench soak fuzz: ready
+build test run bench soak fuzz packages-check: ready
 	@cargo xtask $@
 
 demo: ready
@@ -36,3 +40,6 @@ bench-lake: ready
 
 bench-%: ready
 	@cargo xtask bench $*
+
+packages repository: ready
+	@cargo xtask $@ $(if $(KEY),--key $(KEY))

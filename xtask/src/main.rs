@@ -5,6 +5,7 @@
 
 mod layers;
 mod needs;
+mod packages;
 mod page;
 mod shell;
 
@@ -28,7 +29,13 @@ cargo xtask page              the web page, into web/dist, if something has chan
 cargo xtask python            what tests need of PyPI, into target/python
 cargo xtask client            a client of Flight SQL for tests, into target/flight-sql-client
 cargo xtask man               manual pages of the built program, into target/man
-cargo xtask layers            only the test of the layers";
+cargo xtask layers            only the test of the layers
+cargo xtask packages [--key KEY] [--bins DIR] [--version V] [--to DIR] [--fast]
+                            .deb and .rpm, into target/packages
+cargo xtask repository [--key KEY] [--to DIR]
+                            of them, for apt and dnf, into target/repository
+cargo xtask packages-check [--bins DIR | --again]
+                            installs, upgrades and removes them in roots of their own";
 
 /// What people get; one build for demo, run and packages.
 const PRODUCT: &[&str] = &["build", "--release", "-p", "bartizan", "-p", "bartizan-agent"];
@@ -72,6 +79,9 @@ fn run() -> Result<()> {
             build(PRODUCT)?;
             Step::new("target/release/bartizan").args(&["man", "--to", "target/man"]).run()
         }
+        ["packages", rest @ ..] => packages::packages(rest, || build(PRODUCT)),
+        ["repository", rest @ ..] => packages::repository(rest),
+        ["packages-check", rest @ ..] => packages::check(rest, || build(PRODUCT)),
         ["layers"] => layers::check(),
         ["page"] => page::build(),
         ["python"] => needs::python(),

@@ -41,6 +41,29 @@ impl Need {
         Self { package: "python3-venv", proof: Proof::Module("ensurepip") },
     ];
 
+    /// Packages and repositories, in the forms of Debian and Red Hat.
+    pub(crate) const PACKAGES: &'static [Self] = &[
+        command("dpkg-dev", "dpkg-shlibdeps"),
+        command("binutils", "strip"),
+        command("rpm", "rpmbuild"),
+        command("apt-utils", "apt-ftparchive"),
+        command("createrepo-c", "createrepo_c"),
+        command("gnupg", "gpg"),
+        command("xz-utils", "xz"),
+    ];
+
+    /// Trying them: what looks at them, and what makes systems to install them in.
+    pub(crate) const PACKAGES_CHECK: &'static [Self] = &[
+        command("lintian", "lintian"),
+        command("rpmlint", "rpmlint"),
+        command("debootstrap", "debootstrap"),
+        command("dnf", "dnf"),
+        command("systemd", "systemd-analyze"),
+        command("nftables", "nft"),
+        command("iproute2", "ip"),
+        command("util-linux", "nsenter"),
+    ];
+
     /// The tests, with the programs that they compare with.
     pub(crate) const TEST: &'static [Self] = &[
         command("nftables", "nft"),

@@ -66,6 +66,12 @@ impl Step {
         self
     }
 
+    /// Where it runs.
+    pub(crate) fn dir(mut self, dir: &Path) -> Self {
+        self.0.current_dir(dir);
+        self
+    }
+
     fn line(&self) -> String {
         let words = std::iter::once(self.0.get_program()).chain(self.0.get_args());
         words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
@@ -86,6 +92,17 @@ impl Step {
     pub(crate) fn replace(mut self) -> Result<()> {
         eprintln!("$ {}", self.line());
         Err(self.0.exec()).with_context(|| format!("cannot run: {}", self.line()))
+    }
+
+    /// Runs it to its end and gives what it printed.
+    pub(crate) fn output(mut self) -> Result<String> {
+        let line = self.line();
+        self.0.stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = self.0.output().with_context(|| format!("cannot run: {line}"))?;
+        if !output.status.success() {
+            bail!("failed ({}): {line}", output.status);
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("what this prints is no text: {line}"))
     }
 
     /// Whether it runs and ends well; silent.
