@@ -100,6 +100,8 @@ impl Need {
         Self { package: "libwrap0", proof: Proof::Package },
         Self { package: "libglib2.0-0", proof: Proof::Package },
         command("curl", "curl"),
+        // units are looked at
+        command("systemd", "systemd-analyze"),
         // the web page in a browser
         command("chromium", "chromium"),
         Self { package: "python3-scapy", proof: Proof::Module("scapy") },
