@@ -28,10 +28,13 @@ cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask page              the web page, into web/dist, if something has changed
 cargo xtask python            what tests need of PyPI, into target/python
 cargo xtask client            a client of Flight SQL for tests, into target/flight-sql-client
+cargo xtask deny [CHECK...]   licences, sources, what must not be in the tree; advisories only if named
 cargo xtask man               manual pages of the built program, into target/man
 cargo xtask layers            only the test of the layers
 cargo xtask packages [--key KEY] [--bins DIR] [--version V] [--to DIR] [--fast]
                             .deb and .rpm, into target/packages
+cargo xtask static-agent      the agent without libraries, for old systems, into target/static; packages then
+                            has a tar of it
 cargo xtask repository [--key KEY] [--to DIR]
                             of them, for apt and dnf, into target/repository
 cargo xtask packages-check [--bins DIR | --again]
@@ -44,6 +47,9 @@ const STAGE: &[&str] = &["build", "--release", "--workspace", "--bins"];
 
 /// Binaries, tests, benches and examples: one resolution of features for all of them.
 const EVERYTHING: &[&str] = &["build", "--release", "--workspace", "--all-targets"];
+
+/// What of the tree of crates can be looked at without a list from elsewhere.
+const TREE: &[&str] = &["bans", "licenses", "sources"];
 
 fn main() -> ExitCode {
     match run() {
@@ -75,11 +81,14 @@ fn run() -> Result<()> {
         ["bench", names @ ..] => bench(names),
         ["soak"] => soak(),
         ["fuzz", rest @ ..] => fuzz(rest.first().copied().unwrap_or("60")),
+        ["deny"] => needs::deny(TREE),
+        ["deny", checks @ ..] => needs::deny(checks),
         ["man"] => {
             build(PRODUCT)?;
             Step::new("target/release/bartizan").args(&["man", "--to", "target/man"]).run()
         }
         ["packages", rest @ ..] => packages::packages(rest, || build(PRODUCT)),
+        ["static-agent"] => packages::static_agent(),
         ["repository", rest @ ..] => packages::repository(rest),
         ["packages-check", rest @ ..] => packages::check(rest, || build(PRODUCT)),
         ["layers"] => layers::check(),
@@ -110,6 +119,8 @@ fn test() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
     needs::client()?;
+    step("what the tree is made of");
+    needs::deny(TREE)?;
     page::build()?;
     page::test()?;
     step("building everything");

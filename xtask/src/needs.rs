@@ -59,6 +59,7 @@ impl Need {
         command("debootstrap", "debootstrap"),
         command("dnf", "dnf"),
         command("systemd", "systemd-analyze"),
+        Self { package: "python3-venv", proof: Proof::Module("ensurepip") },
         command("nftables", "nft"),
         command("iproute2", "ip"),
         command("util-linux", "nsenter"),
@@ -185,4 +186,27 @@ pub(crate) fn client() -> Result<()> {
     }
     step("building a client of Flight SQL (two minutes)");
     Step::cargo(CLIENT).run()
+}
+
+/// What looks at the tree of crates.
+const DENY: &[&str] = &[
+    "install",
+    "cargo-deny",
+    "--version",
+    "=0.20.2",
+    "--locked",
+    "--debug",
+    "--quiet",
+    "--root",
+    "target/cargo-deny",
+];
+
+/// Installs cargo-deny into a folder of its own, if it is not there, and runs its checks.
+pub(crate) fn deny(checks: &[&str]) -> Result<()> {
+    let program = "target/cargo-deny/bin/cargo-deny";
+    if !Path::new(program).exists() {
+        step("building cargo-deny (two minutes)");
+        Step::cargo(DENY).run()?;
+    }
+    Step::new(program).args(&["--locked", "check", "--hide-inclusion-graph"]).args(checks).run()
 }

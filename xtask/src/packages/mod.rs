@@ -10,6 +10,7 @@
 
 mod check;
 mod deb;
+mod fixed;
 mod licences;
 mod repository;
 mod rpm;
@@ -180,6 +181,8 @@ impl Job {
     }
 }
 
+pub(crate) use fixed::build as static_agent;
+
 /// Builds the packages. `build` makes the binaries.
 pub(crate) fn packages(args: &[&str], build: impl FnOnce() -> Result<()>) -> Result<()> {
     needs::install(Need::PACKAGES)?;
@@ -217,6 +220,7 @@ fn make(job: &Job) -> Result<()> {
         made.push(rpm::build(job, package)?);
         made.push(sbom::write(job, package)?);
     }
+    made.extend(fixed::pack(job)?);
     fs::remove_dir_all(&job.work)?;
     sums(job, &made)?;
     for name in &made {

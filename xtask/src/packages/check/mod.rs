@@ -39,6 +39,7 @@ pub(super) fn run(bins: &Path, again: bool) -> Result<()> {
         step("lintian, rpmlint, units");
         looked_at(&packages.old)?;
     }
+    roll_outs(&place)?;
     let system = system(&place)?;
     debian(&place, &system, &packages)?;
     red_hat(&place, &system, &packages)?;
@@ -139,6 +140,24 @@ fn looked_at(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The examples of a roll-out, by the tools that they are for.
+fn roll_outs(place: &Path) -> Result<()> {
+    step("roll-outs");
+    let tools = place.join("tools");
+    let required = "packaging/rollout/requirements.txt";
+    let stamp = tools.join("requirements.txt");
+    if fs::read(&stamp).ok() != fs::read(required).ok() {
+        let _ = fs::remove_dir_all(&tools);
+        Step::new("python3").args(&["-m", "venv", text(&tools)?]).run()?;
+        let pip = tools.join("bin/pip");
+        Step::new(text(&pip)?)
+            .args(&["install", "--quiet", "--disable-pip-version-check", "-r", required])
+            .run()?;
+        fs::copy(required, stamp)?;
+    }
+    Step::new(text(&tools.join("bin/python"))?).arg("packaging/rollout/check.py").output().map(drop)
+}
+
 /// A Debian, packed; made once.
 fn system(place: &Path) -> Result<PathBuf> {
     let tar = place.join(format!("{RELEASE}.tar"));
@@ -165,6 +184,7 @@ fn root(place: &Path, tar: &Path, name: &str) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&root)?;
     Step::new("tar").args(&["-C", text(&root)?, "-xf", text(tar)?]).run()?;
+    fs::copy("packaging/rollout/activate.sh", root.join("srv/activate.sh"))?;
     Ok(root)
 }
 
@@ -251,8 +271,14 @@ fn works(machine: &Machine) -> Result<()> {
     machine.until("a server that answers", "bartizan hosts")?;
     // nothing says that a host is enrolled but its identity
     machine.sh("! systemctl is-active -q bartizan-agent")?;
-    machine.sh("bartizan-agent check && bartizan token create | tail -1 | \
-                bartizan-agent enrol --server 127.0.0.1 --token - --name check && systemctl start bartizan-agent")?;
+    let activate = "sh /srv/activate.sh 127.0.0.1";
+    let without = machine.sh(&format!("code=0; {activate} || code=$?; echo $code"))?;
+    ensure!(without.trim() == "2", "without a token, activation says {without}");
+    machine.sh(
+        "bartizan-agent check && bartizan token create | tail -1 >/etc/bartizan/join.token && hostname check",
+    )?;
+    // twice: a host that has joined stays as it is
+    machine.sh(&format!("{activate} && {activate} && ! test -e /etc/bartizan/join.token"))?;
     machine.sh(RULES)?;
     knock(machine, 1)?;
     let (server, opener) = (main_process(machine, SERVER.name)?, main_process(machine, "bartizan-agent")?);
