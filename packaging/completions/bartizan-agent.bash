@@ -3,7 +3,7 @@ _bartizan_agent() {
     local word=$2 before=$3 command='' at
     for ((at = 1; at < COMP_CWORD; at++)); do
         case ${COMP_WORDS[at]} in
-            enrol | run | check | status | doctor | spool | help) command=${COMP_WORDS[at]} && break ;;
+            enrol | enroll | run | check | status | doctor | spool | help) command=${COMP_WORDS[at]} && break ;;
         esac
     done
     case $before in
@@ -15,8 +15,8 @@ _bartizan_agent() {
     esac
     local words='--config --dir --help'
     case $command in
-        '') words+=' --version enrol run check status doctor spool help' ;;
-        enrol) words+=' --server --token --name --replace' ;;
+        '') words+=' --version enrol enroll run check status doctor spool help' ;;
+        enrol | enroll) words+=' --server --token --name --replace --again' ;;
         status | doctor) words+=' --output' ;;
         spool) words+=' ls verify export --output --records --kind' ;;
     esac

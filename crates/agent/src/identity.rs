@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 use bartizan_model::Micros;
 use bartizan_pki::files::HostFiles;
-use bartizan_pki::{CertInfo, HostKey, JoinToken, agent_client, enrol_client};
-use bartizan_wire::{Client, ClientSettings, Endpoint, Speaker};
+use bartizan_pki::{CaPin, CertInfo, HostKey, JoinToken, agent_client, enrol_client};
+use bartizan_wire::{Client, ClientSettings, Endpoint, ErrorKind, Speaker, WireError};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where enrolment is, unless the address says another port.
 const FRONT_PORT: u16 = 8443;
+/// Where agents talk to a server, unless the address says another port.
+pub(crate) const AGENT_PORT: u16 = 8444;
 
 /// A host's identity on its disk: `DIR/identity`.
 #[derive(Debug)]
@@ -71,15 +73,42 @@ impl Identity {
         Micros(info.not_before.0.saturating_add(after))
     }
 
-    /// Asks for a new certificate over a connection, and keeps it.
+    /// Asks for a new certificate over a connection, and keeps it. Tells the server's time.
     ///
     /// # Errors
     /// When the server refuses or is not reached, or the new one cannot be kept; the old one stays then.
-    pub async fn renew(&self, client: &Client) -> anyhow::Result<()> {
+    pub async fn renew(&self, client: &Client) -> anyhow::Result<Micros> {
         let key = self.files.load_or_create_key()?;
         let enrolled = client.renew(&key, VERSION).await?;
         self.files.save(&enrolled.cert_pem, &enrolled.ca_pem)?;
-        Ok(())
+        Ok(enrolled.server_time)
+    }
+
+    /// The name of this host, if it is enrolled at this server and not refused there. The server is asked for a new
+    /// certificate, which only one that is let in gets; where it cannot be asked, what is here counts while it is good
+    /// and of the token's fleet.
+    async fn already(&self, server: &Endpoint, fleet: CaPin) -> Option<String> {
+        let known = Endpoint::parse(&self.server().ok()?, AGENT_PORT).ok()?;
+        let identity = self.files.load().ok()??;
+        if known.host != server.host {
+            return None;
+        }
+        let (tls, info) = self.tls().ok()?;
+        let asked = async {
+            let client = Client::connect(&known, &tls, ClientSettings::default()).await?;
+            self.renew(&client).await
+        };
+        let Err(error) = asked.await else { return Some(info.name) };
+        match error.downcast_ref::<WireError>().map(WireError::kind) {
+            Some(ErrorKind::Unreachable | ErrorKind::Tls) if bartizan_clock::now() < info.not_after => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "this host is enrolled, but the server does not answer it now"
+                );
+                Some(info.name)
+            }
+            _ => None,
+        }
     }
 
     fn key(&self) -> anyhow::Result<HostKey> {
@@ -110,25 +139,75 @@ pub struct Enrol<'a> {
     pub name: &'a str,
     /// Whether to take the place of a host that has this name.
     pub replace: bool,
+    /// Whether to enrol even where this host is enrolled already.
+    pub again: bool,
 }
 
-/// Asks the server to let this host in, and keeps the certificate. Returns the name that the host has now.
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// It is part of the fleet now, under this name.
+    New(String),
+    /// The same, once somebody has approved of it.
+    Waiting(String),
+    /// It was so before, at the same server, which knows it.
+    Already(String),
+}
+
+/// Why enrolment did not come about, for exit codes.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The token is none.
+    #[error(transparent)]
+    Token(#[from] bartizan_pki::TokenError),
+    /// The address is none.
+    #[error("{0}")]
+    Address(String),
+    /// Nobody is there, or it is not the server that the token is for.
+    #[error("{0:#}")]
+    Unreachable(anyhow::Error),
+    /// The server does not want this host.
+    #[error("{0:#}")]
+    Refused(anyhow::Error),
+}
+
+impl From<WireError> for EnrolError {
+    fn from(error: WireError) -> Self {
+        match error.kind() {
+            ErrorKind::Denied | ErrorKind::Refused | ErrorKind::Expired => Self::Refused(error.into()),
+            ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::OtherFleet => {
+                Self::Unreachable(error.into())
+            }
+        }
+    }
+}
+
+/// Asks the server to let this host in, and keeps the certificate. A host that is enrolled at this server already, and
+/// is not refused there, stays as it is, so that this can be run again and again.
 ///
 /// # Errors
-/// A token that is none, another fleet's server, a token that is used up or expired, a name that is taken.
-pub async fn enrol(ask: Enrol<'_>) -> anyhow::Result<String> {
-    let token: JoinToken = ask.token.parse()?;
-    let endpoint = Endpoint::parse(ask.server, FRONT_PORT).map_err(anyhow::Error::msg)?;
+/// [`EnrolError`]: a token that is none, another fleet's server, a token that is used up or expired, a name that is taken.
+pub async fn enrol(ask: Enrol<'_>) -> anyhow::Result<Enrolled> {
+    let token: JoinToken = ask.token.parse().map_err(EnrolError::Token)?;
+    let endpoint = Endpoint::parse(ask.server, FRONT_PORT).map_err(EnrolError::Address)?;
     let identity = Identity::new(ask.dir)?;
+    if !ask.again
+        && !ask.replace
+        && let Some(name) = identity.already(&endpoint, token.pin).await
+    {
+        return Ok(Enrolled::Already(name));
+    }
     let key = identity.key()?;
     let tls = enrol_client(token.pin)?;
-    let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
-    let enrolled = client.enrol(&token.secret, &key, ask.name, VERSION, ask.replace).await?;
+    let client =
+        Client::connect(&endpoint, &tls, ClientSettings::default()).await.map_err(EnrolError::from)?;
+    let enrolled = client.enrol(&token.secret, &key, ask.name, VERSION, ask.replace).await;
+    let enrolled = enrolled.map_err(EnrolError::from)?;
     let agents = Endpoint { port: enrolled.agent_port, ..endpoint };
     fs::write(identity.dir.join("server"), format!("{agents}\n"))
         .context("cannot keep the server's address")?;
     identity.files.save(&enrolled.cert_pem, &enrolled.ca_pem)?;
-    Ok(enrolled.name)
+    Ok(if enrolled.waiting { Enrolled::Waiting(enrolled.name) } else { Enrolled::New(enrolled.name) })
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ mod worker;
 
 pub use configuration::Configuration;
 pub use doctor::{Report, doctor, probe};
-pub use identity::{Enrol, Identity, enrol};
+pub use identity::{Enrol, EnrolError, Enrolled, Identity, enrol};
 pub use run::run;
 pub use spool_command::{Damaged, Export, export as spool_export, ls as spool_ls, verify as spool_verify};
 pub use status::{NotRunning, ask as status, table as status_table};

@@ -1,7 +1,9 @@
 //! `bartizan-agent`: what the firewall of this host logs, to the fleet's server.
 
 use anyhow::Context as _;
-use bartizan_agent::{Configuration, Damaged, Enrol, Export, NotRunning, SettingsError};
+use bartizan_agent::{
+    Configuration, Damaged, Enrol, EnrolError, Enrolled, Export, NotRunning, SettingsError,
+};
 use bartizan_config::{ConfigError, Setting};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::io::Write as _;
@@ -27,7 +29,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Join a fleet
+    /// Join a fleet; a host that has joined already stays as it is
+    #[command(visible_alias = "enroll")]
     Enrol {
         /// The server's front port: HOST or HOST:PORT
         #[arg(long, value_name = "HOST")]
@@ -41,6 +44,9 @@ enum Command {
         /// Take the place of a host that has this name
         #[arg(long)]
         replace: bool,
+        /// Enrol even if this host has joined already: with another token, under another name
+        #[arg(long)]
+        again: bool,
     },
     /// Capture and send, until stopped
     Run,
@@ -123,8 +129,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// 2: usage, 7: nobody there, 8: damaged, 1: anything else.
+/// 2: usage, 4: the server refuses, 7: nobody there, 8: damaged, 1: anything else.
 fn code_of(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<EnrolError>() {
+        return match error {
+            EnrolError::Token(_) | EnrolError::Address(_) => 2,
+            EnrolError::Refused(_) => 4,
+            EnrolError::Unreachable(_) => 7,
+        };
+    }
     if error.is::<ConfigError>() || error.is::<SettingsError>() {
         2
     } else if error.is::<NotRunning>() {
@@ -182,19 +195,36 @@ fn run(args: Args) -> anyhow::Result<u8> {
             }
             return Ok(u8::from(!report.is_well()));
         }
-        Command::Enrol { server, token, name, replace } => {
+        Command::Enrol { server, token, name, replace, again } => {
             let token = if token == "-" { std::io::read_to_string(std::io::stdin())? } else { token };
             let name = match name {
                 Some(name) => name,
                 None => host_name()?,
             };
-            let ask =
-                Enrol { dir: &settings.dir, server: &server, token: token.trim(), name: &name, replace };
+            let ask = Enrol {
+                dir: &settings.dir,
+                server: &server,
+                token: token.trim(),
+                name: &name,
+                replace,
+                again,
+            };
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-            let name = runtime.block_on(bartizan_agent::enrol(ask))?;
+            let enrolled = runtime.block_on(bartizan_agent::enrol(ask))?;
             bartizan_agent::after_enrolment(&settings)?;
-            tracing::info!(name, "this host is part of the fleet");
+            match enrolled {
+                Enrolled::New(name) => tracing::info!(name, "this host is part of the fleet"),
+                Enrolled::Waiting(name) => {
+                    tracing::info!(
+                        name,
+                        "this host waits for approval: `bartizan hosts approve` at the server"
+                    );
+                }
+                Enrolled::Already(name) => {
+                    tracing::info!(name, "this host is part of the fleet already; nothing was changed");
+                }
+            }
         }
         Command::Worker | Command::Probe | Command::Status { .. } | Command::Spool(_) => {}
     }

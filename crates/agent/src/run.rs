@@ -91,7 +91,8 @@ pub(crate) async fn run_with(
     let (orders, ordered) = sync_channel(4);
     let looking = spawn("namespaces", move || namespaces.run(&ordered))?;
     let (server, connect) = watch::channel(settings.server.clone());
-    let sender = Sender { shared: shared.clone(), identity, server: connect, board: board.clone() };
+    let sender =
+        Sender { shared: shared.clone(), identity, server: connect, board: board.clone(), renewed: None };
     let sender = tokio::spawn(sender.run());
     tracing::info!(groups = ?settings.groups, "capturing");
     board.configured(false, Vec::new());

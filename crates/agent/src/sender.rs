@@ -4,11 +4,12 @@
 //! taken by a batch of losses that says how many events it held ([`Lanes::refuse`]), and a copy is put aside.
 
 use crate::board::Board;
-use crate::identity::Identity;
+use crate::identity::{AGENT_PORT, Identity};
 use crate::lanes::IN_FLIGHT;
 use crate::recorder::Shared;
 use anyhow::Context as _;
-use bartizan_model::{Epoch, Lane, Seq};
+use bartizan_model::{Epoch, Lane, Micros, Seq};
+use bartizan_pki::CertInfo;
 use bartizan_wire::{
     Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, Told, WireError,
 };
@@ -25,6 +26,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 const STEADY: Duration = Duration::from_secs(10);
 /// After a refusal of this host a person has to act; asking again soon helps nobody.
 const DENIED_PAUSE: Duration = Duration::from_secs(30);
+/// Between attempts to renew a certificate that is still good: a part of its life, within these.
+const RENEWAL_PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6 * 3600));
+/// A clock that is off by more is worth a word.
+const CLOCK_OFF: i64 = 60_000_000;
 /// A look at the lanes even without news: nothing waits for ever, whatever wake-up was lost (fault F14).
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -35,18 +40,23 @@ pub(crate) struct Sender {
     /// The server as configured; otherwise as enrolment told. It may change.
     pub(crate) server: watch::Receiver<Option<String>>,
     pub(crate) board: Board,
+    /// When the certificate was last renewed, by a clock that nobody sets.
+    pub(crate) renewed: Option<Instant>,
 }
 
 impl Sender {
     /// Connects, sends until the connection is lost, pauses, and again.
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        // Whether the server wants the certificate renewed, whatever our clock says.
+        let mut over = false;
         loop {
             let mut since = None;
-            let error = match self.session(&mut since).await {
+            let error = match self.session(&mut since, over).await {
                 Ok(()) => {
                     self.board.disconnected(None);
                     backoff.reset();
+                    over = false;
                     continue;
                 }
                 Err(error) => error,
@@ -55,7 +65,9 @@ impl Sender {
             if since.is_some_and(|since: Instant| since.elapsed() > STEADY) {
                 backoff.reset();
             }
-            let pause = match error.downcast_ref::<WireError>().map(WireError::kind) {
+            let kind = error.downcast_ref::<WireError>().map(WireError::kind);
+            over = kind == Some(ErrorKind::Expired);
+            let pause = match kind {
                 Some(ErrorKind::Denied | ErrorKind::OtherFleet) => {
                     tracing::error!(
                         error = format!("{error:#}"),
@@ -78,16 +90,29 @@ impl Sender {
     }
 
     /// One connection; ends well when it has to be made anew with a new certificate. Tells since when it was there.
-    async fn session(&mut self, since: &mut Option<Instant>) -> anyhow::Result<()> {
+    async fn session(&mut self, since: &mut Option<Instant>, over: bool) -> anyhow::Result<()> {
         let (tls, info) = self.identity.tls()?;
         let configured = self.server.borrow_and_update().clone();
         let server = match configured {
             Some(server) => server,
             None => self.identity.server()?,
         };
-        let endpoint = Endpoint::parse(&server, 8444).map_err(anyhow::Error::msg)?;
+        let endpoint = Endpoint::parse(&server, AGENT_PORT).map_err(anyhow::Error::msg)?;
         let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
-        let renewal = Identity::renewal(&info, rand::rng().random());
+        // Where this machine's clock is far ahead every certificate seems old; the server's word counts, and rows go on.
+        let rest = pause_of(&info).saturating_sub(self.renewed.map_or(Duration::MAX, |at| at.elapsed()));
+        let mut renewal =
+            Identity::renewal(&info, rand::rng().random()).max(later(bartizan_clock::now(), rest));
+        if over || (rest.is_zero() && info.not_after <= bartizan_clock::now()) {
+            // Nothing else is heard of a host whose certificate is over, and this it may ask at any time.
+            if over && info.not_after > bartizan_clock::now() {
+                tracing::warn!(
+                    "the server says that this host's certificate is over, this host's clock that it is not"
+                );
+            }
+            self.renew(&client).await?;
+            return Ok(());
+        }
         tracing::info!(server, host = info.name, "connected");
         *since = Some(Instant::now());
         self.board.connected(&server, &info.name, info.not_after);
@@ -111,13 +136,51 @@ impl Sender {
                     Some(Ok(Ok(()))) | None => return Ok(()),
                 },
             }
-            if bartizan_clock::now() >= renewal {
-                self.identity.renew(&client).await.context("cannot renew the certificate")?;
-                tracing::info!("certificate renewed");
-                return Ok(());
+            let now = bartizan_clock::now();
+            if now >= renewal {
+                match self.renew(&client).await {
+                    Ok(()) => return Ok(()),
+                    // It is good for a while yet, and rows go on meanwhile.
+                    Err(error) => {
+                        let pause = pause_of(&info).mul_f64(rand::rng().random_range(0.75..1.25));
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            ?pause,
+                            "cannot renew the certificate yet"
+                        );
+                        renewal = later(now, pause);
+                    }
+                }
             }
         }
     }
+
+    /// Asks for a new certificate, and says so if the two clocks differ.
+    async fn renew(&mut self, client: &Client) -> anyhow::Result<()> {
+        let server_time = self.identity.renew(client).await.context("cannot renew the certificate")?;
+        self.renewed = Some(Instant::now());
+        tracing::info!("certificate renewed");
+        let ahead = bartizan_clock::now().0.saturating_sub(server_time.0);
+        if ahead.saturating_abs() > CLOCK_OFF {
+            let (seconds, which) =
+                (ahead.saturating_abs() / 1_000_000, if ahead > 0 { "ahead of" } else { "behind" });
+            tracing::warn!(
+                "this machine's clock is {seconds} seconds {which} the server's; one of the two is wrong"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Between two attempts to renew a certificate: a part of its life, which is six hours of a week.
+fn pause_of(info: &CertInfo) -> Duration {
+    let life = info.not_after.0.saturating_sub(info.not_before.0);
+    let part = Duration::from_micros(u64::try_from(life / 28).unwrap_or(0));
+    part.clamp(RENEWAL_PAUSES.0, RENEWAL_PAUSES.1)
+}
+
+fn later(now: Micros, pause: Duration) -> Micros {
+    Micros(now.0.saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX)))
 }
 
 /// Sends one lane for as long as the connection lasts.

@@ -27,6 +27,16 @@ const FORMS: &[(&str, Members)] = &[
             ),
         ],
     ),
+    (
+        "Authority",
+        &[
+            ("pin", "text", "the authority that counts: the first digits of its certificate's hash"),
+            ("next", "text?", "its successor, while hosts learn of it"),
+            ("renewed", "integer", "live hosts whose certificate is of the newest"),
+            ("left", "integer", "live hosts that have not learned of the successor"),
+            ("names", "list text", "some of them"),
+        ],
+    ),
     ("Cancelled", &[("cancelled", "text", "the id of the question")]),
     (
         "Change",
@@ -234,7 +244,28 @@ const FORMS: &[(&str, Members)] = &[
             ("spool_bytes", "integer?", "bytes of its spool's files, as it said with its latest batch"),
             ("spool_batches", "integer?", "batches that waited behind that one"),
             ("spool_oldest", "time?", "when the oldest of them was closed"),
-            ("state", "text", "`online`, `offline`, `revoked`, or `no agent`"),
+            ("group", "text?", "the group that its token put it into"),
+            ("waiting_for", "text?", "why it waits for approval, if it does"),
+            ("refused", "integer", "how much of it was refused since the server started"),
+            ("refused_at", "time?", "when something last was"),
+            ("refused_why", "text?", "why: the kind, and words"),
+            ("state", "text", "`online`, `offline`, `waiting`, `revoked`, `retired`, or `no agent`"),
+        ],
+    ),
+    (
+        "HostChange",
+        &[
+            ("id", "text", "which host"),
+            ("was", "HostStanding", "as it was"),
+            ("now", "HostStanding", "as it is"),
+        ],
+    ),
+    (
+        "HostStanding",
+        &[
+            ("name", "text", "its label"),
+            ("state", "text", "`in`, `waiting`, `revoked`, or `retired`"),
+            ("group", "text?", "its group"),
         ],
     ),
     (
@@ -250,6 +281,22 @@ const FORMS: &[(&str, Members)] = &[
             ("started", "time", "when it began"),
             ("touched", "time", "when something of it last came"),
             ("finished", "time?", "when it last came to its end"),
+        ],
+    ),
+    (
+        "JoinToken",
+        &[
+            ("id", "text", "what it is called: the first digits of its secret's hash"),
+            ("state", "text", "`good`, `expired`, `used`, or `revoked`"),
+            ("comment", "text", "what it is for"),
+            ("group", "text?", "the group that hosts are in which enrol with it"),
+            ("networks", "list text", "from where hosts may enrol with it; from anywhere, if there are none"),
+            ("approval", "bool", "whether somebody has to approve of each"),
+            ("created", "time", "when it was made"),
+            ("expires", "time", "when its time is over"),
+            ("uses_left", "integer", "how many hosts it still lets in"),
+            ("used", "integer", "how many it has let in"),
+            ("refused", "integer", "how often somebody came with it from elsewhere than it is for"),
         ],
     ),
     ("Kept", &[("name", "text", "its name")]),
@@ -471,7 +518,13 @@ const FORMS: &[(&str, Members)] = &[
             ("ruleset?", "Change", "when its ruleset became active, and who made it so"),
         ],
     ),
-    ("Token", &[("token", "text", "the token, as it is typed")]),
+    (
+        "Token",
+        &[
+            ("token", "text", "the token, as it is typed; nobody can tell it again"),
+            ("id", "text", "what it is called"),
+        ],
+    ),
     (
         "Unparsed",
         &[

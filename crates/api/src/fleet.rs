@@ -1,6 +1,6 @@
-//! Hosts and join tokens: what the API asks of whoever knows the fleet.
+//! Hosts: what the API asks of whoever knows the fleet.
 
-use crate::body::Body;
+use crate::standing::{HostChange, HostRefusal, StandingChange};
 use crate::{ApiState, Problem};
 use async_trait::async_trait;
 use axum::Json;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use bartizan_model::{HostId, Micros};
 use bartizan_query::render::time_text;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 /// The fleet's catalog cannot answer now.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,12 @@ pub enum HostState {
     Online,
     /// Not connected.
     Offline,
-    /// Its certificate is not accepted any more.
+    /// Somebody has to approve of it before it may send.
+    Waiting,
+    /// It is not trusted any more.
     Revoked,
+    /// It is no more; its rows are kept.
+    Retired,
     /// It has no agent that could be connected: others deliver what it writes.
     #[serde(rename = "no agent")]
     NoAgent,
@@ -72,6 +76,17 @@ pub struct HostInfo {
     /// When the oldest of them was closed.
     #[serde(serialize_with = "maybe_time")]
     pub spool_oldest: Option<Micros>,
+    /// The group that its token put it into.
+    pub group: Option<String>,
+    /// Why it waits for approval, if it does.
+    pub waiting_for: Option<String>,
+    /// How much of it was refused since the server started.
+    pub refused: u64,
+    /// When something last was.
+    #[serde(serialize_with = "maybe_time")]
+    pub refused_at: Option<Micros>,
+    /// Why.
+    pub refused_why: Option<String>,
     /// How it is doing.
     pub state: HostState,
 }
@@ -138,36 +153,13 @@ pub trait Hosts: Send + Sync {
 
     /// What senders without an agent delivered, by host.
     async fn senders(&self) -> Result<Vec<SenderInfo>, Unavailable>;
-}
 
-/// A join token to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewToken {
-    /// How many hosts may enrol with it.
-    #[serde(default = "one")]
-    pub uses: u32,
-    /// Seconds until it is void.
-    #[serde(default = "an_hour")]
-    pub ttl_seconds: u64,
-    /// What it is for.
-    #[serde(default)]
-    pub comment: String,
-}
+    /// Changes whether a host may send, or its name. It is named by name, id, or the first eight digits of its id or
+    /// more. What it has open ends.
+    async fn change(&self, host: &str, change: StandingChange) -> Result<HostChange, HostRefusal>;
 
-const fn one() -> u32 {
-    1
-}
-
-const fn an_hour() -> u64 {
-    3600
-}
-
-/// Makes join tokens.
-#[async_trait]
-pub trait Tokens: Send + Sync {
-    /// A new token, as the person types it. Only its hash is kept.
-    async fn create(&self, new: NewToken) -> Result<String, Unavailable>;
+    /// What was refused since the server started: of what (`host`, `enrolment`), why, and how often.
+    fn refusals(&self) -> Vec<(&'static str, &'static str, u64)>;
 }
 
 /// The hosts.
@@ -180,34 +172,6 @@ pub(crate) async fn senders(State(state): State<ApiState>) -> Result<Json<Vec<Se
     state.hosts.senders().await.map(Json).map_err(unavailable)
 }
 
-#[derive(Serialize)]
-pub(crate) struct Created {
-    token: String,
-}
-
-const MAX_USES: u32 = 100_000;
-const MAX_TTL: u64 = 31 * 24 * 3600;
-const MAX_COMMENT: usize = 200;
-
-/// Makes a join token.
-pub(crate) async fn create_token(
-    State(state): State<ApiState>,
-    Body(new): Body<NewToken>,
-) -> Result<(StatusCode, Json<Created>), Problem> {
-    let wrong = |detail: String| Err(Problem::bad_request(StatusCode::BAD_REQUEST, detail));
-    if !(1..=MAX_USES).contains(&new.uses) {
-        return wrong(format!("`uses` is 1 to {MAX_USES}, not {}", new.uses));
-    }
-    if !(1..=MAX_TTL).contains(&new.ttl_seconds) {
-        return wrong(format!("`ttl_seconds` is 1 to {MAX_TTL}, not {}", new.ttl_seconds));
-    }
-    if new.comment.chars().count() > MAX_COMMENT {
-        return wrong(format!("`comment` has at most {MAX_COMMENT} characters"));
-    }
-    let token = state.tokens.create(new).await.map_err(unavailable)?;
-    Ok((StatusCode::CREATED, Json(Created { token })))
-}
-
-fn unavailable(e: Unavailable) -> Problem {
+pub(crate) fn unavailable(e: Unavailable) -> Problem {
     Problem::internal(StatusCode::SERVICE_UNAVAILABLE, "the catalog does not answer; try again", &e)
 }

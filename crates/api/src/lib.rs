@@ -95,6 +95,7 @@ mod answers;
 mod ask;
 mod attempts;
 mod auth;
+mod authority;
 mod body;
 mod enrich;
 mod exact;
@@ -118,12 +119,15 @@ mod rulesets;
 mod saved;
 mod sessions;
 mod sql;
+mod standing;
 mod tail;
+mod tokens;
 mod unparsed;
 mod words;
 
 pub use auth::Access;
-pub use fleet::{HostInfo, HostState, Hosts, NewToken, SenderInfo, Tokens, Unavailable};
+pub use authority::{AuthorityRefusal, AuthorityStatus, AuthorityStep, FleetAuthority};
+pub use fleet::{HostInfo, HostState, Hosts, SenderInfo, Unavailable};
 pub use imports::{
     ContentCheck, Finish, ImportError, ImportInfo, Imports, Mark, NewImport, OpenImport, Piece,
 };
@@ -138,6 +142,8 @@ pub use problem::{PROBLEM_JSON, Problem, Span};
 pub use queries::{QUERY_HEADER, Queries, QueryTotals, Running};
 pub use saved::{NewView, Saved, ViewInfo};
 pub use sessions::{Asker, NewSession, OpenSession, Session, SessionInfo, Sessions};
+pub use standing::{HostChange, HostRefusal, HostStanding, Standing, StandingChange};
+pub use tokens::{MadeToken, NewToken, TokenInfo, TokenState, Tokens};
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
@@ -182,8 +188,10 @@ pub struct ApiState {
     pub engine: Arc<Engine>,
     /// Knows the fleet.
     pub hosts: Arc<dyn Hosts>,
-    /// Makes join tokens.
+    /// Keeps join tokens.
     pub tokens: Arc<dyn Tokens>,
+    /// Keeps the fleet's authority.
+    pub authority: Arc<dyn FleetAuthority>,
     /// Takes imports.
     pub imports: Arc<dyn Imports>,
     /// Keeps views.

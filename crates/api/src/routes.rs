@@ -2,8 +2,8 @@
 
 use crate::operations::{Answer, Operation, Operations, about};
 use crate::{
-    ask, enrich, export, facets, fleet, histogram, imports, lake, ledger, logemu, metrics, openapi, queries,
-    rulesets, saved, sessions, sql, tail, unparsed,
+    ask, authority, enrich, export, facets, fleet, histogram, imports, lake, ledger, logemu, metrics,
+    openapi, queries, rulesets, saved, sessions, sql, standing, tail, tokens, unparsed,
 };
 
 const ROWS: &str = "a line for each row, an object of its columns that have values; then {\"end\":{rows, complete, \
@@ -222,9 +222,89 @@ pub(crate) fn others() -> Operations {
             ),
             fleet::senders,
         )
-        .post::<fleet::NewToken, _, _>(
-            about("/tokens", "tokens", "fleet", Answer::Created("Token"), "Makes a join token."),
-            fleet::create_token,
+        .post::<standing::Named, _, _>(
+            about(
+                "/hosts/revoke",
+                "hosts_revoke",
+                "fleet",
+                Answer::Json("HostChange"),
+                "Trusts a host no more.",
+            ),
+            standing::revoke,
+        )
+        .post::<standing::Named, _, _>(
+            about(
+                "/hosts/retire",
+                "hosts_retire",
+                "fleet",
+                Answer::Json("HostChange"),
+                "Says that a host is no more; its rows are kept, its name is free.",
+            ),
+            standing::retire,
+        )
+        .post::<standing::Rename, _, _>(
+            about(
+                "/hosts/rename",
+                "hosts_rename",
+                "fleet",
+                Answer::Json("HostChange"),
+                "Gives a host another name; rows that are there keep the old one.",
+            ),
+            standing::rename,
+        )
+        .post::<standing::Approve, _, _>(
+            about(
+                "/hosts/approve",
+                "hosts_approve",
+                "fleet",
+                Answer::Json("HostChange"),
+                "Lets a host in that waits for approval.",
+            ),
+            standing::approve,
+        )
+        .get(
+            about(
+                "/authority",
+                "authority",
+                "fleet",
+                Answer::Json("Authority"),
+                "The fleet's authority, its successor, and which hosts know it.",
+            ),
+            authority::status,
+        )
+        .post::<authority::Rotate, _, _>(
+            about(
+                "/authority/rotate",
+                "authority_rotate",
+                "fleet",
+                Answer::Json("Authority"),
+                "Makes another authority, or lets it count.",
+            ),
+            authority::rotate,
+        )
+        .get(
+            about(
+                "/tokens",
+                "tokens",
+                "fleet",
+                Answer::Json("list JoinToken"),
+                "Join tokens, without their secrets.",
+            ),
+            tokens::list,
+        )
+        .post::<tokens::NewToken, _, _>(
+            about("/tokens", "make_token", "fleet", Answer::Created("Token"), "Makes a join token."),
+            tokens::create,
+        )
+        .post::<tokens::Revoke, _, _>(
+            about(
+                "/tokens/revoke",
+                "tokens_revoke",
+                "fleet",
+                Answer::Json("JoinToken"),
+                "Makes a join token void.",
+            ),
+            tokens::revoke,
         )
         .get(
             about(

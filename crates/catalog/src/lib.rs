@@ -2,11 +2,12 @@
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
-//!   one host that is not revoked. Revoking a host frees its name.
+//!   one host that is let in. Shutting a host out, as revoked or as retired, frees its name; one that waits for
+//!   approval has none yet.
 //! - A token is kept as the hash of its secret. [`Catalog::redeem`] takes one use of it in one statement, so
 //!   that two hosts never share the last one.
 //! - A session is kept as the hash of its secret, too: who reads the catalog cannot sign in with what it holds.
-//! - A revoked host stays in the list: its rows stay in the lake.
+//! - A host that is shut out stays in the list: its rows stay in the lake.
 //! - What a call has changed is on disk when it returns (WAL, `synchronous = FULL`).
 //!
 //! On failure: every call is one transaction, which either happened or did not. A newer catalog than this
@@ -22,6 +23,7 @@ mod saved;
 mod schema;
 mod senders;
 mod sessions;
+mod standing;
 mod tokens;
 
 pub use error::CatalogError;
@@ -31,6 +33,7 @@ pub use keeping::{Erasure, Hold};
 pub use saved::View;
 pub use senders::Sender;
 pub use sessions::Session;
+pub use standing::Shut;
 pub use tokens::{Redeemed, Token};
 
 use bartizan_model::HostId;

@@ -120,6 +120,24 @@ const STEPS: &[&str] = &[
     ) STRICT;
     PRAGMA user_version = 7;
 ",
+    "
+    ALTER TABLE hosts ADD COLUMN in_group TEXT;
+    ALTER TABLE hosts ADD COLUMN shut_out TEXT NOT NULL DEFAULT 'revoked';
+    ALTER TABLE hosts ADD COLUMN waiting INTEGER;
+    ALTER TABLE hosts ADD COLUMN waiting_for TEXT NOT NULL DEFAULT '';
+    ALTER TABLE hosts ADD COLUMN former TEXT NOT NULL DEFAULT '';
+    ALTER TABLE hosts ADD COLUMN authority TEXT NOT NULL DEFAULT '';
+    DROP INDEX hosts_name;
+    CREATE UNIQUE INDEX hosts_name ON hosts (name COLLATE NOCASE)
+        WHERE revoked_at IS NULL AND waiting IS NULL;
+    ALTER TABLE join_tokens ADD COLUMN in_group TEXT;
+    ALTER TABLE join_tokens ADD COLUMN networks TEXT NOT NULL DEFAULT '';
+    ALTER TABLE join_tokens ADD COLUMN approval INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE join_tokens ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE join_tokens ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE join_tokens ADD COLUMN revoked_at INTEGER;
+    PRAGMA user_version = 8;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

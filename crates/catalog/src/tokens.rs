@@ -1,6 +1,6 @@
 use crate::{Catalog, CatalogError, error::doing};
 use bartizan_model::Micros;
-use sqlx::Row;
+use sqlx::{Row, sqlite::SqliteRow};
 
 /// A join token as the server knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,20 @@ pub struct Token {
     pub expires: Micros,
     /// How many hosts it still lets in.
     pub uses_left: u32,
+    /// How many it has let in.
+    pub used: u32,
+    /// How often somebody was refused who came with it from elsewhere than it is for.
+    pub refused: u32,
     /// What it is for, in words.
     pub comment: String,
+    /// The group that hosts are in which enrol with it.
+    pub group: Option<String>,
+    /// From where hosts may enrol with it; nothing: from anywhere.
+    pub networks: Vec<String>,
+    /// Whether hosts that enrol with it have to be approved.
+    pub approval: bool,
+    /// When it was made void, if it was.
+    pub revoked: Option<Micros>,
 }
 
 /// What came of an attempt to use a token.
@@ -26,6 +38,8 @@ pub enum Redeemed {
     Expired,
     /// All its uses are taken.
     Used,
+    /// Somebody made it void.
+    Revoked,
     /// There is no such token.
     Unknown,
 }
@@ -37,13 +51,17 @@ impl Catalog {
     /// If the catalog cannot be written.
     pub async fn add_token(&self, token: &Token) -> Result<(), CatalogError> {
         sqlx::query(
-            "INSERT INTO join_tokens (hash, created, expires, uses_left, comment) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO join_tokens (hash, created, expires, uses_left, comment, in_group, networks, approval)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(token.hash.as_slice())
         .bind(token.created.0)
         .bind(token.expires.0)
         .bind(token.uses_left)
         .bind(&token.comment)
+        .bind(&token.group)
+        .bind(token.networks.join(" "))
+        .bind(token.approval)
         .execute(&self.pool)
         .await
         .map_err(doing("add a token"))?;
@@ -57,7 +75,7 @@ impl Catalog {
     pub async fn redeem(&self, hash: &[u8; 32], now: Micros) -> Result<Redeemed, CatalogError> {
         let fail = doing("redeem a token");
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
-        let row = sqlx::query("SELECT expires, uses_left FROM join_tokens WHERE hash = ?")
+        let row = sqlx::query("SELECT expires, uses_left, revoked_at FROM join_tokens WHERE hash = ?")
             .bind(hash.as_slice())
             .fetch_optional(&mut *tx)
             .await
@@ -65,13 +83,16 @@ impl Catalog {
         let Some(row) = row else { return Ok(Redeemed::Unknown) };
         let expires: i64 = row.try_get("expires").map_err(&fail)?;
         let uses_left: i64 = row.try_get("uses_left").map_err(&fail)?;
+        if row.try_get::<Option<i64>, _>("revoked_at").map_err(&fail)?.is_some() {
+            return Ok(Redeemed::Revoked);
+        }
         if now.0 >= expires {
             return Ok(Redeemed::Expired);
         }
         if uses_left <= 0 {
             return Ok(Redeemed::Used);
         }
-        sqlx::query("UPDATE join_tokens SET uses_left = uses_left - 1 WHERE hash = ?")
+        sqlx::query("UPDATE join_tokens SET uses_left = uses_left - 1, used = used + 1 WHERE hash = ?")
             .bind(hash.as_slice())
             .execute(&mut *tx)
             .await
@@ -85,12 +106,54 @@ impl Catalog {
     /// # Errors
     /// If the catalog cannot be written.
     pub async fn give_back(&self, hash: &[u8; 32]) -> Result<(), CatalogError> {
-        sqlx::query("UPDATE join_tokens SET uses_left = uses_left + 1 WHERE hash = ?")
+        sqlx::query(
+            "UPDATE join_tokens SET uses_left = uses_left + 1, used = max(used - 1, 0) WHERE hash = ?",
+        )
+        .bind(hash.as_slice())
+        .execute(&self.pool)
+        .await
+        .map_err(doing("give a token's use back"))?;
+        Ok(())
+    }
+
+    /// The token of a secret with this hash.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<Token>, CatalogError> {
+        let row = sqlx::query("SELECT * FROM join_tokens WHERE hash = ?")
+            .bind(hash.as_slice())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(doing("look up a token"))?;
+        row.as_ref().map(token_of).transpose()
+    }
+
+    /// Counts somebody who came with a token from elsewhere than it is for.
+    ///
+    /// # Errors
+    /// If the catalog cannot be written.
+    pub async fn refuse(&self, hash: &[u8; 32]) -> Result<(), CatalogError> {
+        sqlx::query("UPDATE join_tokens SET refused = min(refused + 1, 1000000000) WHERE hash = ?")
             .bind(hash.as_slice())
             .execute(&self.pool)
             .await
-            .map_err(doing("give a token's use back"))?;
+            .map_err(doing("count a refusal"))?;
         Ok(())
+    }
+
+    /// Makes a token void; one that is void already stays as it is. False if there is none.
+    ///
+    /// # Errors
+    /// If the catalog cannot be written.
+    pub async fn revoke_token(&self, hash: &[u8; 32], now: Micros) -> Result<bool, CatalogError> {
+        let done = sqlx::query("UPDATE join_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE hash = ?")
+            .bind(now.0)
+            .bind(hash.as_slice())
+            .execute(&self.pool)
+            .await
+            .map_err(doing("revoke a token"))?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Every token, newest first.
@@ -98,23 +161,11 @@ impl Catalog {
     /// # Errors
     /// If the catalog cannot be read.
     pub async fn tokens(&self) -> Result<Vec<Token>, CatalogError> {
-        let fail = doing("list the tokens");
         let rows = sqlx::query("SELECT * FROM join_tokens ORDER BY created DESC, hash")
             .fetch_all(&self.pool)
             .await
-            .map_err(&fail)?;
-        rows.iter()
-            .map(|row| {
-                let hash: &[u8] = row.try_get("hash").map_err(&fail)?;
-                Ok(Token {
-                    hash: hash.try_into().map_err(|_| CatalogError::Damaged("a token's hash".into()))?,
-                    created: Micros(row.try_get("created").map_err(&fail)?),
-                    expires: Micros(row.try_get("expires").map_err(&fail)?),
-                    uses_left: row.try_get("uses_left").map_err(&fail)?,
-                    comment: row.try_get("comment").map_err(&fail)?,
-                })
-            })
-            .collect()
+            .map_err(doing("list the tokens"))?;
+        rows.iter().map(token_of).collect()
     }
 
     /// Forgets tokens whose time was over before this moment; how many.
@@ -129,4 +180,23 @@ impl Catalog {
             .map_err(doing("forget tokens"))?;
         Ok(done.rows_affected())
     }
+}
+
+fn token_of(row: &SqliteRow) -> Result<Token, CatalogError> {
+    let fail = doing("read a token");
+    let hash: &[u8] = row.try_get("hash").map_err(&fail)?;
+    let networks: &str = row.try_get("networks").map_err(&fail)?;
+    Ok(Token {
+        hash: hash.try_into().map_err(|_| CatalogError::Damaged("a token's hash".into()))?,
+        created: Micros(row.try_get("created").map_err(&fail)?),
+        expires: Micros(row.try_get("expires").map_err(&fail)?),
+        uses_left: row.try_get("uses_left").map_err(&fail)?,
+        used: row.try_get("used").map_err(&fail)?,
+        refused: row.try_get("refused").map_err(&fail)?,
+        comment: row.try_get("comment").map_err(&fail)?,
+        group: row.try_get("in_group").map_err(&fail)?,
+        networks: networks.split_whitespace().map(str::to_owned).collect(),
+        approval: row.try_get("approval").map_err(&fail)?,
+        revoked: row.try_get::<Option<i64>, _>("revoked_at").map_err(&fail)?.map(Micros),
+    })
 }

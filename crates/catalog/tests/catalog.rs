@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use bartizan_catalog::{
-    Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Session, Token, View,
+    Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Session, Shut, Token, View,
 };
 use bartizan_model::{HostId, Micros};
 
@@ -10,14 +10,32 @@ fn host(n: u8, name: &str) -> Enrolment {
     Enrolment {
         id: HostId::from_bytes([n; 16]),
         name: name.into(),
-        certificate: Certificate { serial: format!("{n:02x}"), not_after: Micros(1000) },
+        certificate: Certificate {
+            serial: format!("{n:02x}"),
+            not_after: Micros(1000),
+            authority: "aa".into(),
+        },
         agent_version: "0.1.0".into(),
         replace: false,
+        group: None,
+        approval: false,
     }
 }
 
 fn token(n: u8, expires: i64, uses_left: u32) -> Token {
-    Token { hash: [n; 32], created: Micros(1), expires: Micros(expires), uses_left, comment: "rack 4".into() }
+    Token {
+        hash: [n; 32],
+        created: Micros(1),
+        expires: Micros(expires),
+        uses_left,
+        used: 0,
+        refused: 0,
+        comment: "rack 4".into(),
+        group: Some("db".into()),
+        networks: vec!["192.0.2.0/24".into(), "2001:db8::/32".into()],
+        approval: true,
+        revoked: None,
+    }
 }
 
 async fn new() -> (tempfile::TempDir, Catalog) {
@@ -38,7 +56,15 @@ async fn a_token_is_used_as_often_as_it_says() {
     assert_eq!(redeem(1, 99).await, Redeemed::Used);
     catalog.give_back(&[1; 32]).await.unwrap();
     assert_eq!(redeem(1, 99).await, Redeemed::Ok);
-    assert_eq!(catalog.tokens().await.unwrap()[0].uses_left, 0);
+    let kept = catalog.tokens().await.unwrap();
+    assert_eq!(kept, [Token { uses_left: 0, used: 2, ..token(1, 100, 0) }]);
+    catalog.refuse(&[1; 32]).await.unwrap();
+    assert!(catalog.revoke_token(&[1; 32], Micros(60)).await.unwrap());
+    assert!(catalog.revoke_token(&[1; 32], Micros(61)).await.unwrap());
+    assert!(!catalog.revoke_token(&[2; 32], Micros(61)).await.unwrap());
+    let kept = catalog.token(&[1; 32]).await.unwrap().unwrap();
+    assert_eq!((kept.refused, kept.revoked), (1, Some(Micros(60))));
+    assert_eq!(redeem(1, 99).await, Redeemed::Revoked);
     assert_eq!(catalog.forget_tokens(Micros(101)).await.unwrap(), 1);
     assert_eq!(redeem(1, 99).await, Redeemed::Unknown);
 }
@@ -78,16 +104,69 @@ async fn a_name_belongs_to_one_host() {
     assert_eq!(old.revoked_at, Some(Micros(13)));
     assert_eq!(catalog.host_by_name("Web-1").await.unwrap().unwrap().id, HostId::from_bytes([2; 16]));
 
-    catalog.revoke(HostId::from_bytes([2; 16]), Micros(14)).await.unwrap();
-    catalog.revoke(HostId::from_bytes([2; 16]), Micros(15)).await.unwrap();
+    catalog.shut_out(HostId::from_bytes([2; 16]), Shut::Revoked, Micros(14)).await.unwrap();
+    catalog.shut_out(HostId::from_bytes([2; 16]), Shut::Revoked, Micros(15)).await.unwrap();
     assert_eq!(
         catalog.host(HostId::from_bytes([2; 16])).await.unwrap().unwrap().revoked_at,
         Some(Micros(14))
     );
     catalog.enrol(&host(3, "web-1"), Micros(16)).await.unwrap();
     assert_eq!(catalog.hosts().await.unwrap().len(), 3, "revoked ones stay");
-    let nobody = catalog.revoke(HostId::from_bytes([9; 16]), Micros(17)).await;
+    let nobody = catalog.shut_out(HostId::from_bytes([9; 16]), Shut::Retired, Micros(17)).await;
     assert!(matches!(nobody, Err(CatalogError::NoHost(_))));
+}
+
+#[tokio::test]
+async fn a_host_that_waits_takes_nobodys_place_until_it_is_let_in() {
+    let (_dir, catalog) = new().await;
+    let id = |n: u8| HostId::from_bytes([n; 16]);
+    let waiting = |n, name| Enrolment { approval: true, ..host(n, name) };
+    let get = async |n| catalog.host(id(n)).await.unwrap().unwrap();
+    assert!(!catalog.enrol(&host(1, "a"), Micros(1)).await.unwrap());
+    let taken = catalog.enrol(&waiting(2, "a"), Micros(2)).await;
+    assert!(
+        matches!(taken, Err(CatalogError::NameTaken { .. })),
+        "said at once, while somebody is there to read it"
+    );
+    assert!(catalog.enrol(&Enrolment { replace: true, ..waiting(2, "a") }, Micros(2)).await.unwrap());
+    assert!(get(1).await.is_in() && !get(2).await.is_in());
+    assert!(matches!(catalog.approve(id(2), false, Micros(3)).await, Err(CatalogError::NameTaken { .. })));
+    catalog.approve(id(2), true, Micros(3)).await.unwrap();
+    assert_eq!((get(1).await.revoked_at, get(1).await.shut), (Some(Micros(3)), Shut::Revoked));
+    assert!(get(2).await.is_in());
+    // Whoever is in stays in, whatever token it comes again with; who was shut out waits.
+    assert!(!catalog.enrol(&waiting(2, "a"), Micros(4)).await.unwrap());
+    assert!(catalog.enrol(&waiting(1, "b"), Micros(5)).await.unwrap());
+    catalog.shut_out(id(1), Shut::Retired, Micros(6)).await.unwrap();
+    assert_eq!((get(1).await.waiting, get(1).await.shut), (None, Shut::Retired));
+    assert!(matches!(catalog.approve(id(1), false, Micros(7)).await, Err(CatalogError::NoHost(_))));
+    catalog.let_wait(id(2), "late", Micros(8)).await.unwrap();
+    catalog.let_wait(id(2), "later", Micros(9)).await.unwrap();
+    assert_eq!(get(2).await.waiting, Some((Micros(8), "later".into())));
+}
+
+#[tokio::test]
+async fn a_group_has_the_names_that_its_hosts_rows_carry_and_no_others() {
+    let (_dir, catalog) = new().await;
+    let id = |n: u8| HostId::from_bytes([n; 16]);
+    let of = |n, name, group: &str| Enrolment { group: Some(group.into()), ..host(n, name) };
+    let members = async |group: &str| catalog.members().await.unwrap().remove(group).unwrap_or_default();
+    catalog.enrol(&of(1, "pg1", "db"), Micros(1)).await.unwrap();
+    catalog.enrol(&host(2, "other"), Micros(1)).await.unwrap();
+    catalog.touch(&[(id(1), Micros(2))]).await.unwrap();
+    assert_eq!(members("db").await, ["pg1"]);
+    assert!(matches!(catalog.rename(id(1), "OTHER").await, Err(CatalogError::NameTaken { .. })));
+    catalog.rename(id(1), "pg2").await.unwrap();
+    assert_eq!(members("db").await, ["pg1", "pg2"], "rows of before carry the name of before");
+    // Without a group in the token a host stays in its own.
+    catalog.enrol(&host(1, "pg2"), Micros(3)).await.unwrap();
+    catalog.shut_out(id(1), Shut::Retired, Micros(4)).await.unwrap();
+    assert_eq!(members("db").await, ["pg1", "pg2"], "history is kept");
+    catalog.enrol(&of(3, "PG1", "web"), Micros(5)).await.unwrap();
+    assert_eq!((members("db").await, members("web").await), (vec!["pg2".to_owned()], vec!["pg1".to_owned()]));
+    catalog.touch(&[(id(3), Micros(6))]).await.unwrap();
+    catalog.shut_out(id(3), Shut::Retired, Micros(7)).await.unwrap();
+    assert_eq!(members("web").await, Vec::<String>::new(), "two groups had it, so it is nobody's");
 }
 
 #[tokio::test]
@@ -97,14 +176,14 @@ async fn contact_and_certificates_are_kept_across_a_restart() {
     catalog.enrol(&host(1, "a"), Micros(10)).await.unwrap();
     catalog.touch(&[(id, Micros(20)), (HostId::from_bytes([7; 16]), Micros(1))]).await.unwrap();
     catalog.touch(&[(id, Micros(15))]).await.unwrap();
-    let newer = Certificate { serial: "ff".into(), not_after: Micros(2000) };
-    catalog.renewed(id, &newer).await.unwrap();
+    let newer = Certificate { serial: "ff".into(), not_after: Micros(2000), authority: "aa".into() };
+    catalog.renewed(id, &newer, "2").await.unwrap();
     catalog.close().await;
     let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).await.unwrap();
     let found = catalog.host(id).await.unwrap().unwrap();
     assert_eq!((found.last_contact, found.certificate), (Some(Micros(20)), newer.clone()));
-    catalog.revoke(id, Micros(30)).await.unwrap();
-    assert!(matches!(catalog.renewed(id, &newer).await, Err(CatalogError::NoHost(_))), "revoked");
+    catalog.shut_out(id, Shut::Revoked, Micros(30)).await.unwrap();
+    assert!(matches!(catalog.renewed(id, &newer, "2").await, Err(CatalogError::NoHost(_))), "revoked");
 }
 
 #[tokio::test]

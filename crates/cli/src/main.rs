@@ -90,13 +90,14 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Export(export) => client::block_on(command::export(&connection, export, style))?,
         Command::Sql(sql) => client::block_on(command::sql(&connection, sql, style))?,
         Command::Tail(tail) => client::block_on(command::tail(&connection, tail, style))?,
-        Command::Hosts(hosts) => client::block_on(command::hosts(&connection, &hosts, style))?,
+        Command::Hosts(hosts) => client::block_on(command::hosts(&connection, hosts.command(), style))?,
         Command::Senders(senders) => client::block_on(command::senders(&connection, &senders, style))?,
         Command::Enrich(enrich) => client::block_on(command::enrich(&connection, enrich, style))?,
         Command::Unparsed(unparsed) => client::block_on(command::unparsed(&connection, unparsed, style))?,
         Command::Lines(ask) => client::block_on(command::rows(&connection, Kind::Lines, ask, style))?,
         Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,
         Command::Lake(lake) => client::block_on(command::lake(&connection, lake, style))?,
+        Command::Authority(command) => client::block_on(command::authority(&connection, command, style))?,
         Command::Token(token) => client::block_on(command::token(&connection, token, style))?,
     }
 }

@@ -14,7 +14,7 @@ use crate::store::Store;
 use anyhow::Context as _;
 use bartizan_ingest::Ingest;
 use bartizan_model::{Epoch, HostId};
-use bartizan_pki::{Authority, ServerCertificate};
+use bartizan_pki::{HostTrust, ServerCertificate};
 use bartizan_wire::Encoder;
 use std::collections::VecDeque;
 use std::fs;
@@ -40,8 +40,8 @@ pub struct Surroundings<'a> {
     pub ingest: Arc<Ingest>,
     /// The server's certificate.
     pub certificate: Arc<ServerCertificate>,
-    /// The fleet's authority.
-    pub authority: &'a Authority,
+    /// Whose certificates of hosts are taken.
+    pub hosts: Arc<HostTrust>,
     /// Bytes of the spool.
     pub spool_bytes: u64,
     /// Where it is counted what each sender delivers.
@@ -113,7 +113,7 @@ impl Collector {
             let what =
                 format!("collect: cannot listen for {} on {}", listener.speech.as_str(), listener.place);
             let tls = match listener.speech.way() {
-                Way::Tls => Some(acceptor(&listener, &of.certificate, of.authority)?),
+                Way::Tls => Some(acceptor(&listener, &of.certificate, &of.hosts)?),
                 Way::Tcp | Way::Udp | Way::Unix => None,
             };
             all.listen(listener, tls, &of_desks, &ledger, &stuck, stopped.clone()).context(what)?;

@@ -5,6 +5,7 @@ use crate::watch::Watched;
 use crate::{Database, Places, Record};
 use bartizan_filter::{AddrItem, AddrRange, Addrs, Context};
 use bartizan_model::{Micros, addr_from_ip};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -42,6 +43,7 @@ struct Kept {
     lists: Vec<Watched<Vec<AddrRange>>>,
     sets: Sets,
     names: Context,
+    members: BTreeMap<String, Vec<String>>,
 }
 
 /// How a database is.
@@ -111,6 +113,7 @@ impl Enrichment {
     pub fn configure(&self, settings: Settings, now: Micros) {
         let mut kept = self.kept();
         let mut old = std::mem::take(&mut *kept);
+        kept.members = std::mem::take(&mut old.members);
         let lists = settings.sets.files().into_iter();
         kept.lists = lists.map(|path| keep(&mut old.lists, path)).collect();
         kept.databases = settings.files.iter().map(|path| keep(&mut old.databases, path)).collect();
@@ -118,6 +121,15 @@ impl Enrichment {
         kept.names = settings.names;
         kept.look(now);
         self.publish(&kept);
+    }
+
+    /// Lets groups have these hosts beside those that the settings name. Blocks while files are read.
+    pub fn set_members(&self, members: BTreeMap<String, Vec<String>>) {
+        let mut kept = self.kept();
+        if kept.members != members {
+            kept.members = members;
+            self.publish(&kept);
+        }
     }
 
     /// Reads the files that changed. Blocks; to be called every few seconds.
@@ -185,6 +197,9 @@ impl Enrichment {
     fn publish(&self, kept: &Kept) {
         let databases = kept.databases.iter().filter_map(|file| file.content.clone()).collect();
         let (mut context, mut sets) = (kept.names.clone(), Vec::new());
+        for (group, hosts) in &kept.members {
+            context = context.with_members(group, hosts);
+        }
         for name in kept.sets.names() {
             let ranges = kept.sets.ranges(name, &kept.lists);
             let items = ranges.iter().copied().map(AddrItem::Range).collect();
@@ -255,8 +270,17 @@ fn file_status(file: &Watched<Arc<Database>>) -> FileStatus {
 mod tests {
     use super::*;
     use bartizan_filter::Filter;
-    use std::collections::BTreeMap;
     use std::fs;
+
+    #[test]
+    fn members_of_groups_outlast_a_new_configuration() {
+        let enrichment = Enrichment::default();
+        enrichment.set_members([("db".to_owned(), vec!["pg1".to_owned()])].into());
+        let names = Context::default().with_group("db", &["my*".to_owned()]);
+        enrichment.configure(Settings { names, ..Settings::default() }, Micros(5));
+        let hosts = enrichment.context().groups().map(|(_, hosts)| hosts.len()).collect::<Vec<_>>();
+        assert_eq!(hosts, [2]);
+    }
 
     #[test]
     fn everything_changes_without_a_restart_and_nothing_by_a_fault() {

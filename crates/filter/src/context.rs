@@ -50,6 +50,18 @@ impl Context {
         self
     }
 
+    /// Adds hosts to a group, which may be new: their names as they are, without wildcards.
+    #[must_use]
+    pub fn with_members(mut self, name: &str, hosts: &[String]) -> Self {
+        let members = self.groups.entry(fold(name)).or_default();
+        for host in hosts.iter().map(|host| TextPattern::Whole(fold(host))) {
+            if !members.contains(&host) {
+                members.push(host);
+            }
+        }
+        self
+    }
+
     /// The groups, by name, with the names of their hosts.
     pub fn groups(&self) -> impl Iterator<Item = (&str, &[TextPattern])> {
         self.groups.iter().map(|(name, hosts)| (name.as_str(), hosts.as_slice()))
@@ -121,6 +133,18 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_are_added_to_what_a_group_has() {
+        let whole = |name: &str| TextPattern::Whole(name.to_owned());
+        let context = Context::default()
+            .with_group("DB", &["pg*".into(), "my1".into()])
+            .with_members("db", &["my1".into(), "Or1".into()])
+            .with_members("web", &["w1".into()]);
+        let groups: Vec<_> = context.groups().map(|(name, hosts)| (name, hosts.to_vec())).collect();
+        let db = vec![TextPattern::Glob("pg*".into()), whole("my1"), whole("or1")];
+        assert_eq!(groups, [("db", db), ("web", vec![whole("w1")])]);
+    }
 
     #[test]
     fn services_are_read_from_the_systems_file() {

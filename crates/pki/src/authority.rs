@@ -8,7 +8,7 @@ use rustls_pki_types::CertificateDer;
 use std::time::Duration;
 
 const CA_DAYS: u32 = 20 * 365;
-/// Certificates are good from an hour ago, for clocks that are behind.
+/// Certificates are good from an hour ago, for clocks that are behind; short ones from a tenth of their life ago.
 const BACKDATE: i64 = 3_600_000_000;
 /// 9999-12-31, the last day of an X.509 time.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -49,11 +49,7 @@ impl Authority {
     /// If the system gives no randomness.
     pub fn create(now: Micros) -> Result<Self, PkiError> {
         let key = host::new_key("the authority's key")?;
-        let id = x509::host_id_of_spki(&key.subject_public_key_info()).to_string();
-        let mut params = params(now, CA_DAYS, &format!("Bartizan fleet {}", &id[..8]))?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let cert = params
+        let cert = ca_params(&key.subject_public_key_info(), BasicConstraints::Constrained(0), now)?
             .self_signed(&key)
             .map_err(|source| PkiError::Make { what: "the authority's certificate", source })?;
         Ok(Self { cert: cert.der().clone(), key })
@@ -93,6 +89,17 @@ impl Authority {
         &self.cert
     }
 
+    /// A certificate for the key of a successor: by it, who trusts this authority trusts that one.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub fn vouch_for(&self, next: &Self, now: Micros) -> Result<CertificateDer<'static>, PkiError> {
+        // The successor may have one of its own.
+        let spki = next.key.subject_public_key_info();
+        let params = ca_params(&spki, BasicConstraints::Unconstrained, now)?;
+        self.sign(&params, &next.key, "the successor's certificate")
+    }
+
     /// What a join token carries of it.
     #[must_use]
     pub fn pin(&self) -> CaPin {
@@ -106,7 +113,7 @@ impl Authority {
     pub fn issue_server(&self, names: &[String], now: Micros, days: u32) -> Result<Issued, PkiError> {
         const WHAT: &str = "the server's certificate";
         let key = host::new_key("the server's key")?;
-        let mut params = params(now, days, "Bartizan server")?;
+        let mut params = params(now, of_days(days), "Bartizan server")?;
         for name in names {
             params.subject_alt_names.push(match name.parse() {
                 Ok(ip) => SanType::IpAddress(ip),
@@ -135,13 +142,28 @@ impl Authority {
         now: Micros,
         days: u32,
     ) -> Result<HostCertificate, PkiError> {
+        self.issue_host_for(request, name, now, Duration::from_secs(u64::from(days) * 86_400))
+    }
+
+    /// The same for any time.
+    ///
+    /// # Errors
+    /// As [`Authority::issue_host`].
+    pub fn issue_host_for(
+        &self,
+        request: &[u8],
+        name: &str,
+        now: Micros,
+        life: Duration,
+    ) -> Result<HostCertificate, PkiError> {
         const WHAT: &str = "a host's certificate";
         let make = |source| PkiError::Make { what: WHAT, source };
         host::check_name(name)?;
         let spki = x509::key_of_request(request)?;
         let host = x509::host_id_of_spki(&spki);
         let key = SubjectPublicKeyInfo::from_der(&spki).map_err(make)?;
-        let mut params = params(now, days, name)?;
+        let life = i64::try_from(life.as_micros()).unwrap_or(i64::MAX);
+        let mut params = params(now, life, name)?;
         let uri = format!("bartizan:host:{host}");
         params.subject_alt_names = vec![SanType::URI(uri.as_str().try_into().map_err(make)?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -180,14 +202,26 @@ impl std::fmt::Debug for Issued {
     }
 }
 
-fn params(now: Micros, days: u32, name: &str) -> Result<CertificateParams, PkiError> {
+fn ca_params(spki: &[u8], below: BasicConstraints, now: Micros) -> Result<CertificateParams, PkiError> {
+    let id = x509::host_id_of_spki(spki).to_string();
+    let mut params = params(now, of_days(CA_DAYS), &format!("Bartizan fleet {}", &id[..8]))?;
+    params.is_ca = IsCa::Ca(below);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn of_days(days: u32) -> i64 {
+    i64::from(days).saturating_mul(Micros::DAY)
+}
+
+fn params(now: Micros, life: i64, name: &str) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     // The type of these fields is of a crate that is not a dependency of ours: it is built by addition.
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + seconds(now.0.saturating_sub(BACKDATE));
-    params.not_after = epoch + seconds(now.0.saturating_add(i64::from(days).saturating_mul(Micros::DAY)));
+    params.not_before = epoch + seconds(now.0.saturating_sub(BACKDATE.min(life / 10)));
+    params.not_after = epoch + seconds(now.0.saturating_add(life));
     params.use_authority_key_identifier_extension = true;
     let mut serial = [0; 16];
     getrandom::fill(&mut serial).map_err(PkiError::Random)?;

@@ -1,7 +1,7 @@
 //! Keys and certificates on disk. The one module here that touches files.
 //!
 //! ```text
-//! server directory:  authority.key (certificate and key, 0600)  ca.pem (certificate)  server.key (chain and key, 0600)
+//! server directory:  authority.key (certificate and key, 0600; more in `authorities`)  server.key (chain and key, 0600)
 //! host directory:    host.key (0600)  host.pem  ca.pem
 //! ```
 //! Every file is written beside its place, fsynced, and moved there with its folder fsynced: a file is
@@ -28,24 +28,14 @@ const MAX_FILE: u64 = 1 << 20;
 /// If a file cannot be read or written, or is not what it should be. It is never made anew then.
 pub fn load_or_create_authority(dir: &Path, now: Micros) -> Result<Authority, PkiError> {
     let path = dir.join("authority.key");
-    let authority = match read(&path)? {
-        Some(text) => Authority::from_pem(&text)?,
-        None => {
-            let new = Authority::create(now)?;
-            if write_new(&path, new.reveal_pem().as_bytes(), 0o600)? {
-                new
-            } else {
-                let text = read(&path)?.ok_or_else(|| absent(&path))?;
-                Authority::from_pem(&text)?
-            }
-        }
-    };
-    // A copy for people and agents, made again if it is lost or stale.
-    let public = dir.join("ca.pem");
-    if read(&public)?.as_deref() != Some(authority.cert_pem().as_str()) {
-        write(&public, authority.cert_pem().as_bytes(), 0o644)?;
+    if let Some(text) = read(&path)? {
+        return Authority::from_pem(&text);
     }
-    Ok(authority)
+    let new = Authority::create(now)?;
+    if write_new(&path, new.reveal_pem().as_bytes(), 0o600)? {
+        return Ok(new);
+    }
+    Authority::from_pem(&read(&path)?.ok_or_else(|| absent(&path))?)
 }
 
 /// The server's certificate in this directory; made anew if it is absent, damaged, of another authority,
@@ -170,6 +160,13 @@ impl HostFiles {
 }
 
 impl Identity {
+    /// Whether it trusts the authority with this pin.
+    #[must_use]
+    pub fn trusts(&self, pin: crate::CaPin) -> bool {
+        pem::certs(&self.ca_pem, "the authority's certificate")
+            .is_ok_and(|cas| cas.iter().any(|ca| crate::CaPin::of_cert(ca) == pin))
+    }
+
     /// What its certificate says.
     ///
     /// # Errors
@@ -179,7 +176,7 @@ impl Identity {
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, PkiError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, PkiError> {
     let fail = |source| PkiError::File { operation: "read", path: path.into(), source };
     let file = match File::open(path) {
         Ok(file) => file,
@@ -192,10 +189,16 @@ fn read(path: &Path) -> Result<Option<String>, PkiError> {
 }
 
 /// Writes or replaces a file at once.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
     let fail = |source| PkiError::File { operation: "write", path: path.into(), source };
     let beside = write_beside(path, bytes, mode).map_err(fail)?;
     fs::rename(&beside, path).and_then(|()| sync_folder(path)).map_err(fail)
+}
+
+/// Puts a file in the place of another, at once.
+pub(crate) fn take_place(from: &Path, to: &Path) -> Result<(), PkiError> {
+    let fail = |source| PkiError::File { operation: "write", path: to.into(), source };
+    fs::rename(from, to).and_then(|()| sync_folder(to)).map_err(fail)
 }
 
 /// Writes a file only if it is absent; false if it is there.

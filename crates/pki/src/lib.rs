@@ -2,7 +2,7 @@
 //!
 //! A fleet has one authority, an ECDSA P-256 key in the server's directory. It signs two things: the
 //! server's own certificate, and for each host a certificate of days for the key that the host made itself.
-//! Everything here is a function of bytes and times; only [`files`] touches a disk.
+//! Everything here is a function of bytes and times; only [`files`] touches a disk, and [`Authorities`] through it.
 //!
 //! Invariants:
 //! - A host is its key: [`host_id_of_cert`] hashes the public key, and a name or id written by the host
@@ -19,6 +19,7 @@
 //!
 //! What it does not do: it does not know who is revoked (the catalog does), and it never reads a clock.
 
+mod authorities;
 mod authority;
 mod error;
 mod fault;
@@ -30,13 +31,15 @@ mod token;
 mod verify;
 mod x509;
 
+pub use authorities::{AUTHORITY_FILES, Authorities};
 pub use authority::{Authority, HostCertificate, Issued};
 pub use error::{PkiError, TokenError};
 pub use fault::TlsFault;
 pub use host::{HostKey, check_name};
 pub use tls::{
-    ServerCertificate, agent_client, agent_server, enrol_client, front_server, pinned_client, sender_server,
+    SenderClients, ServerCertificate, agent_client, agent_server, enrol_client, front_server, pinned_client,
+    sender_server,
 };
 pub use token::{CaPin, JoinToken, Secret, SecretHash};
-pub use verify::OtherFleet;
+pub use verify::{HostTrust, OtherFleet, SenderTrust};
 pub use x509::{CertInfo, cert_info, host_id_of_cert, peer_name};

@@ -1,11 +1,11 @@
 //! TLS settings. Application protocols (ALPN) are left to the caller on clients: what they speak is theirs.
 
-use crate::{Authority, CaPin, PkiError, pem, verify::FleetVerifier};
+use crate::{CaPin, HostTrust, PkiError, SenderTrust, pem, verify::FleetVerifier};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     client::{ResolvesClientCert, WantsClientCert},
     crypto::CryptoProvider,
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
@@ -19,30 +19,31 @@ const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 /// # Errors
 /// If the TLS library refuses its own settings.
 pub fn enrol_client(pin: CaPin) -> Result<ClientConfig, PkiError> {
-    Ok(client(pin, None, BOTH, "enrolment")?.with_no_client_auth())
+    Ok(client(pin, Vec::new(), BOTH, "enrolment")?.with_no_client_auth())
 }
 
-/// A client without a certificate that knows the authority's certificate: the command line.
+/// A client without a certificate that knows the authority's certificate, or several: the command line.
 ///
 /// # Errors
 /// If the PEM holds no certificate.
 pub fn pinned_client(ca_pem: &str) -> Result<ClientConfig, PkiError> {
-    let ca = pem::cert(ca_pem, "the authority's certificate")?;
-    Ok(client(CaPin::of_cert(&ca), Some(ca), BOTH, "the command line")?.with_no_client_auth())
+    let cas = pem::certs(ca_pem, "the authority's certificate")?;
+    Ok(client(CaPin::of_cert(&cas[0]), cas, BOTH, "the command line")?.with_no_client_auth())
 }
 
-/// An enrolled host: TLS 1.3 only, with its certificate.
+/// An enrolled host: TLS 1.3 only, with its certificate; it trusts one authority, or several while one follows another.
 ///
 /// # Errors
 /// If one of the PEM texts is damaged, or certificate and key do not belong together.
 pub fn agent_client(ca_pem: &str, cert_pem: &str, key_pem: &str) -> Result<ClientConfig, PkiError> {
-    let ca = pem::cert(ca_pem, "the authority's certificate")?;
+    let cas = pem::certs(ca_pem, "the authority's certificate")?;
     let chain = pem::certs(cert_pem, "the host's certificate")?;
     let own = certified(chain, key_pem, "the host's certificate", "the host's key")?;
     // The one certificate is always shown: a library that picks by what the server hints would stay silent
     // before a server of another fleet, and the error would say nothing.
     let always = Arc::new(Always(Arc::new(own)));
-    Ok(client(CaPin::of_cert(&ca), Some(ca), &[&TLS13], "the agent")?.with_client_cert_resolver(always))
+    let pin = CaPin::of_cert(&cas[0]);
+    Ok(client(pin, cas, &[&TLS13], "the agent")?.with_client_cert_resolver(always))
 }
 
 /// The port for people and for enrolment: no client certificate.
@@ -60,52 +61,59 @@ pub fn front_server(own: Arc<ServerCertificate>) -> Result<ServerConfig, PkiErro
     Ok(config)
 }
 
-/// The port for agents: TLS 1.3 with a client certificate of this authority, nothing else.
+/// The port for agents: TLS 1.3 with a certificate of a host of this fleet, nothing else. It may be over; see
+/// [`HostTrust`].
 ///
 /// # Errors
 /// If the TLS library refuses its own settings.
-pub fn agent_server(own: Arc<ServerCertificate>, authority: &Authority) -> Result<ServerConfig, PkiError> {
-    const WHAT: &str = "the agents' port";
-    let tls = |source| PkiError::Tls { what: WHAT, source };
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.cert_der().clone()).map_err(tls)?;
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-        .build()
-        .map_err(|e| tls(rustls::Error::General(e.to_string())))?;
+pub fn agent_server(own: Arc<ServerCertificate>, hosts: Arc<HostTrust>) -> Result<ServerConfig, PkiError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
-        .map_err(tls)?
-        .with_client_cert_verifier(clients)
+        .map_err(|source| PkiError::Tls { what: "the agents' port", source })?
+        .with_client_cert_verifier(hosts)
         .with_cert_resolver(own);
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // A resumed session would not show its certificate's end again; agents reconnect rarely.
+    // A resumed session would not show its certificate again; agents reconnect rarely.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
 }
 
-/// A port for senders that have no agent. `clients` is who signs their certificates (PEM, one or several), and whether
-/// they have to show one; without it they are not asked.
+/// Who may send to a port for senders that have no agent.
+#[derive(Debug)]
+pub enum SenderClients<'a> {
+    /// Anybody; no certificate is asked for.
+    Any,
+    /// Who has a certificate of one of these (PEM), or also who shows none.
+    Signed(&'a str, bool),
+    /// The same of the fleet's authorities.
+    Fleet(Arc<SenderTrust>),
+}
+
+/// A port for senders that have no agent.
 ///
 /// # Errors
 /// If the PEM holds no certificate, or the TLS library refuses its own settings.
 pub fn sender_server(
     own: Arc<ServerCertificate>,
-    clients: Option<(&str, bool)>,
+    clients: SenderClients<'_>,
 ) -> Result<ServerConfig, PkiError> {
     const WHAT: &str = "a port for senders";
     let tls = |source| PkiError::Tls { what: WHAT, source };
     let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(BOTH).map_err(tls)?;
-    let Some((ca_pem, required)) = clients else {
-        return Ok(config.with_no_client_auth().with_cert_resolver(own));
+    let verifier: Arc<dyn ClientCertVerifier> = match clients {
+        SenderClients::Any => return Ok(config.with_no_client_auth().with_cert_resolver(own)),
+        SenderClients::Fleet(trust) => trust,
+        SenderClients::Signed(ca_pem, required) => {
+            let mut roots = RootCertStore::empty();
+            for ca in pem::certs(ca_pem, "the authority of senders' certificates")? {
+                roots.add(ca).map_err(tls)?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+            let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+            verifier.build().map_err(|e| tls(rustls::Error::General(e.to_string())))?
+        }
     };
-    let mut roots = RootCertStore::empty();
-    for ca in pem::certs(ca_pem, "the authority of senders' certificates")? {
-        roots.add(ca).map_err(tls)?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-    let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
-    let verifier = verifier.build().map_err(|e| tls(rustls::Error::General(e.to_string())))?;
     let mut config = config.with_client_cert_verifier(verifier).with_cert_resolver(own);
     // a resumed session would not show its certificate again
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
@@ -166,18 +174,18 @@ impl ResolvesClientCert for Always {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 fn client(
     pin: CaPin,
-    ca: Option<CertificateDer<'static>>,
+    cas: Vec<CertificateDer<'static>>,
     versions: &[&'static SupportedProtocolVersion],
     what: &'static str,
 ) -> Result<rustls::ConfigBuilder<ClientConfig, WantsClientCert>, PkiError> {
     let provider = provider();
-    let verifier = Arc::new(FleetVerifier::new(pin, ca, Arc::clone(&provider)));
+    let verifier = Arc::new(FleetVerifier::new(pin, cas, Arc::clone(&provider)));
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(|source| PkiError::Tls { what, source })?

@@ -38,6 +38,11 @@ pub fn cert_info(der: &[u8]) -> Result<CertInfo, PkiError> {
     })
 }
 
+/// Whether a certificate (DER) names itself as its issuer, as an authority's own does.
+pub(crate) fn is_self_issued(der: &[u8]) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, cert)| cert.subject().as_raw() == cert.issuer().as_raw())
+}
+
 /// The name of whom a certificate (DER) is for, whoever signed it: its first DNS name, or its common name.
 ///
 /// # Errors

@@ -34,20 +34,22 @@ struct Holder {
     retired: VecDeque<String>,
     /// When another process was last refused.
     clone_seen: Option<Micros>,
+    /// Grows whenever all open streams are ended, so that those count no more when they are gone at last.
+    round: u64,
 }
 
 /// Gives a stream's part of the claim back.
 struct Held {
     holders: Arc<Mutex<BTreeMap<HostId, Holder>>>,
     host: HostId,
-    instance: String,
+    round: u64,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(holder) = holders.get_mut(&self.host)
-            && holder.speaker.instance == self.instance
+            && holder.round == self.round
         {
             holder.streams = holder.streams.saturating_sub(1);
         }
@@ -69,6 +71,7 @@ impl Claims {
             lost: watch::Sender::new(false),
             retired: VecDeque::new(),
             clone_seen: None,
+            round: 0,
         });
         if holder.speaker.instance != speaker.instance {
             let restarted =
@@ -82,8 +85,16 @@ impl Claims {
             holder.succeed(speaker);
         }
         holder.streams += 1;
-        let held = Held { holders: Arc::clone(&self.0), host, instance: holder.speaker.instance.clone() };
+        let held = Held { holders: Arc::clone(&self.0), host, round: holder.round };
         Ok(Claim { lost: holder.lost.subscribe(), held: Box::new(held) })
+    }
+
+    /// Ends the open streams of a host; its process may ask for new ones.
+    pub(crate) fn end(&self, host: HostId) {
+        let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holder) = holders.get_mut(&host) {
+            holder.end();
+        }
     }
 
     /// When a second process of a host was last refused.
@@ -93,10 +104,15 @@ impl Claims {
 }
 
 impl Holder {
-    fn succeed(&mut self, speaker: Speaker) {
+    fn end(&mut self) {
         self.lost.send_replace(true);
         self.lost = watch::Sender::new(false);
         self.streams = 0;
+        self.round += 1;
+    }
+
+    fn succeed(&mut self, speaker: Speaker) {
+        self.end();
         self.retired.retain(|instance| *instance != speaker.instance);
         let before = std::mem::replace(&mut self.speaker, speaker);
         self.retired.push_back(before.instance);
@@ -155,6 +171,19 @@ mod tests {
         assert_eq!(claims.clone_seen(HOST), Some(Micros(5)));
         drop(second);
         assert!(claim(&claims, "a", "boot").is_some());
+    }
+
+    #[test]
+    fn streams_that_were_ended_count_no_more() {
+        let claims = Claims::default();
+        let ended = claim(&claims, "a", "boot").unwrap();
+        claims.end(HOST);
+        assert!(*ended.lost.borrow());
+        let again = claim(&claims, "a", "boot").unwrap();
+        drop(ended);
+        assert!(!*again.lost.borrow());
+        assert!(claim(&claims, "b", "other boot").is_none(), "one stream is open");
+        claims.end(HostId::from_bytes([9; 16]));
     }
 
     #[test]

@@ -1,53 +1,72 @@
-//! The fleet: who is let in, who gets a certificate, and how everyone is doing.
+//! The fleet's register, and how everyone is doing. Who is let in is in `admission`, what people change in `standing`.
 
 use crate::claims::Claims;
+use crate::keys::Keys;
 use crate::others::Others;
+use crate::refusals::Refusals;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use async_trait::async_trait;
-use bartizan_api::{HostInfo, HostState, Hosts, NewToken, SenderInfo, Tokens, Unavailable};
-use bartizan_catalog::{
-    Catalog, CatalogError, Certificate, Enrolment as CatalogEnrolment, Host, Redeemed, Token,
+use bartizan_api::{
+    HostChange, HostInfo, HostRefusal, HostState, Hosts, SenderInfo, StandingChange, Unavailable,
 };
+use bartizan_catalog::{Catalog, CatalogError, Host, Shut};
+use bartizan_enrich::Enrichment;
 use bartizan_filter::{Context, Filter};
 use bartizan_ingest::Ingest;
 use bartizan_model::{Kind, Micros};
-use bartizan_pki::{Authority, HostCertificate, JoinToken};
 use bartizan_query::{Engine, QueryError, Window};
-use bartizan_wire::{Admission, Claim, Enrolled, Enrolment, Peer, Refusal, Speaker};
+use bartizan_wire::Refusal;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Days that a host's certificate lasts; agents renew it when a third is over.
-const HOST_DAYS: u32 = 7;
 /// A host that was heard of this recently is online: agents ping and send at least that often.
 const ONLINE: i64 = 90_000_000;
 /// More hosts than that are not counted in one question.
 const MOST_HOSTS: usize = 100_000;
 
+/// How hosts join and stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnrolmentSettings {
+    /// Whether somebody has to approve of every new host.
+    pub approval: bool,
+    /// How long a host's certificate lasts; agents renew it when a third is over.
+    pub certificate: Duration,
+}
+
+/// What the register is made of.
+pub(crate) struct Parts {
+    pub(crate) catalog: Catalog,
+    pub(crate) others: Others,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) enrichment: Arc<Enrichment>,
+    pub(crate) enrolment: EnrolmentSettings,
+    pub(crate) agent_port: u16,
+}
+
 /// The fleet's register.
 pub(crate) struct Fleet {
-    catalog: Catalog,
-    authority: Arc<Authority>,
+    pub(crate) catalog: Catalog,
+    pub(crate) keys: Arc<Keys>,
     ingest: Arc<Ingest>,
     engine: Arc<Engine>,
-    agent_port: u16,
-    claims: Claims,
+    enrichment: Arc<Enrichment>,
+    pub(crate) enrolment: EnrolmentSettings,
+    pub(crate) agent_port: u16,
+    pub(crate) claims: Claims,
+    pub(crate) refusals: Refusals,
     others: Others,
 }
 
 impl Fleet {
-    pub(crate) fn new(
-        catalog: Catalog,
-        others: Others,
-        authority: Arc<Authority>,
-        ingest: Arc<Ingest>,
-        engine: Arc<Engine>,
-        agent_port: u16,
-    ) -> Self {
-        Self { catalog, authority, ingest, engine, agent_port, claims: Claims::default(), others }
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { catalog, others, keys, ingest, engine, enrichment, enrolment, agent_port } = parts;
+        let (claims, refusals) = (Claims::default(), Refusals::default());
+        Self { catalog, keys, ingest, engine, enrichment, enrolment, agent_port, claims, refusals, others }
     }
 
     /// Packets of the events, and losses of events, of each host since a moment.
@@ -94,7 +113,13 @@ impl Fleet {
         let last_contact = activity.map(|a| a.last_contact).max(host.last_contact);
         let online = last_contact.is_some_and(|at| now.0.saturating_sub(at.0) < ONLINE);
         let (events, lost) = counts.copied().unwrap_or_default();
+        let refused = self.refusals.of_host(host.id);
         HostInfo {
+            group: host.group,
+            waiting_for: host.waiting.as_ref().map(|(_, why)| why.clone()),
+            refused: refused.as_ref().map_or(0, |refused| refused.count),
+            refused_at: refused.as_ref().map(|refused| refused.last),
+            refused_why: refused.map(|refused| refused.why),
             name: host.name,
             id: Some(host.id),
             reports: "agent".into(),
@@ -111,101 +136,24 @@ impl Fleet {
             spool_bytes: waiting.map(|w| w.bytes),
             spool_batches: waiting.map(|w| w.batches),
             spool_oldest: waiting.and_then(|w| w.oldest),
-            state: match (host.revoked_at, online) {
-                (Some(_), _) => HostState::Revoked,
-                (None, true) => HostState::Online,
-                (None, false) => HostState::Offline,
+            state: match (host.revoked_at, host.shut, host.waiting, online) {
+                (Some(_), Shut::Revoked, ..) => HostState::Revoked,
+                (Some(_), Shut::Retired, ..) => HostState::Retired,
+                (None, _, Some(_), _) => HostState::Waiting,
+                (None, _, None, true) => HostState::Online,
+                (None, _, None, false) => HostState::Offline,
             },
         }
     }
-
-    fn enrolled(&self, name: &str, certificate: HostCertificate, now: Micros) -> Enrolled {
-        Enrolled {
-            name: name.to_owned(),
-            cert_pem: certificate.pem,
-            ca_pem: self.authority.cert_pem(),
-            not_after: certificate.not_after,
-            server_time: now,
-            agent_port: self.agent_port,
-        }
-    }
-
-    async fn let_in(&self, enrolment: &Enrolment, now: Micros) -> Result<Enrolled, Refusal> {
-        let name = &enrolment.name;
-        let certificate = self.sign(&enrolment.request, name, now)?;
-        let entry = CatalogEnrolment {
-            id: certificate.host,
-            name: name.clone(),
-            certificate: noted(&certificate),
-            agent_version: enrolment.agent_version.clone(),
-            replace: enrolment.replace,
-        };
-        self.catalog.enrol(&entry, now).await.map_err(refusal)?;
-        tracing::info!(name, host = %certificate.host, "host enrolled");
-        Ok(self.enrolled(name, certificate, now))
-    }
-
-    fn sign(&self, request: &[u8], name: &str, now: Micros) -> Result<HostCertificate, Refusal> {
-        self.authority
-            .issue_host(request, name, now, HOST_DAYS)
-            .map_err(|e| Refusal::permanent(e.to_string()))
-    }
-}
-
-#[async_trait]
-impl Admission for Fleet {
-    async fn admit(&self, peer: &Peer) -> Result<(), Refusal> {
-        match self.catalog.host(peer.host).await.map_err(refusal)? {
-            None => Err(Refusal::denied("this server does not know this host; enrol it again")),
-            Some(Host { revoked_at: Some(_), .. }) => {
-                Err(Refusal::denied("this host was revoked; enrol it again"))
+    /// Lets groups have the hosts that tokens put there.
+    pub(crate) async fn learn_members(&self) {
+        match self.catalog.members().await {
+            Ok(members) => {
+                let enrichment = Arc::clone(&self.enrichment);
+                drop(tokio::task::spawn_blocking(move || enrichment.set_members(members)).await);
             }
-            Some(_) => {
-                let now = bartizan_clock::now();
-                self.catalog.touch(&[(peer.host, now)]).await.map_err(refusal)
-            }
+            Err(error) => tracing::error!(%error, "groups of hosts are as they were"),
         }
-    }
-
-    fn claim(&self, peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal> {
-        let claim = self.claims.claim(peer.host, speaker, bartizan_clock::now());
-        if let Err(refusal) = &claim {
-            tracing::warn!(host = peer.name, %refusal, "stream refused");
-        }
-        claim
-    }
-
-    async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal> {
-        let now = bartizan_clock::now();
-        let token = &enrolment.token.0;
-        match self.catalog.redeem(token, now).await.map_err(refusal)? {
-            Redeemed::Ok => {}
-            Redeemed::Expired => return Err(Refusal::denied("the join token has expired; make a new one")),
-            Redeemed::Used => return Err(Refusal::denied("the join token is used up; make a new one")),
-            Redeemed::Unknown => {
-                tracing::warn!("enrolment with an unknown join token");
-                tracing::debug!(%from, "enrolment with an unknown join token");
-                return Err(Refusal::denied("the server does not know this join token"));
-            }
-        }
-        let result = self.let_in(&enrolment, now).await;
-        if result.is_err() {
-            // a name that is taken must not cost the token
-            self.catalog.give_back(token).await.map_err(refusal)?;
-        }
-        result
-    }
-
-    async fn renew(&self, peer: &Peer, request: Vec<u8>) -> Result<Enrolled, Refusal> {
-        let now = bartizan_clock::now();
-        let host = self.catalog.host(peer.host).await.map_err(refusal)?;
-        let Some(host) = host else { return Err(Refusal::denied("this server does not know this host")) };
-        let certificate = self.sign(&request, &host.name, now)?;
-        if certificate.host != peer.host {
-            return Err(Refusal::permanent("the certificate request is for another key than this host's"));
-        }
-        self.catalog.renewed(peer.host, &noted(&certificate)).await.map_err(refusal)?;
-        Ok(self.enrolled(&host.name, certificate, now))
     }
 }
 
@@ -227,31 +175,19 @@ impl Hosts for Fleet {
     async fn senders(&self) -> Result<Vec<SenderInfo>, Unavailable> {
         Ok(self.others.told())
     }
-}
 
-#[async_trait]
-impl Tokens for Fleet {
-    async fn create(&self, new: NewToken) -> Result<String, Unavailable> {
-        let now = bartizan_clock::now();
-        let token = JoinToken::random(self.authority.pin()).map_err(unavailable)?;
-        let life = i64::try_from(new.ttl_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let entry = Token {
-            hash: token.secret_hash().0,
-            created: now,
-            expires: Micros(now.0.saturating_add(life)),
-            uses_left: new.uses,
-            comment: new.comment,
-        };
-        self.catalog.add_token(&entry).await.map_err(unavailable)?;
-        Ok(token.reveal())
+    async fn change(&self, host: &str, change: StandingChange) -> Result<HostChange, HostRefusal> {
+        self.change_standing(host, change).await
+    }
+
+    fn refusals(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let offences = self.refusals.offences().into_iter().map(|(why, n)| ("host", why, n));
+        let enrolments = self.refusals.enrolments().into_iter().map(|(why, n)| ("enrolment", why, n));
+        offences.chain(enrolments).collect()
     }
 }
 
-fn noted(certificate: &HostCertificate) -> Certificate {
-    Certificate { serial: certificate.serial.clone(), not_after: certificate.not_after }
-}
-
-fn refusal(error: CatalogError) -> Refusal {
+pub(crate) fn refusal(error: CatalogError) -> Refusal {
     match error {
         CatalogError::NameTaken { .. } | CatalogError::NoHost(_) => Refusal::permanent(error.to_string()),
         _ => {
@@ -261,6 +197,6 @@ fn refusal(error: CatalogError) -> Refusal {
     }
 }
 
-fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Unavailable {
+pub(crate) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Unavailable {
     Unavailable(Box::new(error))
 }

@@ -2,7 +2,8 @@
 //!
 //! One process, one directory:
 //! ```text
-//! DIR/authority.key, ca.pem   the fleet's authority (secret) and its certificate
+//! DIR/authority.key, ca.pem   the fleet's authority (secret) and its certificate; `authority.next.key` and
+//!                             `authority.before.pem` while and after another follows it
 //! DIR/server.key              the server's own key and certificate
 //! DIR/admin.token             the token that may ask everything; made at the first start, readable by its owner
 //! DIR/catalog.db              hosts, join tokens, sessions
@@ -18,6 +19,7 @@
 //! What it does not do: keep a log of its own. What was not committed is sent again by the agents, or
 //! by the collector from its spool.
 
+mod admission;
 mod claims;
 mod enrich;
 mod fleet;
@@ -25,15 +27,18 @@ mod front;
 mod holders;
 mod imports;
 mod keeper;
+mod keys;
 mod metrics;
 mod others;
 mod place;
+mod refusals;
 mod run;
 mod saved;
 mod sessions;
 mod settings;
 mod sinks;
 mod space;
+mod standing;
 mod upkeep;
 
 pub use keeper::{Restored, RetainError, WrittenKeep, WrittenRetain, restore_backup, verify_stopped};

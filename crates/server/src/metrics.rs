@@ -53,6 +53,12 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("bartizan_host_spool_bytes", "gauge", "bytes of an agent's spool, as it said with its latest batch"),
     ("bartizan_host_spool_batches", "gauge", "batches that waited in it behind that one"),
     ("bartizan_host_spool_oldest_seconds", "gauge", "for how long the oldest of them has waited"),
+    ("bartizan_host_refused_total", "counter", "what was refused of a host since the server started"),
+    (
+        "bartizan_refused_total",
+        "counter",
+        "what was refused of hosts and of who wanted to become one, by reason",
+    ),
     ("bartizan_host_losses_day", "gauge", "events that a host lost within the last day"),
     ("bartizan_queries_running", "gauge", "questions that are being answered"),
     ("bartizan_queries_total", "counter", "questions that were answered"),
@@ -177,21 +183,32 @@ impl Gauges {
     }
 
     async fn of_hosts(&self, page: &mut Page, now: Micros) {
+        for (of, reason, n) in self.hosts.refusals() {
+            page.add("bartizan_refused_total", &[("of", of), ("reason", reason)], float(n));
+        }
         let Ok(hosts) = self.hosts.hosts().await else { return };
         let mut states: BTreeMap<&str, u64> =
-            ["online", "offline", "revoked", "no agent"].map(|state| (state, 0)).into();
+            ["online", "offline", "waiting", "revoked", "retired", "no agent"].map(|state| (state, 0)).into();
+        // Several that had one name after another are one series.
+        let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
         for host in &hosts {
             let state = match host.state {
                 HostState::Online => "online",
                 HostState::Offline => "offline",
+                HostState::Waiting => "waiting",
                 HostState::Revoked => "revoked",
+                HostState::Retired => "retired",
                 HostState::NoAgent => "no agent",
             };
             *states.entry(state).or_default() += 1;
-            if host.state == HostState::Revoked {
+            let of = [("host", host.name.as_str())];
+            if host.refused > 0 {
+                *refused.entry(&host.name).or_default() += host.refused;
+            }
+            // Of whom nothing is expected, nothing is missed; and another host may have the name.
+            if matches!(host.state, HostState::Waiting | HostState::Revoked | HostState::Retired) {
                 continue;
             }
-            let of = [("host", host.name.as_str())];
             page.add("bartizan_host_losses_day", &of, float(host.lost));
             if let Some(at) = host.last_contact {
                 page.add(
@@ -217,6 +234,9 @@ impl Gauges {
             if let Some(end) = host.cert_not_after {
                 page.add("bartizan_host_certificate_seconds", &of, seconds(end.0.saturating_sub(now.0)));
             }
+        }
+        for (host, n) in refused {
+            page.add("bartizan_host_refused_total", &[("host", host)], float(n));
         }
         for (state, n) in states {
             page.add("bartizan_hosts", &[("state", state)], float(n));

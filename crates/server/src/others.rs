@@ -6,12 +6,12 @@ use bartizan_catalog::{Catalog, CatalogError, Sender};
 use bartizan_collect::{Agents, Collector, Count, Counts, Delivery, Surroundings};
 use bartizan_ingest::Ingest;
 use bartizan_model::Micros;
-use bartizan_pki::{Authority, ServerCertificate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+use crate::keys::Keys;
 use crate::settings::Settings;
 
 /// How often the catalog gets what changed.
@@ -38,8 +38,7 @@ impl Others {
         &self,
         settings: &Settings,
         ingest: &Arc<Ingest>,
-        certificate: &Arc<ServerCertificate>,
-        authority: &Authority,
+        keys: &Keys,
     ) -> anyhow::Result<Option<Collector>> {
         if settings.listeners.is_empty() && !settings.dir.join("spool").exists() {
             return Ok(None);
@@ -47,8 +46,8 @@ impl Others {
         let surroundings = Surroundings {
             dir: &settings.dir,
             ingest: Arc::clone(ingest),
-            certificate: Arc::clone(certificate),
-            authority,
+            certificate: Arc::clone(&keys.certificate),
+            hosts: keys.authorities.hosts(),
             spool_bytes: settings.spool_bytes,
             counts: Arc::clone(&self.counts),
             agents: Arc::clone(&self.agents),
@@ -79,7 +78,7 @@ impl Others {
     }
 
     async fn learn_names(&self, catalog: &Catalog) -> Result<(), CatalogError> {
-        let hosts = catalog.hosts().await?.into_iter().filter(|host| host.revoked_at.is_none());
+        let hosts = catalog.hosts().await?.into_iter().filter(|host| host.is_in());
         self.agents.set(hosts.map(|host| host.name));
         Ok(())
     }
@@ -116,7 +115,9 @@ impl Others {
             other.first = other.first.min(count.first);
             other.last = other.last.max(count.last);
         }
-        for host in hosts.iter_mut().filter(|host| host.state != HostState::Revoked) {
+        for host in
+            hosts.iter_mut().filter(|host| !matches!(host.state, HostState::Revoked | HostState::Retired))
+        {
             if let Some(other) = others.remove(&host.name) {
                 host.reports = std::iter::once("agent")
                     .chain(other.sources.iter().map(String::as_str))
@@ -143,6 +144,11 @@ impl Others {
                 spool_bytes: None,
                 spool_batches: None,
                 spool_oldest: None,
+                group: None,
+                waiting_for: None,
+                refused: 0,
+                refused_at: None,
+                refused_why: None,
                 state: HostState::NoAgent,
             }
         }));
@@ -211,6 +217,11 @@ mod tests {
             spool_bytes: None,
             spool_batches: None,
             spool_oldest: None,
+            group: None,
+            waiting_for: None,
+            refused: 0,
+            refused_at: None,
+            refused_why: None,
             state: HostState::Online,
         };
         let mut hosts = vec![agent];

@@ -1,9 +1,10 @@
 //! Start, run, stop.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Parts};
 use crate::holders::Holders;
 use crate::imports::Importer;
 use crate::keeper::{Keeper, RESTORING};
+use crate::keys::Keys;
 use crate::metrics::Gauges;
 use crate::others::Others;
 use crate::place::{Opened, Place, Writer};
@@ -19,7 +20,7 @@ use bartizan_config::{Setting, load_program};
 use bartizan_enrich::Enrichment;
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{Options, Tables};
-use bartizan_pki::{Authority, ServerCertificate, agent_server, files, front_server};
+use bartizan_pki::{agent_server, front_server};
 use bartizan_prefix::Dialects;
 use bartizan_query::Engine;
 use bartizan_sql::Flight;
@@ -113,9 +114,7 @@ impl Server {
         let dir = &settings.dir;
         let now = bartizan_clock::now();
         let dialects = dialects(settings.prefixes.as_deref())?;
-        let authority = Arc::new(files::load_or_create_authority(dir, now)?);
-        let issued = files::load_or_issue_server(dir, &authority, &settings.names, now)?;
-        let certificate = ServerCertificate::new(&issued.chain_pem, &issued.key_pem)?;
+        let keys = Arc::new(Keys::load(dir, &settings.names, now)?);
         let access = Access::new(vec![Access::digest(&admin_token(dir)?)]);
         let catalog = Catalog::open(&dir.join("catalog.db")).await?;
         let knows = |token: &[u8; 32]| access.knows(token);
@@ -135,14 +134,18 @@ impl Server {
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &settings.query)?);
         let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
         let others = Others::load(&catalog).await?;
-        let fleet = Arc::new(Fleet::new(
-            catalog.clone(),
-            others.clone(),
-            Arc::clone(&authority),
-            Arc::clone(&ingest),
-            Arc::clone(&engine),
-            agents.local_addr()?.port(),
-        ));
+        let fleet = Arc::new(Fleet::new(Parts {
+            catalog: catalog.clone(),
+            others: others.clone(),
+            keys: Arc::clone(&keys),
+            ingest: Arc::clone(&ingest),
+            engine: Arc::clone(&engine),
+            enrichment: Arc::clone(&enrichment),
+            enrolment: settings.enrolment,
+            agent_port: agents.local_addr()?.port(),
+        }));
+        // Before the first question with a group in it.
+        fleet.learn_members().await;
 
         let names = Arc::clone(&enrichment) as Arc<dyn Names>;
         let retain = settings.retain.clone();
@@ -170,6 +173,7 @@ impl Server {
             engine,
             hosts: Arc::clone(&fleet) as _,
             tokens: Arc::clone(&fleet) as _,
+            authority: Arc::clone(&fleet) as _,
             imports: importer,
             saved: Arc::new(Kept(catalog.clone())),
             sessions: Arc::clone(&browsers) as _,
@@ -192,16 +196,16 @@ impl Server {
         // Before anything of the log is deleted.
         let sinks = crate::sinks::start(&settings.sinks, &tables, &stopped);
         let upkeep = upkeep::start(Work::new(settings, tables, keeping), commits_stopped.clone())?;
-        tokio::spawn(keep_house(settings.clone(), Arc::clone(&authority), Arc::clone(&certificate)));
+        tokio::spawn(keep_house(Arc::clone(&keys), Arc::clone(&fleet)));
         tokio::spawn(crate::enrich::keep(Arc::clone(&enrichment), stopped.clone()));
-        let collector = others.collect(settings, &ingest, &certificate, &authority)?;
+        let collector = others.collect(settings, &ingest, &keys)?;
         let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
         let kept = stopped.clone();
         tokio::spawn(async move { browsers.keep(kept).await });
         let router = crate::front::router(router, flight.into_routes().into_axum_router());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
-        let front_tls = Arc::new(front_server(Arc::clone(&certificate))?);
-        let agents_tls = Arc::new(agent_server(certificate, &authority)?);
+        let front_tls = Arc::new(front_server(Arc::clone(&keys.certificate))?);
+        let agents_tls = Arc::new(agent_server(Arc::clone(&keys.certificate), keys.authorities.hosts())?);
         let bounds = ListenSettings::default();
         let listeners = vec![
             tokio::spawn(serve(front, front_tls, router, bounds, stopped.clone())),
@@ -297,15 +301,13 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<(Tables, Option<Writer
     Ok((Tables::open(&store, &options, now).await?, writer))
 }
 
-/// Hourly: the server's certificate is renewed in time.
-async fn keep_house(settings: Settings, authority: Arc<Authority>, certificate: Arc<ServerCertificate>) {
+/// Hourly: the server's certificate is renewed in time, and a new authority counts when every live host knows it.
+async fn keep_house(keys: Arc<Keys>, fleet: Arc<Fleet>) {
     let mut hour = tokio::time::interval(HOUSEKEEPING);
     loop {
         hour.tick().await;
-        let now = bartizan_clock::now();
-        let renewed = files::load_or_issue_server(&settings.dir, &authority, &settings.names, now)
-            .and_then(|issued| certificate.replace(&issued.chain_pem, &issued.key_pem));
-        if let Err(error) = renewed {
+        fleet.keep_authority().await;
+        if let Err(error) = keys.keep(bartizan_clock::now()) {
             tracing::error!(%error, "cannot renew the server's certificate");
         }
     }

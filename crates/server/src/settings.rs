@@ -1,5 +1,6 @@
 //! Settings in two stages: what was written in `server.toml`, and what was meant by it.
 
+use crate::fleet::EnrolmentSettings;
 use crate::keeper::{Retain, RetainError, WrittenKeep, WrittenRetain};
 use crate::place::{Place, WrittenLake};
 use crate::sinks::{Sink, SinkError, WrittenSink};
@@ -40,6 +41,8 @@ pub struct Written {
     pub sink: Vec<WrittenSink>,
     /// Where what comes from others than agents waits for the lake.
     pub spool: Spool,
+    /// How hosts join and stay.
+    pub enrolment: Enrolment,
     /// What is known of addresses.
     pub enrich: Enrich,
     /// Networks with names, for filters: addresses, networks, ranges, other sets with `@`, paths of files.
@@ -68,6 +71,7 @@ impl Default for Written {
             collect: Vec::new(),
             sink: Vec::new(),
             spool: Spool::default(),
+            enrolment: Enrolment::default(),
             enrich: Enrich::default(),
             sets: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -75,6 +79,32 @@ impl Default for Written {
             retain: Vec::new(),
             keep: WrittenKeep::default(),
         }
+    }
+}
+
+/// `[enrolment]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrolment {
+    /// Whether somebody has to approve of every new host, whatever its token says.
+    pub approval: bool,
+    /// Minutes that a host's certificate is good; its agent renews it when a third is over.
+    pub certificate_minutes: u64,
+}
+
+impl Default for Enrolment {
+    fn default() -> Self {
+        Self { approval: false, certificate_minutes: 7 * 24 * 60 }
+    }
+}
+
+impl Enrolment {
+    fn check(&self) -> Result<EnrolmentSettings, SettingsError> {
+        let Self { approval, certificate_minutes: minutes } = *self;
+        if !(1..=366 * 24 * 60).contains(&minutes) {
+            return wrong("enrolment.certificate_minutes", format!("{minutes} is not in 1..=527040"));
+        }
+        Ok(EnrolmentSettings { approval, certificate: Duration::from_secs(minutes * 60) })
     }
 }
 
@@ -309,6 +339,8 @@ pub struct Settings {
     pub sinks: Vec<Sink>,
     /// Bytes of the spool of what comes there.
     pub spool_bytes: u64,
+    /// How hosts join and stay.
+    pub enrolment: EnrolmentSettings,
     /// What is known of addresses.
     pub enrichment: bartizan_enrich::Settings,
     /// What questions may use.
@@ -364,6 +396,7 @@ impl Settings {
             listeners: written.collect.into_iter().map(Listener::new).collect::<Result<_, _>>()?,
             sinks: sinks(written.sink)?,
             spool_bytes: spool << 20,
+            enrolment: written.enrolment.check()?,
             enrichment: bartizan_enrich::Settings {
                 files: written.enrich.files,
                 sets: Sets::new(&written.sets)?,
@@ -445,6 +478,11 @@ mod tests {
         assert!(error(Written { compact, ..Written::default() }).starts_with("compact.newest_rows: 1048576"));
         let compact = Compacting { cpu_percent: 0, ..Compacting::default() };
         assert!(error(Written { compact, ..Written::default() }).starts_with("compact.cpu_percent: 0"));
+        let enrolment = Enrolment { certificate_minutes: 0, ..Enrolment::default() };
+        assert!(
+            error(Written { enrolment, ..Written::default() })
+                .starts_with("enrolment.certificate_minutes: 0")
+        );
         let query = Query { question_megabytes: 1024, ..Query::default() };
         let error = error(Written { query, ..Written::default() });
         assert!(error.starts_with("query.question_megabytes: 1024"), "{error}");

@@ -165,6 +165,10 @@ impl<'a> Plan<'a> {
                 return Err(column_error(field.name(), "has rows without a value, but may not"));
             }
         }
+        for column in batch.columns() {
+            // The reader has done so; whoever is trusted with nothing is looked at once more, whatever it does.
+            column.to_data().validate_full().map_err(arrow)?;
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         RecordBatch::try_new_with_options(self.plain, batch.columns().to_vec(), &options).map_err(arrow)
     }

@@ -1,10 +1,11 @@
 //! One DoPut stream, as the server sees it.
 
 use crate::{
-    DecodeError, IncomingBatch, Limits, Message, Peer, Refusal, RefusalKind, Sink, declared_bytes, decode,
+    DecodeError, IncomingBatch, Limits, Message, Offence, Peer, Refusal, RefusalKind, Sink, declared_bytes,
+    decode,
     error::printable,
     listen::stopped,
-    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Speaker, Told, from_json, to_json},
+    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Speaker, Told, from_json, says_whose, to_json},
     server::Admission,
 };
 use arrow_flight::{FlightData, PutResult};
@@ -17,6 +18,11 @@ use tonic::{Code, Status, Streaming};
 const ADMIT_EVERY: Duration = Duration::from_secs(60);
 /// For the first message.
 const HELLO_TIME: Duration = Duration::from_secs(10);
+
+/// What one hears who says whose it is.
+const WHOSE: &str = "a message may not say whose it is: that is in the sender's certificate";
+/// Columns that the server fills, by what it knows of the sender.
+const WHOSE_COLUMNS: [&str; 5] = ["host", "sender", "stream", "epoch", "seq"];
 
 /// What a stream needs of its server.
 pub(crate) struct Dialogue<S, A> {
@@ -34,7 +40,9 @@ type Answer = Result<PutResult, Status>;
 
 /// Why reading ended before the sender was done.
 enum End {
-    Refused(Seq, Refusal),
+    Refused(Seq, Offence, Refusal),
+    /// What cannot be refused by its number.
+    Wrong(Offence, Refusal),
     Status(Status),
 }
 
@@ -54,9 +62,13 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         let hello = tokio::time::timeout(HELLO_TIME, inbound.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no first message"))??;
-        let (stream, speaker) = self.stream_of(hello)?;
+        let (stream, speaker) =
+            self.stream_of(hello).map_err(|(offence, refusal)| self.count(offence, &refusal).status())?;
         // Held to the end of the stream.
-        let mut claim = self.admission.claim(&self.peer, speaker).map_err(|r| r.status())?;
+        let mut claim = self
+            .admission
+            .claim(&self.peer, speaker)
+            .map_err(|refusal| self.count(Offence::Claim, &refusal).status())?;
         // Before the first look at the marks, so that no change is missed.
         let mut commits = self.sink.commits();
         let mut sent = self.sink.resume(stream).await.map_err(|r| r.status())?;
@@ -79,9 +91,15 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                 () = stopped(&mut stop) => return Err(Status::unavailable("the server is stopping")),
                 () = out.closed() => return Ok(()),
                 () = stopped(&mut claim.lost) => {
-                    return Err(Status::unavailable("another process of this host has taken over"));
+                    return Err(Status::unavailable("this stream was ended: ask again whether this process may send"));
                 }
-                _ = admit.tick() => self.admission.admit(&self.peer).await.map_err(|r| r.status())?,
+                _ = admit.tick() => {
+                    let admitted = self.admission.admit(&self.peer).await;
+                    let name = admitted.map_err(|r| self.count(Offence::Standing, &r).status())?;
+                    if name != self.peer.name {
+                        return Err(Status::unavailable("this host has another name now"));
+                    }
+                }
                 permit = out.reserve(), if mark > sent => {
                     if let Ok(permit) = permit {
                         permit.send(Ok(result(&Reply::Committed(mark))));
@@ -94,12 +112,22 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                 ended = &mut reading, if done.is_none() => match ended {
                     Ok(last) => done = Some(last),
                     Err(End::Status(status)) => return Err(status),
-                    Err(End::Refused(seq, refusal)) => {
+                    Err(End::Wrong(offence, refusal)) => return Err(self.count(offence, &refusal).status()),
+                    Err(End::Refused(seq, offence, refusal)) => {
+                        self.count(offence, &refusal);
                         return self.refuse(stream, sent, seq, refusal, out).await;
                     }
                 }
             }
         }
+    }
+
+    /// Lets a refusal be counted; what may be taken later is none, but of another process.
+    fn count<'a>(&self, offence: Offence, refusal: &'a Refusal) -> &'a Refusal {
+        if refusal.kind != RefusalKind::Retry || offence == Offence::Claim {
+            self.admission.refused(&self.peer, offence, &refusal.reason);
+        }
+        refusal
     }
 
     async fn refuse(
@@ -110,7 +138,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         refusal: Refusal,
         out: &mpsc::Sender<Answer>,
     ) -> Result<(), Status> {
-        if refusal.kind == RefusalKind::Denied {
+        if matches!(refusal.kind, RefusalKind::Denied | RefusalKind::Expired) {
             return Err(refusal.status());
         }
         tracing::debug!(%stream, seq = seq.0, reason = refusal.reason, "batch refused");
@@ -122,11 +150,14 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         reply(out, &Reply::Refused { seq, permanent, reason: printable(&refusal.reason) }).await
     }
 
-    fn stream_of(&self, hello: Option<FlightData>) -> Result<(StreamId, Speaker), Status> {
-        let wrong = |why: String| Refusal::permanent(why).status();
+    fn stream_of(&self, hello: Option<FlightData>) -> Result<(StreamId, Speaker), (Offence, Refusal)> {
+        let wrong = |why: String| (Offence::Protocol, Refusal::permanent(why));
         let command = hello.and_then(|h| h.flight_descriptor).map(|d| d.cmd);
         let command = command.ok_or_else(|| wrong("the first message says nothing".into()))?;
         let hello: Hello = from_json("the first message", &command).map_err(wrong)?;
+        if says_whose(&command) {
+            return Err((Offence::Identity, Refusal::permanent(WHOSE)));
+        }
         if hello.version != PROTOCOL_VERSION {
             return Err(wrong(format!(
                 "agent {} speaks protocol {}, this server {PROTOCOL_VERSION}: update the older one",
@@ -150,17 +181,20 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         let mut before = Seq::ZERO;
         while let Some(first) = inbound.message().await.map_err(End::Status)? {
             let meta: BatchMeta = from_json("a batch's description", &first.app_metadata)
-                .map_err(|why| End::Status(Refusal::permanent(why).status()))?;
+                .map_err(|why| End::Wrong(Offence::Protocol, Refusal::permanent(why)))?;
             if let Some(clock) = meta.clock {
                 self.sink.told(&self.peer, Told { clock, waiting: meta.waiting });
             }
-            let refused = |refusal| End::Refused(meta.seq, refusal);
+            let refused = |(offence, refusal)| End::Refused(meta.seq, offence, refusal);
+            if says_whose(&first.app_metadata) {
+                return Err(refused((Offence::Identity, Refusal::permanent(WHOSE))));
+            }
             if meta.epoch != stream.epoch || meta.seq <= before {
-                return Err(refused(Refusal::permanent("batches out of order")));
+                return Err(refused((Offence::Order, Refusal::permanent("batches out of order"))));
             }
             before = meta.seq;
             let messages = self.gather(first, &mut inbound).await.map_err(|end| match end {
-                GatherEnd::Refused(refusal) => refused(refusal),
+                GatherEnd::Refused(refusal) => refused((Offence::Malformed, refusal)),
                 GatherEnd::Status(status) => End::Status(status),
             })?;
             // What is committed already was sent again because its acknowledgement was lost.
@@ -208,25 +242,40 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         Err(GatherEnd::Status(Status::cancelled("the sender left in the middle of a batch")))
     }
 
-    async fn take(&self, stream: StreamId, meta: BatchMeta, messages: Vec<Message>) -> Result<(), Refusal> {
+    async fn take(
+        &self,
+        stream: StreamId,
+        meta: BatchMeta,
+        messages: Vec<Message>,
+    ) -> Result<(), (Offence, Refusal)> {
         let limits = self.limits;
-        let poison = |e: &DecodeError| Refusal::permanent(e.to_string());
+        let malformed = |refusal| (Offence::Malformed, refusal);
+        let poison = |e: &DecodeError| match e {
+            // A column that says whose rows they are is no slip of a program.
+            DecodeError::Column { column, .. } if WHOSE_COLUMNS.contains(&column.as_str()) => {
+                (Offence::Identity, Refusal::permanent(e.to_string()))
+            }
+            e => malformed(Refusal::permanent(e.to_string())),
+        };
         let declared = declared_bytes(meta.kind, &messages, &limits).map_err(|e| poison(&e))?;
         let kib = u32::try_from(declared.min(limits.decoding_bytes) / 1024).unwrap_or(u32::MAX);
-        let _memory =
-            self.memory.acquire_many(kib).await.map_err(|_| Refusal::retry("the server is stopping"))?;
+        let _memory = self
+            .memory
+            .acquire_many(kib)
+            .await
+            .map_err(|_| malformed(Refusal::retry("the server is stopping")))?;
         let bytes = messages.iter().map(|m| m.header.len() + m.body.len()).sum();
         // Off the threads that serve everyone; and if a decoder panics, the batch is at fault and not us.
         let batch = tokio::task::spawn_blocking(move || decode(meta.kind, &messages, &limits))
             .await
             .map_err(|e| match e.is_panic() {
-                true => Refusal::permanent("the batch cannot be decoded"),
-                false => Refusal::retry("the server is stopping"),
+                true => malformed(Refusal::permanent("the batch cannot be decoded")),
+                false => malformed(Refusal::retry("the server is stopping")),
             })?
             .map_err(|e| poison(&e))?;
         let id = BatchId { stream, seq: meta.seq };
         let incoming = IncomingBatch { id, kind: meta.kind, batch, weight: meta.weight, bytes };
-        self.sink.accept(&self.peer, incoming).await
+        self.sink.accept(&self.peer, incoming).await.map_err(|refusal| (Offence::Rows, refusal))
     }
 }
 

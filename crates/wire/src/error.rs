@@ -21,6 +21,8 @@ pub enum RefusalKind {
     /// Nothing of this sender is taken: it is revoked or unknown, or its token is not good. Its
     /// credentials are kept; a person has to look.
     Denied,
+    /// This host's certificate is over: it is to ask for a new one first.
+    Expired,
 }
 
 impl Refusal {
@@ -39,11 +41,18 @@ impl Refusal {
         Self { kind: RefusalKind::Denied, reason: reason.into() }
     }
 
+    /// This host's certificate is over.
+    pub fn expired(reason: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::Expired, reason: reason.into() }
+    }
+
     pub(crate) fn status(&self) -> Status {
         let code = match self.kind {
             RefusalKind::Retry => Code::Unavailable,
             RefusalKind::Permanent => Code::FailedPrecondition,
             RefusalKind::Denied => Code::PermissionDenied,
+            // Agents that do not know it take it for a denial, and keep everything.
+            RefusalKind::Expired => Code::Unauthenticated,
         };
         Status::new(code, printable(&self.reason))
     }
@@ -73,6 +82,9 @@ pub enum WireError {
     /// The server does not let this sender in.
     #[error("the server refuses this host: {0}")]
     Denied(String),
+    /// The server wants this host to renew its certificate first.
+    #[error("the server says: {0}")]
+    Expired(String),
     /// The server will never take this.
     #[error("refused for good: {0}")]
     Refused(String),
@@ -108,6 +120,8 @@ pub enum ErrorKind {
     Denied,
     /// This batch or request will never be taken.
     Refused,
+    /// This host's certificate is over: renew it, then connect again.
+    Expired,
 }
 
 impl WireError {
@@ -119,6 +133,7 @@ impl WireError {
             Self::Tls { source: TlsFault::OtherFleet(_), .. } => ErrorKind::OtherFleet,
             Self::Tls { .. } | Self::Protocol(_) => ErrorKind::Tls,
             Self::Denied(_) => ErrorKind::Denied,
+            Self::Expired(_) => ErrorKind::Expired,
             Self::Refused(_) | Self::TooLarge { .. } | Self::NotIpc(_) => ErrorKind::Refused,
         }
     }
@@ -126,7 +141,8 @@ impl WireError {
     pub(crate) fn of_status(status: &Status) -> Self {
         let text = printable(status.message());
         match status.code() {
-            Code::PermissionDenied | Code::Unauthenticated => Self::Denied(text),
+            Code::PermissionDenied => Self::Denied(text),
+            Code::Unauthenticated => Self::Expired(text),
             Code::FailedPrecondition | Code::InvalidArgument | Code::OutOfRange => Self::Refused(text),
             Code::Unimplemented => Self::Protocol(text),
             _ => Self::Retry(text),

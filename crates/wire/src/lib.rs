@@ -15,13 +15,15 @@
 //!
 //! Invariants:
 //! - **WI-1** an acknowledgement says what [`Sink::committed`] says, nothing earlier.
-//! - **WI-2** whose rows they are comes from the client's certificate, never from a message.
+//! - **WI-2** whose rows they are comes from the client's certificate, never from a message; one that says whose it is,
+//!   is refused.
 //! - **WI-3** a refusal ends the stream, so that no later mark can cover a refused batch: the sender
 //!   puts it aside, counts it, and opens the stream again behind it. Nothing is acknowledged silently.
 //! - **WI-4** nothing is decoded before its declared sizes were summed and found within [`Limits`]; a batch
 //!   that declares little and unpacks to much is cut off where it lies.
 //! - **WI-5** only columns of the wire schema pass, with their exact types, validated by arrow.
 //! - **WI-6** one process of a host speaks at a time: [`Admission::claim`] decides which, before anything is taken.
+//! - **WI-7** whatever is refused of a host is told to [`Admission::refused`], which counts it.
 //!
 //! On failure: a lost connection loses nothing, whatever was not acknowledged is sent again after
 //! [`Backoff`]; [`WireError::kind`] says what the sender should do.
@@ -37,6 +39,7 @@ mod encode;
 mod error;
 mod listen;
 mod message;
+mod offence;
 mod pack;
 mod server;
 mod write;
@@ -49,4 +52,5 @@ pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};
 pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker, Told, Waiting};
+pub use offence::Offence;
 pub use server::{Admission, Claim, Front, IncomingBatch, Sink, agent_service, front_service};

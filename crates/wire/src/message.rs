@@ -124,6 +124,9 @@ pub struct Enrolled {
     pub server_time: bartizan_model::Micros,
     /// Port of the agents at the same server.
     pub agent_port: u16,
+    /// Whether somebody has to approve of the host before it may send.
+    #[serde(default)]
+    pub waiting: bool,
 }
 
 /// [`Enrolment`] on the wire.
@@ -148,10 +151,51 @@ pub(crate) struct RenewCall {
     pub(crate) agent: String,
 }
 
+/// Whether a message says whose it is. No agent does; who somebody is, is in its certificate.
+pub(crate) fn says_whose(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Whose {
+        host: Option<serde::de::IgnoredAny>,
+        host_id: Option<serde::de::IgnoredAny>,
+        name: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice(json)
+        .is_ok_and(|Whose { host, host_id, name }| host.is_some() || host_id.is_some() || name.is_some())
+}
+
 pub(crate) fn to_json(value: &impl Serialize) -> bytes::Bytes {
     serde_json::to_vec(value).expect("structs of numbers and texts can be written as JSON").into()
 }
 
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(json).map_err(|e| printable(&format!("{what} cannot be read: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_says_whose_it_is_is_told_from_those_that_do_not() {
+        let hello =
+            Hello::new(Lane::MEMORY, Epoch(3), &Speaker { version: "1".into(), ..Speaker::default() });
+        assert!(!says_whose(&to_json(&hello)));
+        let meta = BatchMeta {
+            kind: Kind::Events,
+            epoch: Epoch(3),
+            seq: Seq(1),
+            weight: 1,
+            clock: Some(Micros(1)),
+            waiting: Some(Waiting::default()),
+        };
+        assert!(!says_whose(&to_json(&meta)));
+        for claim in [r#""host":"web-2""#, r#""host_id":[1]"#, r#""name":{"a":1}"#] {
+            let whole =
+                String::from_utf8(to_json(&meta).to_vec()).unwrap().replacen('{', &format!("{{{claim},"), 1);
+            assert!(
+                from_json::<BatchMeta>("it", whole.as_bytes()).is_ok() && says_whose(whole.as_bytes()),
+                "{whole}"
+            );
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The server's side: what it needs of its surroundings, and the two Flight services.
 
 use crate::{
-    Connection, Limits, Peer, Refusal,
+    Connection, Limits, Offence, Peer, Refusal, RefusalKind,
     dialogue::Dialogue,
     message::{
         EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, Told, from_json, to_json,
@@ -69,14 +69,18 @@ pub trait Sink: Send + Sync + 'static {
 /// Who is let in.
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
-    /// Whether this host may send. Asked at connect and every minute while a stream is open.
-    async fn admit(&self, peer: &Peer) -> Result<(), Refusal>;
+    /// Whether this host may send, and the name that it has now. Asked at connect and every minute while a stream is
+    /// open.
+    async fn admit(&self, peer: &Peer) -> Result<String, Refusal>;
     /// Whether this process may send for its host, while another one may hold the same key. Asked once a stream.
     fn claim(&self, peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal>;
     /// A new host with a token.
     async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal>;
-    /// A new certificate for the key of an enrolled host. `request` (PKCS#10, DER) must be for that key.
-    async fn renew(&self, peer: &Peer, request: Vec<u8>) -> Result<Enrolled, Refusal>;
+    /// A new certificate for the key of an enrolled host, whose old one may be over. `request` (PKCS#10, DER) must be
+    /// for that key.
+    async fn renew(&self, peer: &Peer, request: Vec<u8>, agent_version: String) -> Result<Enrolled, Refusal>;
+    /// Something that came with a host's certificate was not taken.
+    fn refused(&self, peer: &Peer, offence: Offence, why: &str);
 }
 
 /// The service of the agents' port: batches and renewal. Needs a [`Connection`] with a peer.
@@ -126,7 +130,7 @@ fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {
 }
 
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
-    connection(request)?.peer.ok_or_else(|| Status::unauthenticated("a client certificate is needed"))
+    connection(request)?.peer.ok_or_else(|| Status::permission_denied("a client certificate is needed"))
 }
 
 fn one<T: Send + 'static>(item: T) -> BoxStream<'static, Result<T, Status>> {
@@ -149,7 +153,14 @@ async fn do_put<S: Sink, A: Admission>(
     request: Request<Streaming<FlightData>>,
 ) -> Result<BoxStream<'static, Result<PutResult, Status>>, Status> {
     let peer = peer(&request)?;
-    agents.admission.admit(&peer).await.map_err(|r| r.status())?;
+    let name = agents.admission.admit(&peer).await.map_err(|refusal| {
+        if refusal.kind != RefusalKind::Retry {
+            agents.admission.refused(&peer, Offence::Standing, &refusal.reason);
+        }
+        refusal.status()
+    })?;
+    // The label is the server's to give; the certificate has the one of its day.
+    let peer = Peer { name, ..peer };
     let (out, answers) = mpsc::channel(8);
     let dialogue = Dialogue {
         sink: Arc::clone(&agents.sink),
@@ -176,8 +187,8 @@ async fn renew<S: Sink, A: Admission>(
     let call: RenewCall =
         from_json("the request", &action.body).map_err(|e| Refusal::permanent(e).status())?;
     let request = request_der(call.version, &call.request)?;
-    agents.admission.admit(&peer).await.map_err(|r| r.status())?;
-    agents.admission.renew(&peer, request).await.map_err(|r| r.status())
+    let agent = crate::error::printable(&call.agent).chars().take(64).collect();
+    agents.admission.renew(&peer, request, agent).await.map_err(|r| r.status())
 }
 
 async fn enrol<A: Admission>(front: &Front<A>, request: Request<Action>) -> Result<Enrolled, Status> {

@@ -22,6 +22,7 @@ mod exact;
 mod flows;
 mod frame;
 mod generations;
+mod identity;
 mod import;
 mod joined;
 mod kernel_counters;

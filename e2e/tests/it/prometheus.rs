@@ -1,26 +1,30 @@
 //! Numbers for Prometheus: of the server and of each agent, in a form that promtool takes, and rules that it takes.
 
 use crate::scene::{PORT, Scene, possible};
-use bartizan_e2e::process::{binaries, wait_until};
+use bartizan_e2e::netns::NetNs;
+use bartizan_e2e::process::{Server, binaries, wait_until};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The page as a scraper gets it.
-fn metrics(scene: &Scene) -> String {
-    let dir = scene.server.dir();
+pub(crate) fn metrics(server: &Server, netns: Option<&NetNs>) -> String {
+    let dir = server.dir();
     let python = binaries().unwrap().parent().unwrap().join("python/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/operations.py");
-    let mut command = scene.netns.command(python.to_str().unwrap());
-    command.arg(script).arg("metrics").arg(scene.server.front().to_string());
+    let mut command = match netns {
+        Some(netns) => netns.command(python.to_str().unwrap()),
+        None => Command::new(python),
+    };
+    command.arg(script).arg("metrics").arg(server.front().to_string());
     command.arg(dir.join("ca.pem")).arg(dir.join("admin.token"));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn number(page: &str, sample: &str) -> Option<f64> {
+pub(crate) fn number(page: &str, sample: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok())
 }
 
@@ -33,14 +37,14 @@ fn agents_tell_what_waits_and_promtool_takes_it() {
     scene.send(PORT, 200, 0);
     scene.wait_for_rows("", 200, Duration::from_secs(30));
     let of = |page: &str, name: &str| number(page, &format!("bartizan_host_{name}{{host=\"web-01\"}} "));
-    let page = metrics(&scene);
+    let page = metrics(&scene.server, Some(&scene.netns));
     assert_eq!(of(&page, "events_total"), Some(200.0), "{page}");
     assert_eq!(of(&page, "lost_total"), Some(0.0));
     assert!(of(&page, "events_rate").is_some_and(|rate| rate > 0.0), "{page}");
     assert!(of(&page, "spool_bytes").is_some_and(|bytes| bytes > 0.0), "{page}");
     assert!(of(&page, "contact_age_seconds").is_some_and(|age| age < 60.0), "{page}");
     let page = wait_until("nothing to wait", Duration::from_secs(30), || {
-        let page = metrics(&scene);
+        let page = metrics(&scene.server, Some(&scene.netns));
         Ok((of(&page, "spool_batches") == Some(0.0)).then_some(page))
     })
     .unwrap();

@@ -33,7 +33,15 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("POST", "/api/v1/unparsed"),
     ("GET", "/api/v1/enrich"),
     ("POST", "/api/v1/enrich/lookup"),
+    ("GET", "/api/v1/authority"),
+    ("POST", "/api/v1/authority/rotate"),
+    ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens"),
+    ("POST", "/api/v1/tokens/revoke"),
+    ("POST", "/api/v1/hosts/revoke"),
+    ("POST", "/api/v1/hosts/retire"),
+    ("POST", "/api/v1/hosts/rename"),
+    ("POST", "/api/v1/hosts/approve"),
     ("POST", "/api/v1/imports"),
     ("GET", "/api/v1/imports"),
     ("GET", "/api/v1/sets"),
@@ -322,7 +330,8 @@ async fn hosts_are_listed_and_tokens_made() {
         "last_contact": null, "last_event": "2026-11-23T05:00:43.000001Z", "events": 3, "lost": 1,
         "cert_not_after": null, "clock_offset_ms": -1500, "clone_seen": "2026-11-23T05:00:43.000002Z",
         "state": "online", "reports": "agent", "version": "0.1.0", "rate": 1.5, "spool_bytes": 4096, "spool_batches": 2,
-        "spool_oldest": "2026-11-23T05:00:43.000000Z",
+        "spool_oldest": "2026-11-23T05:00:43.000000Z", "group": "edge", "waiting_for": null, "refused": 2,
+        "refused_at": "2026-11-23T05:00:43.000000Z", "refused_why": "order: batches out of order",
     }]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
 
@@ -335,21 +344,75 @@ async fn hosts_are_listed_and_tokens_made() {
     }]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
 
-    let new = json!({"uses": 5, "ttl_seconds": 60, "comment": "rack 4"});
-    assert_eq!(server.ask("/api/v1/tokens", new).await, (StatusCode::CREATED, json!({"token": "bzj_new"})));
-    let made = NewToken { uses: 5, ttl_seconds: 60, comment: "rack 4".to_owned() };
+    let new = json!({"uses": 5, "ttl_seconds": 60, "comment": "rack 4", "group": "db", "networks": ["192.0.2.0/24"]});
+    let want = json!({"token": "bzj_new", "id": "00c0ffee"});
+    assert_eq!(server.ask("/api/v1/tokens", new).await, (StatusCode::CREATED, want));
+    let made = NewToken {
+        uses: 5,
+        ttl_seconds: 60,
+        comment: "rack 4".to_owned(),
+        group: Some("db".to_owned()),
+        networks: vec!["192.0.2.0/24".to_owned()],
+        approval: false,
+    };
     assert_eq!(*server.fleet.made.lock().unwrap(), [made]);
+    let (status, _, text) = server.text(get("/api/v1/tokens")).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut token = json!({
+        "id": "00c0ffee", "state": "good", "comment": "rack 4", "group": "db", "networks": ["192.0.2.0/24"],
+        "approval": false, "created": "2026-11-23T05:00:43.000000Z", "expires": "2026-11-23T05:00:43.000001Z",
+        "uses_left": 5, "used": 0, "refused": 0,
+    });
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!([token.clone()]));
+    token["state"] = "revoked".into();
+    let revoke = async |id: &str| server.ask("/api/v1/tokens/revoke", json!({ "id": id })).await;
+    assert_eq!(revoke("00c0ffee").await, (StatusCode::OK, token));
+    assert_eq!(revoke("00c0ff00").await.0, StatusCode::NOT_FOUND);
     for bad in [
         json!({"uses": 0}),
         json!({"ttl_seconds": 0}),
         json!({"ttl_seconds": u64::MAX}),
         json!({"comment": "x".repeat(201)}),
+        json!({"group": "d b"}),
+        json!({"networks": ["here"]}),
     ] {
         assert_eq!(server.ask("/api/v1/tokens", bad.clone()).await.0, StatusCode::BAD_REQUEST, "{bad}");
     }
     let (status, problem) = server.ask("/api/v1/tokens", json!({"comment": "broken"})).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!problem.to_string().contains("secret"), "causes go to the log only");
+}
+
+#[tokio::test]
+async fn a_host_is_changed_and_told_as_it_was_and_is() {
+    let server = server().await;
+    let ask = async |what: &str, body: Value| server.ask(&format!("/api/v1/hosts/{what}"), body).await;
+    let (status, change) = ask("rename", json!({"host": " web1 ", "name": "web2"})).await;
+    let want = json!({
+        "id": "07070707070707070707070707070707", "was": {"name": "web1", "state": "in", "group": null},
+        "now": {"name": "web2", "state": "in", "group": null},
+    });
+    assert_eq!((status, change), (StatusCode::OK, want));
+    assert_eq!(ask("revoke", json!({"host": "web1"})).await.1["now"]["state"], "revoked");
+    assert_eq!(ask("retire", json!({"host": "web1"})).await.1["now"]["state"], "retired");
+    assert_eq!(ask("approve", json!({"host": "gw", "replace": true})).await.0, StatusCode::OK);
+    assert_eq!(ask("approve", json!({"host": "gw"})).await.0, StatusCode::CONFLICT);
+    assert_eq!(ask("revoke", json!({"host": "nobody"})).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("rename", json!({"host": "web1", "name": "a b"})).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(ask("rename", json!({"host": "web1"})).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn an_authority_follows_another_in_two_steps() {
+    let server = server().await;
+    let rotate = async |body: Value| server.ask("/api/v1/authority/rotate", body).await;
+    let (status, _, text) = server.text(get("/api/v1/authority")).await;
+    let want = json!({"pin": "aa", "next": "bb", "renewed": 1, "left": 1, "names": ["web1"]});
+    assert_eq!((status, serde_json::from_str::<Value>(&text).unwrap()), (StatusCode::OK, want.clone()));
+    assert_eq!(rotate(json!({})).await, (StatusCode::OK, want));
+    let (status, problem) = rotate(json!({"finish": true})).await;
+    assert_eq!((status, &problem["detail"]), (StatusCode::CONFLICT, &json!("web1 has not renewed")));
+    assert_eq!(rotate(json!({"finish": true, "force": true})).await.1["pin"], "bb");
 }
 
 #[tokio::test]

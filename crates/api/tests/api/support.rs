@@ -11,11 +11,12 @@ use axum::body::Body;
 use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
-    Access, ApiState, ContentCheck, Feed, Finish, HoldInfo, HostInfo, HostState, Hosts, ImportError,
-    ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, Mark, Metrics, NewHold,
-    NewImport, NewSession, NewToken, NewView, OpenImport, OpenSession, Piece, Queries, Retention,
-    RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions, TableStatus, Tokens, Unavailable,
-    ViewInfo, router,
+    Access, ApiState, AuthorityRefusal, AuthorityStatus, AuthorityStep, ContentCheck, Feed, Finish,
+    FleetAuthority, HoldInfo, HostChange, HostInfo, HostRefusal, HostStanding, HostState, Hosts, ImportError,
+    ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MadeToken, Mark, Metrics,
+    NewHold, NewImport, NewSession, NewToken, NewView, OpenImport, OpenSession, Piece, Queries, Retention,
+    RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions, Standing, StandingChange, TableStatus,
+    TokenInfo, TokenState, Tokens, Unavailable, ViewInfo, router,
 };
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
@@ -177,6 +178,11 @@ impl Hosts for Fleet {
             spool_bytes: Some(4096),
             spool_batches: Some(2),
             spool_oldest: Some(Micros(NOW)),
+            group: Some("edge".to_owned()),
+            waiting_for: None,
+            refused: 2,
+            refused_at: Some(Micros(NOW)),
+            refused_why: Some("order: batches out of order".to_owned()),
             state: HostState::Online,
         }])
     }
@@ -197,16 +203,90 @@ impl Hosts for Fleet {
             last_seen: Micros(NOW + 1),
         }])
     }
+
+    /// One host, `web1`, that is in; `gw` has a name that is taken.
+    async fn change(&self, host: &str, change: StandingChange) -> Result<HostChange, HostRefusal> {
+        let was = HostStanding { name: host.to_owned(), state: Standing::In, group: None };
+        let now = match (host, change) {
+            ("web1", StandingChange::Revoke) => HostStanding { state: Standing::Revoked, ..was.clone() },
+            ("web1", StandingChange::Retire) => HostStanding { state: Standing::Retired, ..was.clone() },
+            ("web1", StandingChange::Rename(name)) if name.contains(' ') => {
+                return Err(HostRefusal::Wrong("no name".to_owned()));
+            }
+            ("web1", StandingChange::Rename(name)) => HostStanding { name, ..was.clone() },
+            ("gw", StandingChange::Approve { replace: false }) => {
+                return Err(HostRefusal::Conflict("the name is taken".to_owned()));
+            }
+            ("gw", StandingChange::Approve { replace: true }) => was.clone(),
+            _ => return Err(HostRefusal::Unknown("there is no host".to_owned())),
+        };
+        Ok(HostChange { id: HostId::from_bytes([7; 16]), was, now })
+    }
+
+    fn refusals(&self) -> Vec<(&'static str, &'static str, u64)> {
+        vec![("host", "order", 2)]
+    }
 }
 
 #[async_trait]
 impl Tokens for Fleet {
-    async fn create(&self, new: NewToken) -> Result<String, Unavailable> {
+    async fn create(&self, new: NewToken) -> Result<MadeToken, Unavailable> {
         if new.comment == "broken" {
             return Err(Unavailable("the secret reason".into()));
         }
         self.made.lock().unwrap().push(new);
-        Ok("bzj_new".to_owned())
+        Ok(MadeToken { token: "bzj_new".to_owned(), id: "00c0ffee".to_owned() })
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenInfo>, Unavailable> {
+        let info = |new: &NewToken| TokenInfo {
+            id: "00c0ffee".to_owned(),
+            state: TokenState::Good,
+            comment: new.comment.clone(),
+            group: new.group.clone(),
+            networks: new.networks.clone(),
+            approval: new.approval,
+            created: Micros(NOW),
+            expires: Micros(NOW + 1),
+            uses_left: new.uses,
+            used: 0,
+            refused: 0,
+        };
+        Ok(self.made.lock().unwrap().iter().map(info).collect())
+    }
+
+    async fn revoke(&self, id: &str) -> Result<Option<TokenInfo>, Unavailable> {
+        let mut tokens = self.tokens().await?.into_iter();
+        Ok(tokens.find(|token| token.id == id).map(|token| TokenInfo { state: TokenState::Revoked, ..token }))
+    }
+}
+
+/// One whose successor a host has not learned of.
+#[async_trait]
+impl FleetAuthority for Fleet {
+    async fn status(&self) -> Result<AuthorityStatus, Unavailable> {
+        Ok(AuthorityStatus {
+            pin: "aa".to_owned(),
+            next: Some("bb".to_owned()),
+            renewed: 1,
+            left: 1,
+            names: vec!["web1".to_owned()],
+        })
+    }
+
+    async fn step(&self, step: AuthorityStep) -> Result<AuthorityStatus, AuthorityRefusal> {
+        match step {
+            AuthorityStep::Begin => Ok(FleetAuthority::status(self).await?),
+            AuthorityStep::Finish { force: true } => Ok(AuthorityStatus {
+                pin: "bb".to_owned(),
+                next: None,
+                left: 0,
+                ..FleetAuthority::status(self).await?
+            }),
+            AuthorityStep::Finish { force: false } => {
+                Err(AuthorityRefusal::Conflict("web1 has not renewed".to_owned()))
+            }
+        }
     }
 }
 
@@ -406,6 +486,7 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         engine: Arc::new(Engine::new(Arc::new(tables), &Limits::default()).unwrap()),
         hosts: Arc::clone(&fleet) as _,
         tokens: Arc::clone(&fleet) as _,
+        authority: Arc::clone(&fleet) as _,
         imports: Arc::clone(&fleet) as _,
         saved: Arc::clone(&fleet) as _,
         sessions: Arc::clone(&fleet) as _,

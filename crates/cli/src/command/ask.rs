@@ -1,7 +1,7 @@
-//! Commands that ask once: search, flows, counters, losses, hosts, token.
+//! Commands that ask once: search, flows, counters, losses.
 
 use crate::{
-    args::{AskArgs, ConnectionArgs, HostsArgs, LossesArgs, RangeArgs, SearchArgs, TailArgs, TokenCommand},
+    args::{AskArgs, ConnectionArgs, LossesArgs, RangeArgs, SearchArgs, TailArgs},
     client::Client,
     clock,
     columns::{self, Column, Look},
@@ -308,53 +308,6 @@ pub(crate) async fn each_row(
             Piece::End(end) => return Ok(End { rows, ..end }),
         }
     }
-}
-
-pub(crate) async fn hosts(args: &ConnectionArgs, hosts: &HostsArgs, style: Style) -> Result<(), Failure> {
-    const COLUMNS: &[(&str, Look)] = &[
-        ("name", Look::Text),
-        ("state", Look::Text),
-        ("reports", Look::Text),
-        ("last_contact", Look::Time),
-        ("last_event", Look::Time),
-        ("events", Look::Number),
-        ("lost", Look::Number),
-        ("rate", Look::Number),
-        ("spool_bytes", Look::Number),
-        ("spool_batches", Look::Number),
-        ("spool_oldest", Look::Time),
-        ("version", Look::Text),
-        ("cert_not_after", Look::Time),
-        ("first_seen", Look::Time),
-        ("clock_offset_ms", Look::Number),
-        ("clone_seen", Look::Time),
-        ("id", Look::Text),
-    ];
-    let client = Client::new(Connection::find(args)?)?;
-    let answer = client.get("/api/v1/hosts").await?;
-    let columns = COLUMNS.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect();
-    list(&answer, columns, hosts.output, style)
-}
-
-pub(crate) async fn token(
-    args: &ConnectionArgs,
-    command: TokenCommand,
-    _style: Style,
-) -> Result<(), Failure> {
-    let TokenCommand::Create { uses, ttl, comment, output } = command;
-    let ttl = when::parse_duration(&ttl)?.as_secs();
-    let client = Client::new(Connection::find(args)?)?;
-    let question = json!({ "uses": uses, "ttl_seconds": ttl, "comment": comment });
-    let answer = client.post("/api/v1/tokens", &question).await?;
-    let token = answer["token"].as_str().ok_or_else(|| anyhow!("the answer holds no token"))?;
-    let token = crate::escape::for_terminal(token);
-    let mut out = io::stdout();
-    match output {
-        Format::Table => writeln!(out, "{token}")?,
-        Format::Csv => write!(out, "token\r\n{token}\r\n")?,
-        Format::Json | Format::Ndjson => writeln!(out, "{}", json!({ "token": token }))?,
-    }
-    Ok(())
 }
 
 /// A list of objects to stdout.

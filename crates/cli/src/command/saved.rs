@@ -23,12 +23,12 @@ pub(super) fn too_old(failure: Failure, what: &str) -> Failure {
     }
 }
 
-fn columns(names: &[(&str, Look)]) -> Vec<Column> {
+pub(super) fn columns(names: &[(&str, Look)]) -> Vec<Column> {
     names.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect()
 }
 
 /// Lists in one cell each, for tables and CSV.
-fn flat(mut items: Value, members: &[&str], format: Format) -> Value {
+pub(super) fn flat(mut items: Value, members: &[&str], format: Format) -> Value {
     if !matches!(format, Format::Table | Format::Csv) {
         return items;
     }

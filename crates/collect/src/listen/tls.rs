@@ -2,7 +2,7 @@
 
 use crate::settings::{Certificates, Listener};
 use anyhow::Context as _;
-use bartizan_pki::{Authority, ServerCertificate, sender_server};
+use bartizan_pki::{HostTrust, SenderClients, SenderTrust, ServerCertificate, sender_server};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) fn acceptor(
     listener: &Listener,
     own: &Arc<ServerCertificate>,
-    fleet: &Authority,
+    fleet: &Arc<HostTrust>,
 ) -> anyhow::Result<TlsAcceptor> {
     let read = |path: &std::path::Path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -20,16 +20,12 @@ pub(crate) fn acceptor(
         Some(files) => ServerCertificate::new(&read(&files.chain)?, &read(&files.key)?)?,
         None => Arc::clone(own),
     };
-    let clients = match listener.certificate {
-        Certificates::None => None,
-        asked => {
-            let ca = match &listener.ca {
-                Some(path) => read(path)?,
-                None => fleet.cert_pem(),
-            };
-            Some((ca, asked == Certificates::Required))
-        }
+    let required = listener.certificate == Certificates::Required;
+    let ca = listener.ca.as_deref().map(read).transpose()?;
+    let clients = match (listener.certificate, &ca) {
+        (Certificates::None, _) => SenderClients::Any,
+        (_, Some(ca)) => SenderClients::Signed(ca, required),
+        (_, None) => SenderClients::Fleet(SenderTrust::new(Arc::clone(fleet), required)),
     };
-    let clients = clients.as_ref().map(|(ca, required)| (ca.as_str(), *required));
     Ok(TlsAcceptor::from(Arc::new(sender_server(own, clients)?)))
 }

@@ -1,6 +1,6 @@
 use crate::now;
 use bartizan_model::Micros;
-use bartizan_pki::{Authority, PkiError, files::*};
+use bartizan_pki::{Authorities, Authority, PkiError, files::*};
 use std::{fs, os::unix::fs::PermissionsExt};
 
 #[test]
@@ -9,9 +9,10 @@ fn an_authority_is_made_once_and_kept_private() {
     let first = load_or_create_authority(dir.path(), now()).unwrap();
     let mode = fs::metadata(dir.path().join("authority.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    let second = Authorities::load_or_create(dir.path(), now()).unwrap();
+    assert_eq!(first.pin(), second.current().pin());
     fs::remove_file(dir.path().join("ca.pem")).unwrap();
-    let second = load_or_create_authority(dir.path(), now()).unwrap();
-    assert_eq!(first.pin(), second.pin());
+    Authorities::load_or_create(dir.path(), now()).unwrap();
     assert_eq!(fs::read_to_string(dir.path().join("ca.pem")).unwrap(), first.cert_pem());
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");

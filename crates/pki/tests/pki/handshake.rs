@@ -1,8 +1,8 @@
 use crate::now;
 use bartizan_model::Micros;
 use bartizan_pki::{
-    Authority, CaPin, HostKey, ServerCertificate, TlsFault, agent_client, agent_server, enrol_client,
-    front_server, pinned_client,
+    Authorities, Authority, CaPin, HostKey, HostTrust, ServerCertificate, TlsFault, agent_client,
+    agent_server, enrol_client, front_server, pinned_client,
 };
 use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
@@ -20,6 +20,10 @@ fn host_of(authority: &Authority, trusts: &Authority, at: Micros, days: u32) -> 
     let key = HostKey::generate().unwrap();
     let cert = authority.issue_host(&key.request().unwrap(), "a", at, days).unwrap();
     agent_client(&trusts.cert_pem(), &cert.pem, &key.reveal_pem()).unwrap()
+}
+
+fn agents_port(own: Arc<ServerCertificate>, authority: &Authority) -> ServerConfig {
+    agent_server(own, HostTrust::new(&[authority.cert_der().clone()]).unwrap()).unwrap()
 }
 
 /// One byte there and back; what the client saw go wrong.
@@ -100,15 +104,69 @@ async fn clocks_and_ends_are_told_apart() {
 #[tokio::test]
 async fn the_agents_port_wants_our_certificates_in_time() {
     let (ours, theirs) = (Authority::create(now()).unwrap(), Authority::create(now()).unwrap());
-    let port = || agent_server(server_of(&ours, now(), 90), &ours).unwrap();
+    let port = || agents_port(server_of(&ours, now(), 90), &ours);
     assert_eq!(talk(host_of(&ours, &ours, now(), 7), port(), NAMES[0]).await, Ok(()));
     let old = host_of(&ours, &ours, Micros(now().0 - 9 * Micros::DAY), 7);
-    assert_eq!(talk(old, port(), NAMES[0]).await, Err(TlsFault::OwnExpired));
+    assert_eq!(talk(old, port(), NAMES[0]).await, Ok(()), "it may come and renew");
+    let early = host_of(&ours, &ours, Micros(now().0 + 9 * Micros::DAY), 7);
+    assert_eq!(talk(early, port(), NAMES[0]).await, Ok(()), "the server's clock is behind");
+    let old = host_of(&theirs, &ours, Micros(now().0 - 9 * Micros::DAY), 7);
+    assert_eq!(talk(old, port(), NAMES[0]).await, Err(TlsFault::OwnRefused));
     assert_eq!(talk(host_of(&theirs, &ours, now(), 7), port(), NAMES[0]).await, Err(TlsFault::OwnRefused));
     let refused = talk(host_of(&theirs, &theirs, now(), 7), port(), NAMES[0]).await.unwrap_err();
     assert!(matches!(refused, TlsFault::OtherFleet(_)), "{refused}");
     let without = pinned_client(&ours.cert_pem()).unwrap();
     assert_eq!(talk(without, port(), NAMES[0]).await, Err(TlsFault::OwnRefused));
+}
+
+#[tokio::test]
+async fn who_was_away_while_authorities_followed_each_other_is_known_and_knows_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = NAMES.map(String::from);
+    let fleet = Authorities::load_or_create(dir.path(), now()).unwrap();
+    let issued = fleet.server(&names, now()).unwrap();
+    let own = ServerCertificate::new(&issued.chain_pem, &issued.key_pem).unwrap();
+    let (port, front) =
+        (agent_server(Arc::clone(&own), fleet.hosts()).unwrap(), front_server(Arc::clone(&own)).unwrap());
+    let host = |trusts: &str| {
+        let key = HostKey::generate().unwrap();
+        let cert = fleet.signer().issue_host(&key.request().unwrap(), "a", now(), 7).unwrap();
+        agent_client(trusts, &cert.pem, &key.reveal_pem()).unwrap()
+    };
+    let first = fleet.bundle_pem();
+    let (away, pin) = (host(&first), fleet.current().pin());
+    let mut between = Vec::new();
+    for _ in 0..2 {
+        let next = fleet.begin(now()).unwrap();
+        assert_eq!(fleet.begin(now()).unwrap(), next, "there is one successor");
+        between.push(host(&fleet.bundle_pem()));
+        assert_eq!(
+            talk(between.last().unwrap().clone(), port.clone(), NAMES[0]).await,
+            Ok(()),
+            "before it counts"
+        );
+        assert!(fleet.finish(now()).unwrap() && !fleet.finish(now()).unwrap());
+        assert_eq!(fleet.current().pin(), next);
+        let issued = fleet.server(&names, now()).unwrap();
+        own.replace(&issued.chain_pem, &issued.key_pem).unwrap();
+        // The same after a restart.
+        let again = Authorities::load_or_create(dir.path(), now()).unwrap();
+        assert_eq!((again.current().pin(), again.next().is_none()), (next, true));
+        assert_eq!(again.server(&names, now()).unwrap().chain_pem, issued.chain_pem);
+    }
+    for client in between.into_iter().chain([away, host(&fleet.bundle_pem())]) {
+        assert_eq!(talk(client, port.clone(), NAMES[0]).await, Ok(()));
+    }
+    // A token of the first days, and a command line with its authority, are of this fleet; others are not.
+    assert_eq!(talk(enrol_client(pin).unwrap(), front.clone(), NAMES[0]).await, Ok(()));
+    assert_eq!(talk(pinned_client(&first).unwrap(), front.clone(), NAMES[0]).await, Ok(()));
+    let other = Authority::create(now()).unwrap();
+    let refused = talk(pinned_client(&other.cert_pem()).unwrap(), front, NAMES[0]).await;
+    assert!(matches!(refused, Err(TlsFault::OtherFleet(_))), "{refused:?}");
+    assert_eq!(
+        talk(host_of(&other, &fleet.current(), now(), 7), port, NAMES[0]).await,
+        Err(TlsFault::OwnRefused)
+    );
 }
 
 #[tokio::test]
@@ -126,7 +184,7 @@ async fn the_agents_port_refuses_tls_12() {
     };
     let own = || server_of(&ours, now(), 90);
     assert_eq!(talk(old(), front_server(own()).unwrap(), NAMES[0]).await, Ok(()));
-    let refused = talk(old(), agent_server(own(), &ours).unwrap(), NAMES[0]).await;
+    let refused = talk(old(), agents_port(own(), &ours), NAMES[0]).await;
     assert!(matches!(refused, Err(TlsFault::Protocol(_))), "{refused:?}");
 }
 

@@ -8,6 +8,7 @@ use super::retention::KeepError;
 use super::{End, Keeper, Listener};
 use anyhow::{Context as _, bail};
 use bartizan_lake::{Backup, DurableLocal, Manifest, Moved, Options, Problem, Tables, compare, restore};
+use bartizan_pki::AUTHORITY_FILES;
 use object_store::ObjectStore;
 use serde_json::json;
 use std::fs;
@@ -17,7 +18,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files of the server's directory that go with it.
-const BESIDE: &[&str] = &["authority.key", "ca.pem", "server.key", "admin.token", "collector.id"];
+const BESIDE: &[&str] = &[
+    AUTHORITY_FILES[0],
+    AUTHORITY_FILES[1],
+    AUTHORITY_FILES[2],
+    "ca.pem",
+    "server.key",
+    "admin.token",
+    "collector.id",
+];
 /// The catalog.
 const CATALOG: &str = "catalog.db";
 /// Stands in a directory while a restore into it is not finished.

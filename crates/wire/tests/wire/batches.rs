@@ -90,7 +90,7 @@ fn bomb(compression: Compression, rows: usize) -> Bytes {
     written(&RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).unwrap(), compression)
 }
 
-fn events_with(name: &str, column: ArrayRef) -> RecordBatch {
+pub(crate) fn events_with(name: &str, column: ArrayRef) -> RecordBatch {
     let base = rows(column.len());
     let mut fields: Vec<Field> = base.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
     let mut columns = base.columns().to_vec();

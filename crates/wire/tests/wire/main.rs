@@ -5,5 +5,6 @@ mod abuse;
 mod batches;
 mod enrol;
 mod faults;
+mod identity;
 mod streams;
 mod support;

@@ -9,7 +9,7 @@ use arrow_schema::Schema;
 use async_trait::async_trait;
 use bartizan_model::{Epoch, HostId, Kind, Lane, Micros, Seq, StreamId};
 use bartizan_pki::{
-    Authority, HostKey, JoinToken, ServerCertificate, agent_client, agent_server, front_server,
+    Authority, HostKey, HostTrust, JoinToken, ServerCertificate, agent_client, agent_server, front_server,
 };
 use bartizan_schema::wire_schema;
 use bartizan_wire::*;
@@ -167,6 +167,7 @@ pub(crate) struct Door {
     pub(crate) expired: AtomicBool,
     pub(crate) revoked: AtomicBool,
     pub(crate) take_over: watch::Sender<bool>,
+    pub(crate) offences: Mutex<Vec<Offence>>,
 }
 
 impl Door {
@@ -182,6 +183,7 @@ impl Door {
             not_after: cert.not_after,
             server_time: now(),
             agent_port: 8444,
+            waiting: false,
         };
         Ok((cert.host, enrolled))
     }
@@ -189,11 +191,14 @@ impl Door {
 
 #[async_trait]
 impl Admission for Door {
-    async fn admit(&self, peer: &Peer) -> Result<(), Refusal> {
-        match self.revoked.load(Ordering::Relaxed) {
-            true => Err(Refusal::denied(format!("host {} is revoked", peer.name))),
-            false => Ok(()),
+    async fn admit(&self, peer: &Peer) -> Result<String, Refusal> {
+        if self.revoked.load(Ordering::Relaxed) {
+            return Err(Refusal::denied(format!("host {} is revoked", peer.name)));
         }
+        if peer.cert_not_after < now() {
+            return Err(Refusal::expired("its certificate has expired"));
+        }
+        Ok(peer.name.clone())
     }
 
     fn claim(&self, _peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal> {
@@ -218,9 +223,13 @@ impl Admission for Door {
         self.issue(&e.request, &e.name).map(|(_, e)| e)
     }
 
-    async fn renew(&self, peer: &Peer, request: Vec<u8>) -> Result<Enrolled, Refusal> {
+    async fn renew(&self, peer: &Peer, request: Vec<u8>, _agent: String) -> Result<Enrolled, Refusal> {
         let (host, enrolled) = self.issue(&request, &peer.name)?;
         if host != peer.host { Err(Refusal::permanent("not the same key")) } else { Ok(enrolled) }
+    }
+
+    fn refused(&self, _peer: &Peer, offence: Offence, _why: &str) {
+        self.offences.lock().unwrap().push(offence);
     }
 }
 
@@ -243,7 +252,8 @@ pub(crate) async fn server_with(limits: Limits, listen: ListenSettings) -> Serve
     let issued = authority.issue_server(&["127.0.0.1".into(), "localhost".into()], now(), 90).unwrap();
     let own = ServerCertificate::new(&issued.chain_pem, &issued.key_pem).unwrap();
     let front_tls = Arc::new(front_server(Arc::clone(&own)).unwrap());
-    let agents_tls = Arc::new(agent_server(own, &authority).unwrap());
+    let agents_tls =
+        Arc::new(agent_server(own, HostTrust::new(&[authority.cert_der().clone()]).unwrap()).unwrap());
     let token = JoinToken::random(authority.pin()).unwrap();
     let door = Arc::new(Door {
         authority,
@@ -252,6 +262,7 @@ pub(crate) async fn server_with(limits: Limits, listen: ListenSettings) -> Serve
         expired: AtomicBool::new(false),
         revoked: AtomicBool::new(false),
         take_over: watch::Sender::new(false),
+        offences: Mutex::default(),
     });
     let sink = Arc::new(MemorySink::new());
     let (stop, stopping) = watch::channel(false);
