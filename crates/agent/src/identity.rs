@@ -100,7 +100,9 @@ impl Identity {
         };
         let Err(error) = asked.await else { return Some(info.name) };
         match error.downcast_ref::<WireError>().map(WireError::kind) {
-            Some(ErrorKind::Unreachable | ErrorKind::Tls) if bartizan_clock::now() < info.not_after => {
+            Some(ErrorKind::Unreachable | ErrorKind::Tls)
+                if bartizan_clock::now() < info.not_after && identity.trusts(fleet) =>
+            {
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "this host is enrolled, but the server does not answer it now"
