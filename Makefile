@@ -11,7 +11,7 @@
 #   make bench-lake EVENTS=1000000
 #   make packages          .deb and .rpm of server and agent, sums and bills of material, into target/packages
 #   make repository        of them, for apt and dnf, into target/repository; both sign with KEY=... of GPG's keyring
-#   make static-agent      the agent without libraries, for old systems; packages then has a tar of it
+#   make packages PORTABLE=1   with the agent for old systems, also as a tar
 #   make packages-check    installs, upgrades and removes them in systems of their own, as root; some minutes
 #   make deny              licences, sources and what must not be in the tree, by cargo-deny
 #   make soak, make fuzz   the long ones
@@ -19,8 +19,9 @@
 SECONDS ?=
 EVENTS ?= 20000000
 KEY ?=
+PORTABLE ?=
 .DEFAULT_GOAL := help
-.PHONY: help ready build test run demo bench bench-lake soak fuzz packages repository packages-check static-agent deny
+.PHONY: help ready build test run demo bench bench-lake soak fuzz packages repository packages-check deny
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -31,7 +32,7 @@ ready:
 	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq build-essential >&2; } \
 	  || { echo 'a C compiler is missing; type: sudo apt-get install build-essential' >&2; exit 2; }
 
-build test run bench soak fuzz packages-check static-agent deny: ready
+build test run bench soak fuzz packages-check deny: ready
 	@cargo xtask $@
 
 demo: ready
@@ -43,5 +44,8 @@ bench-lake: ready
 bench-%: ready
 	@cargo xtask bench $*
 
-packages repository: ready
-	@cargo xtask $@ $(if $(KEY),--key $(KEY))
+packages: ready
+	@cargo xtask packages $(if $(KEY),--key $(KEY)) $(if $(PORTABLE),--portable)
+
+repository: ready
+	@cargo xtask repository $(if $(KEY),--key $(KEY))

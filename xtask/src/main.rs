@@ -31,10 +31,8 @@ cargo xtask client            a client of Flight SQL for tests, into target/flig
 cargo xtask deny [CHECK...]   licences, sources, what must not be in the tree; advisories only if named
 cargo xtask man               manual pages of the built program, into target/man
 cargo xtask layers            only the test of the layers
-cargo xtask packages [--key KEY] [--bins DIR] [--version V] [--to DIR] [--fast]
-                            .deb and .rpm, into target/packages
-cargo xtask static-agent      the agent without libraries, for old systems, into target/static; packages then
-                            has a tar of it
+cargo xtask packages [--key KEY] [--bins DIR] [--version V] [--to DIR] [--fast] [--portable]
+                            .deb and .rpm, into target/packages; --portable: the agent for old systems
 cargo xtask repository [--key KEY] [--to DIR]
                             of them, for apt and dnf, into target/repository
 cargo xtask packages-check [--bins DIR | --again]
@@ -88,7 +86,6 @@ fn run() -> Result<()> {
             Step::new("target/release/bartizan").args(&["man", "--to", "target/man"]).run()
         }
         ["packages", rest @ ..] => packages::packages(rest, || build(PRODUCT)),
-        ["static-agent"] => packages::static_agent(),
         ["repository", rest @ ..] => packages::repository(rest),
         ["packages-check", rest @ ..] => packages::check(rest, || build(PRODUCT)),
         ["layers"] => layers::check(),

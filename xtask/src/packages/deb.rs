@@ -1,7 +1,7 @@
 //! Debian's form, by `dpkg-shlibdeps` and `dpkg-deb`.
 
 use super::tree::{self, Form};
-use super::{Job, MAINTAINER, Package, read, text};
+use super::{Job, MAINTAINER, Package, portable, read, text};
 use crate::shell::Step;
 use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
@@ -19,7 +19,11 @@ pub(super) fn build(job: &Job, package: &Package) -> Result<String> {
     let machine = machine.trim();
     let control = root.join("DEBIAN");
     let files = tree::list(&root)?;
-    let depends = libraries(job, &root.join("usr/bin").join(package.name))?;
+    // Debian asks for its own glibc where a program names libpthread, as those of old times do.
+    let depends = match portable::library(job, package) {
+        Some(library) => library,
+        None => libraries(job, &root.join("usr/bin").join(package.name))?,
+    };
     fs::create_dir(&control)?;
     let write = |name: &str, content: String, mode: u32| -> Result<()> {
         fs::write(control.join(name), content)?;

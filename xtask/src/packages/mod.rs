@@ -10,8 +10,8 @@
 
 mod check;
 mod deb;
-mod fixed;
 mod licences;
+mod portable;
 mod repository;
 mod rpm;
 mod sbom;
@@ -116,6 +116,8 @@ struct Options {
     to: Option<PathBuf>,
     /// Packed less well, for tests.
     fast: bool,
+    /// The agent for old systems, in the packages and as a tar.
+    portable: bool,
     /// What the last check packed, and only the systems anew.
     again: bool,
 }
@@ -132,6 +134,7 @@ impl Options {
                 "--version" => options.version = Some(value()?),
                 "--key" => options.key = Some(Signer { key: value()?, home: None }),
                 "--to" => options.to = Some(value()?.into()),
+                "--portable" => options.portable = true,
                 "--again" => options.again = true,
                 "--fast" => options.fast = true,
                 _ => bail!("there is no option {arg:?}"),
@@ -148,6 +151,7 @@ struct Job {
     key: Option<Signer>,
     to: PathBuf,
     fast: bool,
+    portable: bool,
     /// Seconds since 1970 that every file is said to be of.
     epoch: u64,
     /// Where trees are staged.
@@ -170,7 +174,24 @@ impl Job {
         }
         fs::create_dir_all(&work)?;
         let bins = options.bins.unwrap_or_else(|| "target/release".into());
-        Ok(Self { bins, version, key: options.key, to, fast: options.fast, epoch: epoch()?, work })
+        Ok(Self {
+            bins,
+            version,
+            key: options.key,
+            to,
+            fast: options.fast,
+            portable: options.portable,
+            epoch: epoch()?,
+            work,
+        })
+    }
+
+    /// A package's program.
+    fn program(&self, package: &Package) -> PathBuf {
+        if self.portable && package.name == AGENT.name {
+            return portable::program();
+        }
+        self.bins.join(package.name)
     }
 
     /// A time as `date` writes it.
@@ -181,14 +202,15 @@ impl Job {
     }
 }
 
-pub(crate) use fixed::build as static_agent;
-
 /// Builds the packages. `build` makes the binaries.
 pub(crate) fn packages(args: &[&str], build: impl FnOnce() -> Result<()>) -> Result<()> {
     needs::install(Need::PACKAGES)?;
     let options = Options::parse(args)?;
     if options.bins.is_none() {
         build()?;
+    }
+    if options.portable {
+        portable::build()?;
     }
     make(&Job::new(options)?)
 }
@@ -220,7 +242,9 @@ fn make(job: &Job) -> Result<()> {
         made.push(rpm::build(job, package)?);
         made.push(sbom::write(job, package)?);
     }
-    made.extend(fixed::pack(job)?);
+    if job.portable {
+        made.push(portable::pack(job)?);
+    }
     fs::remove_dir_all(&job.work)?;
     sums(job, &made)?;
     for name in &made {

@@ -88,3 +88,27 @@ fn versions_that_a_package_cannot_have_are_refused() {
     }
     assert!(Options::parse(&["--key"]).is_err() && Options::parse(&["--keys", "x"]).is_err());
 }
+
+/// The configuration that is installed shows keys with their defaults, as the list of all keys has them.
+#[test]
+fn the_installed_configuration_is_that_of_the_document() {
+    in_workspace();
+    let document = read("docs/configuration.md").unwrap();
+    for package in [&SERVER, &AGENT] {
+        let text = read(&format!("packaging/config/{}.toml", package.config)).unwrap();
+        // what follows is examples
+        let text = text.split("\n#[[").next().unwrap();
+        let mut seen = 0;
+        for line in text.lines().filter_map(|line| line.strip_prefix('#')) {
+            let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) else {
+                continue;
+            };
+            let value = value.trim_matches('"');
+            let is_there = [format!("| `{key}` | `{value}` |"), format!("| `{key}` | `\"{value}\"` |")];
+            let found = is_there.iter().any(|row| document.contains(row));
+            assert!(found, "docs/configuration.md has no `{key}` with `{value}`");
+            seen += 1;
+        }
+        assert!(seen > 8, "{}: {seen} keys", package.config);
+    }
+}

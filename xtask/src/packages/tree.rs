@@ -83,7 +83,7 @@ fn gzip(path: &Path) -> Result<()> {
 pub(super) fn stage(job: &Job, package: &Package, form: Form) -> Result<PathBuf> {
     let name = package.name;
     let tree = Tree { root: job.work.join(form.name()).join(name) };
-    tree.program(&job.bins.join(name), &format!("usr/bin/{name}"))?;
+    tree.program(&job.program(package), &format!("usr/bin/{name}"))?;
     tree.copy(&format!("packaging/systemd/{name}.service"), &format!("{}/{name}.service", form.units()))?;
     tree.copy(&format!("packaging/sysusers/{name}.conf"), &format!("usr/lib/sysusers.d/{name}.conf"))?;
     tree.copy(&format!("packaging/tmpfiles/{name}.conf"), &format!("usr/lib/tmpfiles.d/{name}.conf"))?;
