@@ -124,7 +124,7 @@ def walk(server, document, folder):
         "hosts_revoke": ({"host": "nobody"}, 404),
         "hosts_retire": ({"host": "nobody"}, 404),
         "hosts_rename": ({"host": "nobody", "name": "somebody"}, 404),
-        "hosts_approve": ({"host": host}, 409),
+        "hosts_approve": ({"host": host}, 404),
         "enrich": None,
         "enrich_lookup": {"addresses": ["192.0.2.1", "2001:db8::1"]},
         "sets": None,
