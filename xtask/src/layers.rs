@@ -31,6 +31,7 @@ const ORDER: &[&str] = &[
     "bartizan-spool",
     "bartizan-pki",
     "bartizan-catalog",
+    "bartizan-people",
     "bartizan-enrich",
     "bartizan-lake",
     "bartizan-unify",

@@ -1,9 +1,7 @@
 //! Who asks: by a token in `Authorization`, or by the cookie of a session, which a browser sends by itself and which
 //! therefore counts only where the page of this server asked.
 
-use crate::attempts::Attempts;
 use crate::body::drain;
-use crate::queries::Who;
 use crate::sessions::{COOKIE, Session};
 use crate::{ApiState, BODY_LIMIT, Problem};
 use axum::body::{Body, Bytes};
@@ -12,117 +10,67 @@ use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bartizan_filter::{Context, Filter};
+use bartizan_people::Principal;
+use bartizan_query::Sight;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use std::fmt;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use subtle::{Choice, ConstantTimeEq};
 
-/// The tokens that may ask, as their SHA-256, and who tries others.
-#[derive(Default)]
-pub struct Access {
-    digests: Vec<[u8; 32]>,
-    attempts: Mutex<Attempts>,
-}
-
-/// Why nobody is signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// There is no such token.
-    Unknown,
-    /// There were too many wrong ones; try again after this time.
-    TooMany(Duration),
-}
-
-impl Access {
-    /// Access for the tokens with these digests. None at all: nobody may ask.
-    #[must_use]
-    pub fn new(digests: Vec<[u8; 32]>) -> Self {
-        Self { digests, attempts: Mutex::default() }
-    }
-
-    /// The digest of a token.
-    #[must_use]
-    pub fn digest(token: &str) -> [u8; 32] {
-        Sha256::digest(token.as_bytes()).into()
-    }
-
-    /// Tells those who have tokens apart where they take turns.
-    #[must_use]
-    pub fn asker(token: &str) -> u64 {
-        asker(&Self::digest(token))
-    }
-
-    /// Whether a token may ask. Takes the same time for every token.
-    #[must_use]
-    pub fn allows(&self, token: &str) -> bool {
-        self.knows(&Self::digest(token))
-    }
-
-    /// Whether the token with this digest may ask. Takes the same time for each.
-    #[must_use]
-    pub fn knows(&self, digest: &[u8; 32]) -> bool {
-        let any = self.digests.iter().fold(Choice::from(0), |any, known| any | known.ct_eq(digest));
-        any.into()
-    }
-
-    /// The digest of a token with which somebody signs in. Who has tried many wrong ones has to wait; when many have,
-    /// from many addresses, only they wait, and a right one still counts.
-    pub(crate) fn sign_in(
-        &self,
-        token: &str,
-        from: Option<IpAddr>,
-        now: Instant,
-    ) -> Result<[u8; 32], Refused> {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wait) = attempts.waits(from, now) {
-            return Err(Refused::TooMany(wait));
-        }
-        let digest = Self::digest(token);
-        if self.knows(&digest) {
-            return Ok(digest);
-        }
-        Err(attempts.failed(from, now).map_or(Refused::Unknown, Refused::TooMany))
-    }
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").field("tokens", &self.digests.len()).finish_non_exhaustive()
-    }
-}
-
-/// Whoever has a token, by its digest: with all of its sessions one.
-fn asker(digest: &[u8; 32]) -> u64 {
+/// Tells those who ask apart where they take turns: whoever has many sessions is one.
+#[must_use]
+pub fn asker(who: &Principal) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(who.name.as_bytes()).into();
     digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
-/// Who may ask.
-enum Admitted {
-    Token(u64),
-    Session(Session),
+/// What somebody sees: his scope, as names stand for things now.
+///
+/// # Errors
+/// If his scope cannot be read any more, because it names what is gone. Then he sees nothing.
+pub fn sight(who: &Principal, names: &Context) -> Result<Sight, Problem> {
+    let scope = match &who.scope {
+        None => Filter::all(),
+        Some(text) => Filter::parse(text, names).map_err(|error| {
+            Problem::forbidden(format!("your scope `{text}` cannot be read any more: {}", error.message))
+        })?,
+    };
+    Ok(Sight::new(scope, who.payload))
+}
+
+/// Who may ask, and in which session.
+struct Admitted {
+    who: Principal,
+    session: Option<Session>,
 }
 
 pub(crate) async fn require(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let admitted = admit(&state, request.method(), request.uri(), request.headers()).await;
-    let session = match admitted {
-        Ok(Admitted::Token(who)) => {
-            request.extensions_mut().insert(Who(who));
-            return bartizan_query::asked_by(who, next.run(request)).await;
-        }
-        Ok(Admitted::Session(session)) => session,
+    let admitted = admitted.and_then(|admitted| {
+        let sight = sight(&admitted.who, &state.names.context())?;
+        Ok((admitted, sight))
+    });
+    let (Admitted { who, session }, sight) = match admitted {
+        Ok(admitted) => admitted,
         Err(problem) => {
             drain(request.into_body(), BODY_LIMIT).await;
             return problem.into_response();
         }
     };
-    let who = asker(&session.token);
-    request.extensions_mut().insert(Who(who));
-    request.extensions_mut().insert(session.clone());
-    let answer = bartizan_query::asked_by(who, next.run(request)).await;
-    ends_with(session, answer)
+    if let Err(error) = state.people.used(&who).await {
+        tracing::warn!(%error, "the catalog lags behind");
+    }
+    let id = asker(&who);
+    let extensions = request.extensions_mut();
+    extensions.insert(who);
+    extensions.insert(state.people.trail());
+    if let Some(session) = &session {
+        extensions.insert(session.clone());
+    }
+    let answer = bartizan_query::asked_by(id, sight, next.run(request)).await;
+    match session {
+        Some(session) => ends_with(session, answer),
+        None => answer,
+    }
 }
 
 async fn admit(
@@ -134,8 +82,10 @@ async fn admit(
     // Whoever sends a token says who asks; a browser adds its cookies to everything.
     if headers.contains_key(AUTHORIZATION) {
         return match bearer(headers) {
-            Some(token) if state.access.allows(token) => Ok(Admitted::Token(Access::asker(token))),
-            Some(_) => Err(Problem::unauthorized("the token is not known")),
+            Some(token) => match state.people.holder(token) {
+                Some(who) => Ok(Admitted { who, session: None }),
+                None => Err(Problem::unauthorized("the token is not known")),
+            },
             None => Err(Problem::unauthorized("`Authorization: Bearer TOKEN` is the one form of it")),
         };
     }
@@ -144,10 +94,12 @@ async fn admit(
     if !is_own(method, uri, headers) {
         return Err(Problem::cross_site("a session counts only where the page of this server asks"));
     }
-    match state.sessions.used(secret).await {
-        Some(session) if state.access.knows(&session.token) => Ok(Admitted::Session(session)),
-        _ => Err(Problem::unauthorized("the session has ended: sign in again")),
-    }
+    let session = state.sessions.used(secret).await;
+    let admitted = session.and_then(|session| {
+        let who = state.people.principal(&session.who)?;
+        Some(Admitted { who, session: Some(session) })
+    });
+    admitted.ok_or_else(|| Problem::unauthorized("the session has ended: sign in again"))
 }
 
 /// The token of the one `Authorization` header; several of them are none.
@@ -270,24 +222,6 @@ mod tests {
         }
         assert!(!own(get(), "/", &[("host", "a:1")]), "nobody says who asks");
         assert!(!own(get(), "/", &[]));
-    }
-
-    #[test]
-    fn a_right_token_counts_from_everywhere_but_where_wrong_ones_come_from() {
-        let access = Access::new(vec![Access::digest("right")]);
-        let (bad, good) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));
-        let now = Instant::now();
-        while access.sign_in("wrong", bad, now) == Err(Refused::Unknown) {}
-        assert!(matches!(access.sign_in("right", bad, now), Err(Refused::TooMany(_))));
-        assert_eq!(access.sign_in("right", good, now), Ok(Access::digest("right")));
-        for n in 0..5000u32 {
-            let from = Some(IpAddr::from(n.to_be_bytes()));
-            let _ = access.sign_in("wrong", from, now);
-        }
-        assert!(matches!(access.sign_in("wrong", good, now), Err(Refused::TooMany(_))), "overall");
-        assert_eq!(access.sign_in("right", good, now), Ok(Access::digest("right")));
-        let later = now + Duration::from_secs(61);
-        assert_eq!(access.sign_in("right", bad, later), Ok(Access::digest("right")));
     }
 
     proptest! {

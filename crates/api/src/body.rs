@@ -5,8 +5,8 @@ use crate::{BODY_LIMIT, Problem};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
 use bartizan_model::Micros;
 use bartizan_query::Window;
 use futures::StreamExt as _;
@@ -24,9 +24,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let asked = request.extensions().get::<Arc<Asked>>().cloned();
-        if declared(&request).is_some_and(|length| length > BODY_LIMIT as u64) {
+        if declared(request.headers()).is_some_and(|length| length > BODY_LIMIT as u64) {
             drain(request.into_body(), MOST).await;
-            return Err(Problem::bad_request(StatusCode::PAYLOAD_TOO_LARGE, too_long()));
+            return Err(too_long());
         }
         let refused = |rejection: JsonRejection| Problem::bad_request(rejection.status(), detail(&rejection));
         let Json(question) = Json::<Box<RawValue>>::from_request(request, state).await.map_err(refused)?;
@@ -50,18 +50,22 @@ fn detail(rejection: &JsonRejection) -> String {
         JsonRejection::MissingJsonContentType(_) => {
             "the body must be `Content-Type: application/json`".to_owned()
         }
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_long(),
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_long_text(),
         other => other.body_text(),
     }
 }
 
-fn too_long() -> String {
+pub(crate) fn too_long() -> Problem {
+    Problem::bad_request(StatusCode::PAYLOAD_TOO_LARGE, too_long_text())
+}
+
+fn too_long_text() -> String {
     format!("a question has at most {BODY_LIMIT} bytes; a long list of addresses can be a @set")
 }
 
 /// How long the question is, as its head says.
-fn declared(request: &Request) -> Option<u64> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Bytes that are read of a question that is too long.

@@ -2,13 +2,17 @@
 
 use crate::standing::{HostChange, HostRefusal, StandingChange};
 use crate::{ApiState, Problem};
+use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
 use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use bartizan_filter::Matcher;
 use bartizan_model::{HostId, Micros};
+use bartizan_query::Inquiry;
 use bartizan_query::render::time_text;
 use serde::{Serialize, Serializer};
+use std::sync::Arc;
 
 /// The fleet's catalog cannot answer now.
 #[derive(Debug, thiserror::Error)]
@@ -164,12 +168,28 @@ pub trait Hosts: Send + Sync {
 
 /// The hosts.
 pub(crate) async fn hosts(State(state): State<ApiState>) -> Result<Json<Vec<HostInfo>>, Problem> {
-    state.hosts.hosts().await.map(Json).map_err(unavailable)
+    let hosts = state.hosts.hosts().await.map_err(unavailable)?;
+    in_sight(hosts, |host| &host.name).map(Json)
 }
 
 /// What senders without an agent delivered.
 pub(crate) async fn senders(State(state): State<ApiState>) -> Result<Json<Vec<SenderInfo>>, Problem> {
-    state.hosts.senders().await.map(Json).map_err(unavailable)
+    let senders = state.hosts.senders().await.map_err(unavailable)?;
+    in_sight(senders, |sender| &sender.host).map(Json)
+}
+
+/// What of a list by hosts is in sight of who asks.
+fn in_sight<T>(list: Vec<T>, host: impl Fn(&T) -> &String) -> Result<Vec<T>, Problem> {
+    let inquiry = Inquiry::current();
+    if inquiry.sight().is_unbounded() {
+        return Ok(list);
+    }
+    let names: ArrayRef = Arc::new(StringViewArray::from_iter_values(list.iter().map(host)));
+    let rows = RecordBatch::try_from_iter([("host", names)])
+        .map_err(|e| Problem::internal(StatusCode::INTERNAL_SERVER_ERROR, "the list cannot be cut", &e))?;
+    let seen = Matcher::new(inquiry.sight().scope()).matches(&rows);
+    let seen = list.into_iter().zip(seen.iter()).filter(|(_, seen)| *seen == Some(true));
+    Ok(seen.map(|(item, _)| item).collect())
 }
 
 pub(crate) fn unavailable(e: Unavailable) -> Problem {

@@ -93,7 +93,7 @@
 
 mod answers;
 mod ask;
-mod attempts;
+mod audit;
 mod auth;
 mod authority;
 mod body;
@@ -110,8 +110,10 @@ mod live;
 mod logemu;
 mod metrics;
 mod ndjson;
+mod needs;
 mod openapi;
 mod operations;
+mod people;
 mod problem;
 mod queries;
 mod routes;
@@ -125,7 +127,7 @@ mod tokens;
 mod unparsed;
 mod words;
 
-pub use auth::Access;
+pub use auth::{asker, sight};
 pub use authority::{AuthorityRefusal, AuthorityStatus, AuthorityStep, FleetAuthority};
 pub use fleet::{HostInfo, HostState, Hosts, SenderInfo, Unavailable};
 pub use imports::{
@@ -153,6 +155,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use bartizan_enrich::Enrichment;
 use bartizan_filter::Context;
+use bartizan_people::People;
 use bartizan_query::Engine;
 use std::sync::Arc;
 
@@ -211,7 +214,7 @@ pub struct ApiState {
     /// Counts for who watches.
     pub metrics: Arc<dyn Metrics>,
     /// Who may ask.
-    pub access: Arc<Access>,
+    pub people: Arc<People>,
     /// The program's version, shown by `health`.
     pub version: &'static str,
 }
@@ -226,6 +229,7 @@ pub fn router(state: ApiState) -> Router {
     let guarded = questions
         .merge(routes::others().router)
         .merge(routes::signed_in().router)
+        .merge(routes::people().router)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -1,7 +1,6 @@
 //! What the API says of itself: an OpenAPI document made from the table of operations, and a page of it for people.
 
 use crate::operations::{Answer, Operation, Question};
-use crate::routes::SIGN_IN;
 use crate::sessions::COOKIE;
 use crate::{ApiState, PROBLEM_JSON, QUERY_HEADER, answers, words};
 use axum::Json;
@@ -71,7 +70,9 @@ fn described(Operation { about, question, .. }: &Operation) -> Value {
     if about.answer == Answer::Done {
         operation["responses"][status] = json!({"description": "done"});
     }
-    if about.path == "/health" || about.id == SIGN_IN {
+    if let Some(words) = about.needs.words() {
+        operation["description"] = words.into();
+    } else {
         operation["security"] = json!([]);
     }
     let mut parameters: Vec<Value> = Vec::new();

@@ -5,9 +5,11 @@
 //! for. So no description can differ from what is parsed, and no macro is needed for it.
 
 use crate::ApiState;
+use crate::needs::{Needs, guard};
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{delete, get, post};
+use axum::middleware;
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
 };
@@ -38,6 +40,9 @@ pub(crate) struct About {
     pub(crate) path: &'static str,
     pub(crate) id: &'static str,
     pub(crate) tag: &'static str,
+    pub(crate) needs: Needs,
+    /// Whether it is in the audit log that it was done, with what was asked for.
+    pub(crate) noted: bool,
     pub(crate) answer: Answer,
     pub(crate) summary: &'static str,
 }
@@ -46,10 +51,18 @@ pub(crate) const fn about(
     path: &'static str,
     id: &'static str,
     tag: &'static str,
+    needs: Needs,
     answer: Answer,
     summary: &'static str,
 ) -> About {
-    About { path, id, tag, answer, summary }
+    About { path, id, tag, needs, noted: false, answer, summary }
+}
+
+impl About {
+    /// Done, it is in the audit log.
+    pub(crate) const fn noted(self) -> Self {
+        Self { noted: true, ..self }
+    }
 }
 
 /// What an operation takes.
@@ -78,41 +91,44 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    pub(crate) fn get<H: Handler<T, ApiState>, T: 'static>(mut self, about: About, handler: H) -> Self {
-        self.router = self.router.route(about.path, get(handler));
-        self.described.push(Operation { method: "get", about, question: Question::Nothing });
-        self
+    pub(crate) fn get<H: Handler<T, ApiState>, T: 'static>(self, about: About, handler: H) -> Self {
+        self.operation("get", about, Question::Nothing, get(handler))
     }
 
-    pub(crate) fn delete<H: Handler<T, ApiState>, T: 'static>(mut self, about: About, handler: H) -> Self {
-        self.router = self.router.route(about.path, delete(handler));
-        self.described.push(Operation { method: "delete", about, question: Question::Nothing });
-        self
+    pub(crate) fn delete<H: Handler<T, ApiState>, T: 'static>(self, about: About, handler: H) -> Self {
+        self.operation("delete", about, Question::Nothing, delete(handler))
     }
 
     /// An operation whose handler takes a JSON body of the type `B`.
     pub(crate) fn post<B: DeserializeOwned, H: Handler<T, ApiState>, T: 'static>(
-        mut self,
+        self,
         about: About,
         handler: H,
     ) -> Self {
-        self.router = self.router.route(about.path, post(handler));
-        self.described.push(Operation {
-            method: "post",
-            about,
-            question: Question::Object(schema_of::<B>()),
-        });
-        self
+        self.operation("post", about, Question::Object(schema_of::<B>()), post(handler))
     }
 
     /// An operation whose handler takes bytes, and parameters of the type `P` in its query.
     pub(crate) fn deliver<P: DeserializeOwned, H: Handler<T, ApiState>, T: 'static>(
-        mut self,
+        self,
         about: About,
         handler: H,
     ) -> Self {
-        self.router = self.router.route(about.path, post(handler));
-        self.described.push(Operation { method: "post", about, question: Question::Bytes(schema_of::<P>()) });
+        self.operation("post", about, Question::Bytes(schema_of::<P>()), post(handler))
+    }
+
+    fn operation(
+        mut self,
+        method: &'static str,
+        about: About,
+        question: Question,
+        route: MethodRouter<ApiState>,
+    ) -> Self {
+        let (needs, noted) = (about.needs, about.noted.then_some(about.id));
+        let route =
+            route.route_layer(middleware::from_fn(move |request, next| guard(needs, noted, request, next)));
+        self.router = self.router.route(about.path, route);
+        self.described.push(Operation { method, about, question });
         self
     }
 }

@@ -67,6 +67,17 @@ impl Problem {
         Self::new("urn:bartizan:unauthorized", "not permitted", StatusCode::UNAUTHORIZED, detail)
     }
 
+    /// Whoever asks may not.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new("urn:bartizan:forbidden", "not permitted", StatusCode::FORBIDDEN, detail)
+    }
+
+    /// The password is right, and something else is wanted.
+    pub(crate) fn code_needed() -> Self {
+        let (kind, title) = ("urn:bartizan:code-needed", "a code is needed");
+        Self::new(kind, title, StatusCode::UNAUTHORIZED, "a code of the second factor is needed, as `code`")
+    }
+
     /// Somebody else's page asks, or nobody says whose.
     pub(crate) fn cross_site(detail: &str) -> Self {
         Self::new("urn:bartizan:cross-site", "not permitted from there", StatusCode::FORBIDDEN, detail)
@@ -150,6 +161,7 @@ impl From<QueryError> for Problem {
                 StatusCode::BAD_REQUEST,
                 e.to_string(),
             ),
+            ErrorKind::Hidden => Self::forbidden(e.to_string()),
             ErrorKind::TooLarge => Self::new(
                 "urn:bartizan:too-large",
                 "the question is too large",

@@ -5,13 +5,15 @@
 
 use crate::body::Body;
 use crate::{ApiState, Problem};
-use axum::Json;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bartizan_query::{Inquiry, asked_for};
+use axum::{Extension, Json};
+use bartizan_model::Role;
+use bartizan_people::Principal;
+use bartizan_query::{Inquiry, Sight, asked_for};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,6 +102,12 @@ impl Asked {
         asked_for(Arc::clone(&self.inquiry), work).await
     }
 
+    /// His own, or everybody's to those who run the server.
+    fn is_seen_by(&self, who: &Principal) -> bool {
+        let runs = who.role >= Role::Operator && who.scope.is_none();
+        runs || self.inquiry.who() == crate::auth::asker(who)
+    }
+
     fn cancel(&self) {
         self.was_cancelled.store(true, Ordering::Relaxed);
         self.inquiry.cancel();
@@ -145,13 +153,13 @@ impl Queries {
 
     /// Puts a question of another port in the list, for as long as what is returned lives.
     #[must_use]
-    pub fn begin(self: &Arc<Self>, who: u64, path: &str, query: &str) -> Running {
-        let running = self.enter(who, path);
+    pub fn begin(self: &Arc<Self>, who: u64, sight: Sight, path: &str, query: &str) -> Running {
+        let running = self.enter(who, sight, path);
         running.asked.note(|| serde_json::json!({ "query": query }));
         running
     }
 
-    fn enter(self: &Arc<Self>, who: u64, path: &str) -> Running {
+    fn enter(self: &Arc<Self>, who: u64, sight: Sight, path: &str) -> Running {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let asked = Arc::new(Asked {
             number,
@@ -159,16 +167,16 @@ impl Queries {
             path: path.to_owned(),
             question: OnceLock::new(),
             since: Instant::now(),
-            inquiry: Arc::new(Inquiry::of(who)),
+            inquiry: Arc::new(Inquiry::of(who, sight)),
             was_cancelled: false.into(),
         });
         self.list().insert(number, Arc::clone(&asked));
         Running { queries: Arc::clone(self), asked }
     }
 
-    /// Ends a question; false if there is none of that name.
-    fn cancel(&self, id: &str) -> bool {
-        let asked = self.list().values().find(|asked| asked.id == id).cloned();
+    /// Ends a question that somebody may see; false if there is none of that name.
+    fn cancel(&self, id: &str, who: &Principal) -> bool {
+        let asked = self.list().values().find(|asked| asked.id == id && asked.is_seen_by(who)).cloned();
         asked.inspect(|asked| asked.cancel()).is_some()
     }
 
@@ -211,14 +219,11 @@ impl Drop for Running {
     }
 }
 
-/// Who asks, as [`crate::auth::require`] found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Who(pub(crate) u64);
-
 /// Gives a question its name, and keeps it in the list until its answer has been sent.
 pub(crate) async fn track(State(queries): State<Arc<Queries>>, mut request: Request, next: Next) -> Response {
-    let who = request.extensions().get::<Who>().map_or(0, |who| who.0);
-    let running = queries.enter(who, request.uri().path());
+    // Whoever asks is found before: it is inside of his.
+    let his = Inquiry::current();
+    let running = queries.enter(his.who(), his.sight().clone(), request.uri().path());
     let asked = Arc::clone(&running.asked);
     request.extensions_mut().insert(Arc::clone(&asked));
     let answer = asked_for(Arc::clone(&asked.inquiry), next.run(request));
@@ -251,8 +256,12 @@ pub(crate) struct Listed {
 }
 
 /// The questions that are being answered.
-pub(crate) async fn list(State(state): State<ApiState>) -> Json<Vec<Listed>> {
-    let running: Vec<_> = state.queries.list().values().cloned().collect();
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
+) -> Json<Vec<Listed>> {
+    let running: Vec<_> =
+        state.queries.list().values().filter(|asked| asked.is_seen_by(&who)).cloned().collect();
     let listed = |asked: Arc<Asked>| Listed {
         id: asked.id.clone(),
         path: asked.path.trim_start_matches("/api/v1").trim_start_matches('/').to_owned(),
@@ -277,9 +286,10 @@ pub(crate) struct Cancelled {
 /// Ends a question.
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
     Body(body): Body<CancelBody>,
 ) -> Result<Json<Cancelled>, Problem> {
-    if state.queries.cancel(&body.id) {
+    if state.queries.cancel(&body.id, &who) {
         return Ok(Json(Cancelled { cancelled: body.id }));
     }
     let id: String = body.id.chars().take(80).collect();

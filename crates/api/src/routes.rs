@@ -1,10 +1,13 @@
 //! Every operation: where it is, what it is called, what it takes, and what it gives.
 
+use crate::needs::Needs;
 use crate::operations::{Answer, Operation, Operations, about};
 use crate::{
-    ask, authority, enrich, export, facets, fleet, histogram, imports, lake, ledger, logemu, metrics,
-    openapi, queries, rulesets, saved, sessions, sql, standing, tail, tokens, unparsed,
+    ask, audit, authority, enrich, export, facets, fleet, histogram, imports, lake, ledger, logemu, metrics,
+    openapi, people, queries, rulesets, saved, sessions, sql, standing, tail, tokens, unparsed,
 };
+use bartizan_model::Role;
+use bartizan_people::{Change, NewAccess, NewUser};
 
 const ROWS: &str = "a line for each row, an object of its columns that have values; then {\"end\":{rows, complete, \
                     took_ms, stats, problem?}}; a stream without that line is not whole";
@@ -25,6 +28,7 @@ pub(crate) fn questions() -> Operations {
                 "/search",
                 "search",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Lines(ROWS_PAGED),
                 "Rows, the newest first, page by page.",
             ),
@@ -35,17 +39,32 @@ pub(crate) fn questions() -> Operations {
                 "/count",
                 "count",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Counted"),
                 "How many rows there are, and what they sum up to.",
             ),
             ask::count,
         )
         .post::<ask::TopBody, _, _>(
-            about("/top", "top", "rows", Answer::Json("Groups"), "The largest groups."),
+            about(
+                "/top",
+                "top",
+                "rows",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Groups"),
+                "The largest groups.",
+            ),
             ask::top,
         )
         .post::<histogram::HistogramBody, _, _>(
-            about("/histogram", "histogram", "rows", Answer::Json("Groups"), "How many over time."),
+            about(
+                "/histogram",
+                "histogram",
+                "rows",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Groups"),
+                "How many over time.",
+            ),
             histogram::histogram,
         )
         .post::<ask::DistinctBody, _, _>(
@@ -53,6 +72,7 @@ pub(crate) fn questions() -> Operations {
                 "/distinct",
                 "distinct",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Groups"),
                 "How many different values each group has.",
             ),
@@ -63,6 +83,7 @@ pub(crate) fn questions() -> Operations {
                 "/spread",
                 "spread",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Groups"),
                 "Sources that touched many ports on many hosts.",
             ),
@@ -73,6 +94,7 @@ pub(crate) fn questions() -> Operations {
                 "/facets",
                 "facets",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Facets"),
                 "The values of several fields at once.",
             ),
@@ -83,6 +105,7 @@ pub(crate) fn questions() -> Operations {
                 "/compare",
                 "compare",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Groups"),
                 "The largest groups of a time beside what they were before.",
             ),
@@ -93,13 +116,21 @@ pub(crate) fn questions() -> Operations {
                 "/losses",
                 "losses",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Lines(ROWS),
                 "Entries of the ledger of losses, the newest first.",
             ),
             ask::losses,
         )
         .post::<ledger::LedgerBody, _, _>(
-            about("/ledger", "ledger", "rows", Answer::Json("Ledger"), "Losses by stage and reason."),
+            about(
+                "/ledger",
+                "ledger",
+                "rows",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Ledger"),
+                "Losses by stage and reason.",
+            ),
             ledger::ledger,
         )
         .post::<export::ExportBody, _, _>(
@@ -107,9 +138,11 @@ pub(crate) fn questions() -> Operations {
                 "/export",
                 "export",
                 "rows",
+                Needs::Role(Role::Analyst),
                 Answer::Forms(ROWS, &[export::ARROW, export::PARQUET, logemu::TEXT]),
                 "All rows that match, the oldest first, in a form of choice.",
-            ),
+            )
+            .noted(),
             export::export,
         )
         .post::<sql::SqlBody, _, _>(
@@ -117,9 +150,11 @@ pub(crate) fn questions() -> Operations {
                 "/sql",
                 "sql",
                 "rows",
+                Needs::Role(Role::Analyst),
                 Answer::Forms(SQL_ROWS, &[sql::CSV, export::ARROW, export::PARQUET]),
                 "A question in SQL that only reads.",
-            ),
+            )
+            .noted(),
             sql::sql,
         )
         .post::<rulesets::RulesBody, _, _>(
@@ -127,6 +162,7 @@ pub(crate) fn questions() -> Operations {
                 "/rules",
                 "rules",
                 "rulesets",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Rules"),
                 "The ruleset of a moment, and who made it active.",
             ),
@@ -137,6 +173,7 @@ pub(crate) fn questions() -> Operations {
                 "/rules/history",
                 "rules_history",
                 "rulesets",
+                Needs::Role(Role::Viewer),
                 Answer::Json("History"),
                 "The rulesets of a host over time.",
             ),
@@ -147,6 +184,7 @@ pub(crate) fn questions() -> Operations {
                 "/rules/hits",
                 "rules_hits",
                 "rulesets",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Hits"),
                 "What each rule counted and logged.",
             ),
@@ -157,13 +195,21 @@ pub(crate) fn questions() -> Operations {
                 "/event",
                 "event",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Event"),
                 "One event, with its rule as it was and as it is.",
             ),
             rulesets::event,
         )
         .post::<tail::TailBody, _, _>(
-            about("/tail", "tail", "rows", Answer::Events(TAIL), "Rows as they arrive."),
+            about(
+                "/tail",
+                "tail",
+                "rows",
+                Needs::Role(Role::Viewer),
+                Answer::Events(TAIL),
+                "Rows as they arrive.",
+            ),
             tail::tail,
         )
         .post::<unparsed::UnparsedBody, _, _>(
@@ -171,6 +217,7 @@ pub(crate) fn questions() -> Operations {
                 "/unparsed",
                 "unparsed",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Unparsed"),
                 "Events that were not fully understood, by host, sender and shape.",
             ),
@@ -186,6 +233,7 @@ pub(crate) fn others() -> Operations {
                 "/filter/check",
                 "filter_check",
                 "rows",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Checked"),
                 "A filter as it is printed, or what is wrong with it.",
             ),
@@ -196,6 +244,7 @@ pub(crate) fn others() -> Operations {
                 "/queries",
                 "queries",
                 "queries",
+                Needs::Role(Role::Viewer),
                 Answer::Json("list Question"),
                 "The questions that are being answered.",
             ),
@@ -206,17 +255,30 @@ pub(crate) fn others() -> Operations {
                 "/queries/cancel",
                 "queries_cancel",
                 "queries",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Cancelled"),
                 "Ends a question.",
-            ),
+            )
+            .noted(),
             queries::cancel,
         )
-        .get(about("/hosts", "hosts", "fleet", Answer::Json("list Host"), "The hosts."), fleet::hosts)
+        .get(
+            about(
+                "/hosts",
+                "hosts",
+                "fleet",
+                Needs::Role(Role::Viewer),
+                Answer::Json("list Host"),
+                "The hosts.",
+            ),
+            fleet::hosts,
+        )
         .get(
             about(
                 "/senders",
                 "senders",
                 "fleet",
+                Needs::Role(Role::Viewer),
                 Answer::Json("list Sender"),
                 "What senders without an agent delivered.",
             ),
@@ -227,9 +289,11 @@ pub(crate) fn others() -> Operations {
                 "/hosts/revoke",
                 "hosts_revoke",
                 "fleet",
+                Needs::Whole(Role::Operator),
                 Answer::Json("HostChange"),
                 "Trusts a host no more.",
-            ),
+            )
+            .noted(),
             standing::revoke,
         )
         .post::<standing::Named, _, _>(
@@ -237,9 +301,11 @@ pub(crate) fn others() -> Operations {
                 "/hosts/retire",
                 "hosts_retire",
                 "fleet",
+                Needs::Whole(Role::Operator),
                 Answer::Json("HostChange"),
                 "Says that a host is no more; its rows are kept, its name is free.",
-            ),
+            )
+            .noted(),
             standing::retire,
         )
         .post::<standing::Rename, _, _>(
@@ -247,9 +313,11 @@ pub(crate) fn others() -> Operations {
                 "/hosts/rename",
                 "hosts_rename",
                 "fleet",
+                Needs::Whole(Role::Operator),
                 Answer::Json("HostChange"),
                 "Gives a host another name; rows that are there keep the old one.",
-            ),
+            )
+            .noted(),
             standing::rename,
         )
         .post::<standing::Approve, _, _>(
@@ -257,9 +325,11 @@ pub(crate) fn others() -> Operations {
                 "/hosts/approve",
                 "hosts_approve",
                 "fleet",
+                Needs::Whole(Role::Operator),
                 Answer::Json("HostChange"),
                 "Lets a host in that waits for approval.",
-            ),
+            )
+            .noted(),
             standing::approve,
         )
         .get(
@@ -267,6 +337,7 @@ pub(crate) fn others() -> Operations {
                 "/authority",
                 "authority",
                 "fleet",
+                Needs::Whole(Role::Viewer),
                 Answer::Json("Authority"),
                 "The fleet's authority, its successor, and which hosts know it.",
             ),
@@ -277,9 +348,11 @@ pub(crate) fn others() -> Operations {
                 "/authority/rotate",
                 "authority_rotate",
                 "fleet",
+                Needs::Whole(Role::Admin),
                 Answer::Json("Authority"),
                 "Makes another authority, or lets it count.",
-            ),
+            )
+            .noted(),
             authority::rotate,
         )
         .get(
@@ -287,13 +360,22 @@ pub(crate) fn others() -> Operations {
                 "/tokens",
                 "tokens",
                 "fleet",
+                Needs::Whole(Role::Operator),
                 Answer::Json("list JoinToken"),
                 "Join tokens, without their secrets.",
             ),
             tokens::list,
         )
         .post::<tokens::NewToken, _, _>(
-            about("/tokens", "make_token", "fleet", Answer::Created("Token"), "Makes a join token."),
+            about(
+                "/tokens",
+                "make_token",
+                "fleet",
+                Needs::Whole(Role::Operator),
+                Answer::Created("Token"),
+                "Makes a join token.",
+            )
+            .noted(),
             tokens::create,
         )
         .post::<tokens::Revoke, _, _>(
@@ -301,9 +383,11 @@ pub(crate) fn others() -> Operations {
                 "/tokens/revoke",
                 "tokens_revoke",
                 "fleet",
+                Needs::Whole(Role::Operator),
                 Answer::Json("JoinToken"),
                 "Makes a join token void.",
-            ),
+            )
+            .noted(),
             tokens::revoke,
         )
         .get(
@@ -311,17 +395,32 @@ pub(crate) fn others() -> Operations {
                 "/enrich",
                 "enrich",
                 "enrichment",
+                Needs::Whole(Role::Viewer),
                 Answer::Json("Databases"),
                 "Databases and sets, with their state.",
             ),
             enrich::status,
         )
         .get(
-            about("/sets", "sets", "enrichment", Answer::Json("list Set"), "Networks with names."),
+            about(
+                "/sets",
+                "sets",
+                "enrichment",
+                Needs::Role(Role::Viewer),
+                Answer::Json("list Set"),
+                "Networks with names.",
+            ),
             enrich::sets,
         )
         .get(
-            about("/groups", "groups", "enrichment", Answer::Json("list Group"), "Groups of hosts."),
+            about(
+                "/groups",
+                "groups",
+                "enrichment",
+                Needs::Role(Role::Viewer),
+                Answer::Json("list Group"),
+                "Groups of hosts.",
+            ),
             enrich::groups,
         )
         .post::<enrich::LookupBody, _, _>(
@@ -329,25 +428,57 @@ pub(crate) fn others() -> Operations {
                 "/enrich/lookup",
                 "enrich_lookup",
                 "enrichment",
+                Needs::Role(Role::Viewer),
                 Answer::Json("list Found"),
                 "What is known of addresses.",
             ),
             enrich::lookup,
         )
         .get(
-            about("/views", "views", "saved", Answer::Json("list View"), "Questions with names."),
+            about(
+                "/views",
+                "views",
+                "saved",
+                Needs::Role(Role::Viewer),
+                Answer::Json("list View"),
+                "Questions with names.",
+            ),
             saved::views,
         )
         .post::<saved::NewView, _, _>(
-            about("/views", "keep_view", "saved", Answer::Created("Kept"), "Keeps a view."),
+            about(
+                "/views",
+                "keep_view",
+                "saved",
+                Needs::Role(Role::Viewer),
+                Answer::Created("Kept"),
+                "Keeps a view.",
+            )
+            .noted(),
             saved::put_view,
         )
         .post::<saved::Named, _, _>(
-            about("/views/delete", "views_delete", "saved", Answer::Json("Removed"), "Removes a view."),
+            about(
+                "/views/delete",
+                "views_delete",
+                "saved",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Removed"),
+                "Removes a view.",
+            )
+            .noted(),
             saved::delete_view,
         )
         .post::<imports::NewImport, _, _>(
-            about("/imports", "open_import", "imports", Answer::Json("OpenImport"), "Opens an import."),
+            about(
+                "/imports",
+                "open_import",
+                "imports",
+                Needs::Whole(Role::Operator),
+                Answer::Json("OpenImport"),
+                "Opens an import.",
+            )
+            .noted(),
             imports::open,
         )
         .get(
@@ -355,6 +486,7 @@ pub(crate) fn others() -> Operations {
                 "/imports",
                 "imports",
                 "imports",
+                Needs::Whole(Role::Viewer),
                 Answer::Json("list Import"),
                 "Imports, the latest first.",
             ),
@@ -365,13 +497,22 @@ pub(crate) fn others() -> Operations {
                 "/imports/{id}/finish",
                 "imports_finish",
                 "imports",
+                Needs::Whole(Role::Operator),
                 Answer::Json("Committed"),
                 "Ends an import.",
-            ),
+            )
+            .noted(),
             imports::finish,
         )
         .get(
-            about("/lake", "lake", "lake", Answer::Json("LakeStatus"), "What each table holds."),
+            about(
+                "/lake",
+                "lake",
+                "lake",
+                Needs::Whole(Role::Viewer),
+                Answer::Json("LakeStatus"),
+                "What each table holds.",
+            ),
             lake::status,
         )
         .post::<lake::Verify, _, _>(
@@ -379,9 +520,11 @@ pub(crate) fn others() -> Operations {
                 "/lake/verify",
                 "lake_verify",
                 "lake",
+                Needs::Whole(Role::Operator),
                 Answer::Lines(WORK),
                 "Looks whether everything is there and whole.",
-            ),
+            )
+            .noted(),
             lake::verify,
         )
         .post::<lake::Compact, _, _>(
@@ -389,9 +532,11 @@ pub(crate) fn others() -> Operations {
                 "/lake/compact",
                 "lake_compact",
                 "lake",
+                Needs::Whole(Role::Operator),
                 Answer::Lines(WORK),
                 "Merges files and makes rollups, without the pauses of the background work.",
-            ),
+            )
+            .noted(),
             lake::compact,
         )
         .post::<lake::Dry, _, _>(
@@ -399,9 +544,11 @@ pub(crate) fn others() -> Operations {
                 "/lake/vacuum",
                 "lake_vacuum",
                 "lake",
+                Needs::Whole(Role::Operator),
                 Answer::Lines(WORK),
                 "Deletes files that nobody needs any more.",
-            ),
+            )
+            .noted(),
             lake::vacuum,
         )
         .post::<lake::Dry, _, _>(
@@ -409,9 +556,11 @@ pub(crate) fn others() -> Operations {
                 "/lake/retain",
                 "lake_retain",
                 "lake",
+                Needs::Whole(Role::Operator),
                 Answer::Lines(WORK),
                 "Removes rows that are old enough.",
-            ),
+            )
+            .noted(),
             lake::retain,
         )
         .post::<lake::Erase, _, _>(
@@ -419,9 +568,11 @@ pub(crate) fn others() -> Operations {
                 "/lake/erase",
                 "lake_erase",
                 "lake",
+                Needs::Whole(Role::Admin),
                 Answer::Lines(WORK),
                 "Removes what names some addresses.",
-            ),
+            )
+            .noted(),
             lake::erase,
         )
         .get(
@@ -429,6 +580,7 @@ pub(crate) fn others() -> Operations {
                 "/lake/erasures",
                 "lake_erasures",
                 "lake",
+                Needs::Whole(Role::Operator),
                 Answer::Json("list object"),
                 "Receipts of what was erased.",
             ),
@@ -439,17 +591,34 @@ pub(crate) fn others() -> Operations {
                 "/lake/backup",
                 "lake_backup",
                 "lake",
+                Needs::Whole(Role::Admin),
                 Answer::Lines(WORK),
                 "Copies everything to a folder of the server.",
-            ),
+            )
+            .noted(),
             lake::backup,
         )
         .get(
-            about("/lake/holds", "lake_holds", "lake", Answer::Json("list Hold"), "What no retention takes."),
+            about(
+                "/lake/holds",
+                "lake_holds",
+                "lake",
+                Needs::Whole(Role::Viewer),
+                Answer::Json("list Hold"),
+                "What no retention takes.",
+            ),
             lake::holds,
         )
         .post::<lake::NewHold, _, _>(
-            about("/lake/holds", "hold", "lake", Answer::Created("Kept"), "Makes a hold."),
+            about(
+                "/lake/holds",
+                "hold",
+                "lake",
+                Needs::Whole(Role::Operator),
+                Answer::Created("Kept"),
+                "Makes a hold.",
+            )
+            .noted(),
             lake::hold,
         )
         .post::<lake::Release, _, _>(
@@ -457,9 +626,11 @@ pub(crate) fn others() -> Operations {
                 "/lake/holds/release",
                 "lake_holds_release",
                 "lake",
+                Needs::Whole(Role::Operator),
                 Answer::Json("Released"),
                 "Ends a hold.",
-            ),
+            )
+            .noted(),
             lake::release,
         )
         .get(
@@ -467,17 +638,32 @@ pub(crate) fn others() -> Operations {
                 "/retention",
                 "retention",
                 "lake",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Retention"),
                 "What is kept, and for how long.",
             ),
             lake::retention,
         )
         .get(
-            about("/metrics", "metrics", "server", Answer::Text, "Numbers for a monitoring system."),
+            about(
+                "/metrics",
+                "metrics",
+                "server",
+                Needs::Whole(Role::Viewer),
+                Answer::Text,
+                "Numbers for a monitoring system.",
+            ),
             metrics::metrics,
         )
         .get(
-            about("/openapi.json", "openapi", "server", Answer::Json("object"), "This document."),
+            about(
+                "/openapi.json",
+                "openapi",
+                "server",
+                Needs::Role(Role::Viewer),
+                Answer::Json("object"),
+                "This document.",
+            ),
             openapi::json,
         )
 }
@@ -490,13 +676,22 @@ pub(crate) fn signed_in() -> Operations {
                 "/session",
                 "session",
                 "sessions",
+                Needs::Role(Role::Viewer),
                 Answer::Json("SignedIn"),
                 "The session of this browser.",
             ),
             sessions::current,
         )
         .delete(
-            about("/session", "sign_out", "sessions", Answer::Done, "Ends the session of this browser."),
+            about(
+                "/session",
+                "sign_out",
+                "sessions",
+                Needs::Role(Role::Viewer),
+                Answer::Done,
+                "Ends the session of this browser.",
+            )
+            .noted(),
             sessions::sign_out,
         )
         .get(
@@ -504,6 +699,7 @@ pub(crate) fn signed_in() -> Operations {
                 "/sessions",
                 "sessions",
                 "sessions",
+                Needs::Role(Role::Viewer),
                 Answer::Json("list Session"),
                 "Browsers that are signed in.",
             ),
@@ -514,28 +710,217 @@ pub(crate) fn signed_in() -> Operations {
                 "/sessions/revoke",
                 "sessions_revoke",
                 "sessions",
+                Needs::Role(Role::Viewer),
                 Answer::Json("Revoked"),
                 "Ends a session.",
-            ),
+            )
+            .noted(),
             sessions::revoke,
         )
 }
 
-/// The name of the operation that everybody may ask.
-pub(crate) const SIGN_IN: &str = "sign_in";
+/// Who asks, and who may.
+pub(crate) fn people() -> Operations {
+    Operations::default()
+        .get(
+            about(
+                "/me",
+                "me",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Me"),
+                "Who asks, and what he may.",
+            ),
+            people::me,
+        )
+        .post::<people::NewPassword, _, _>(
+            about(
+                "/me/password",
+                "me_password",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Done,
+                "Another password; other sessions end.",
+            )
+            .noted(),
+            people::password,
+        )
+        .post::<people::Password, _, _>(
+            about(
+                "/me/totp",
+                "me_totp",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Enrolling"),
+                "Begins a second factor.",
+            )
+            .noted(),
+            people::begin_second,
+        )
+        .post::<people::Code, _, _>(
+            about(
+                "/me/totp/confirm",
+                "me_totp_confirm",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Done,
+                "Lets the second factor count.",
+            )
+            .noted(),
+            people::confirm_second,
+        )
+        .post::<people::Password, _, _>(
+            about(
+                "/me/totp/remove",
+                "me_totp_remove",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Done,
+                "Ends the second factor.",
+            )
+            .noted(),
+            people::remove_second,
+        )
+        .get(
+            about(
+                "/access",
+                "access",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Json("list AccessToken"),
+                "Access tokens: his own, or all.",
+            ),
+            people::access,
+        )
+        .post::<NewAccess, _, _>(
+            about(
+                "/access",
+                "make_access",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Created("MadeToken"),
+                "Makes an access token.",
+            )
+            .noted(),
+            people::make_access,
+        )
+        .post::<people::Named, _, _>(
+            about(
+                "/access/revoke",
+                "access_revoke",
+                "people",
+                Needs::Role(Role::Viewer),
+                Answer::Json("Revoked"),
+                "Revokes an access token.",
+            ),
+            people::revoke_access,
+        )
+        .get(
+            about(
+                "/users",
+                "users",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Json("list User"),
+                "Everybody who may sign in.",
+            ),
+            people::users,
+        )
+        .post::<NewUser, _, _>(
+            about(
+                "/users",
+                "add_user",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Created("Invitation"),
+                "Adds a user, and invites him.",
+            )
+            .noted(),
+            people::add_user,
+        )
+        .post::<Change, _, _>(
+            about(
+                "/users/change",
+                "users_change",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Json("User"),
+                "Changes what a user may.",
+            ),
+            people::change_user,
+        )
+        .post::<people::Named, _, _>(
+            about(
+                "/users/invite",
+                "users_invite",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Json("Invitation"),
+                "Invites a user to choose a new password.",
+            )
+            .noted(),
+            people::invite,
+        )
+        .post::<people::Named, _, _>(
+            about(
+                "/users/delete",
+                "users_delete",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Json("Removed"),
+                "Removes a user and his tokens.",
+            ),
+            people::delete_user,
+        )
+        .post::<audit::AuditBody, _, _>(
+            about(
+                "/audit",
+                "audit",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Json("Audit"),
+                "What was done, the latest first.",
+            ),
+            audit::audit,
+        )
+        .post::<audit::VerifyBody, _, _>(
+            about(
+                "/audit/verify",
+                "audit_verify",
+                "people",
+                Needs::Whole(Role::Admin),
+                Answer::Json("Verified"),
+                "Whether the log of what was done is whole.",
+            ),
+            audit::verify,
+        )
+}
 
 /// How a session begins.
 pub(crate) fn sign_in() -> Operations {
-    Operations::default().post::<sessions::SignIn, _, _>(
-        about(
-            "/session",
-            SIGN_IN,
-            "sessions",
-            Answer::Done,
-            "Gives a token, and gets the cookie of a session.",
-        ),
-        sessions::sign_in,
-    )
+    Operations::default()
+        .post::<sessions::SignIn, _, _>(
+            about(
+                "/session",
+                "sign_in",
+                "sessions",
+                Needs::Nothing,
+                Answer::Done,
+                "Gives a token, and gets the cookie of a session.",
+            ),
+            sessions::sign_in,
+        )
+        .post::<people::Accept, _, _>(
+            about(
+                "/invitation",
+                "invitation",
+                "sessions",
+                Needs::Nothing,
+                Answer::Done,
+                "Chooses a password with the code of an invitation, and signs in.",
+            ),
+            people::accept,
+        )
 }
 
 /// The one question that holds rows.
@@ -545,6 +930,7 @@ pub(crate) fn deliveries() -> Operations {
             "/imports/{id}/rows",
             "imports_rows",
             "imports",
+            Needs::Whole(Role::Operator),
             Answer::Json("Committed"),
             "Delivers a batch of an import.",
         ),
@@ -555,14 +941,21 @@ pub(crate) fn deliveries() -> Operations {
 /// The one operation without a token.
 fn open() -> Operations {
     Operations::default().get(
-        about("/health", "health", "server", Answer::Json("Health"), "Whether the server answers."),
+        about(
+            "/health",
+            "health",
+            "server",
+            Needs::Nothing,
+            Answer::Json("Health"),
+            "Whether the server answers.",
+        ),
         crate::health,
     )
 }
 
 /// Every operation, for the document.
 pub(crate) fn operations() -> Vec<Operation> {
-    [questions(), others(), signed_in(), sign_in(), deliveries(), open()]
+    [questions(), others(), signed_in(), people(), sign_in(), deliveries(), open()]
         .into_iter()
         .flat_map(|operations| operations.described)
         .collect()

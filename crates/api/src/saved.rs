@@ -5,10 +5,11 @@ use crate::body::Body;
 use crate::fleet::time;
 use crate::{ApiState, Problem, Unavailable};
 use async_trait::async_trait;
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bartizan_model::{Kind, Micros};
+use axum::{Extension, Json};
+use bartizan_model::{Kind, Micros, Role};
+use bartizan_people::Principal;
 use bartizan_schema::table_columns;
 use serde::{Deserialize, Serialize};
 
@@ -65,11 +66,11 @@ pub struct ViewInfo {
 /// Keeps what people keep.
 #[async_trait]
 pub trait Saved: Send + Sync {
-    /// Every view, by name.
-    async fn views(&self) -> Result<Vec<ViewInfo>, Unavailable>;
+    /// Every view, by name, with whose it is.
+    async fn views(&self) -> Result<Vec<(String, ViewInfo)>, Unavailable>;
 
-    /// Keeps a view, in the place of one of the same name.
-    async fn put_view(&self, new: NewView) -> Result<(), Unavailable>;
+    /// Keeps somebody's view, in the place of one of the same name.
+    async fn put_view(&self, owner: &str, new: NewView) -> Result<(), Unavailable>;
 
     /// Removes a view; false if there is none of that name.
     async fn delete_view(&self, name: &str) -> Result<bool, Unavailable>;
@@ -95,13 +96,38 @@ pub(crate) struct Removed {
 }
 
 /// Questions with names.
-pub(crate) async fn views(State(state): State<ApiState>) -> Result<Json<Vec<ViewInfo>>, Problem> {
-    state.saved.views().await.map(Json).map_err(unavailable)
+pub(crate) async fn views(
+    State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
+) -> Result<Json<Vec<ViewInfo>>, Problem> {
+    let views = state.saved.views().await.map_err(unavailable)?.into_iter();
+    let seen = views.filter(|(owner, view)| view.shared || is_own(owner, &who));
+    Ok(Json(seen.map(|(_, view)| view).collect()))
+}
+
+/// Whether a view is somebody's; those from before there were people are everybody's.
+fn is_own(owner: &str, who: &Principal) -> bool {
+    owner.is_empty() || owner == who.name
+}
+
+/// Whether somebody may put a view in the place of one, or remove it.
+fn may_change(existing: Option<&(String, ViewInfo)>, who: &Principal) -> Result<(), Problem> {
+    match existing {
+        Some((_, view)) if view.shared && who.role < Role::Analyst => {
+            Err(Problem::forbidden("this view is everybody's: to change it needs the role analyst"))
+        }
+        Some((owner, view)) if !view.shared && !is_own(owner, who) => Err(Problem::conflict(
+            "urn:bartizan:taken",
+            "somebody else has a view of this name: choose another",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps a view.
 pub(crate) async fn put_view(
     State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
     Body(mut new): Body<NewView>,
 ) -> Result<(StatusCode, Json<Kept>), Problem> {
     check_name(&new.name)?;
@@ -117,15 +143,24 @@ pub(crate) async fn put_view(
         return Err(wrong(format!("`since` has at most {SINCE} bytes")));
     }
     let name = new.name.clone();
-    state.saved.put_view(new).await.map_err(unavailable)?;
+    if new.shared && who.role < Role::Analyst {
+        return Err(Problem::forbidden("a view for everybody needs the role analyst"));
+    }
+    let views = state.saved.views().await.map_err(unavailable)?;
+    may_change(views.iter().find(|(_, view)| view.name == name), &who)?;
+    state.saved.put_view(&who.name, new).await.map_err(unavailable)?;
     Ok((StatusCode::CREATED, Json(Kept { name })))
 }
 
 /// Removes a view.
 pub(crate) async fn delete_view(
     State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
     Body(body): Body<Named>,
 ) -> Result<Json<Removed>, Problem> {
+    let views = state.saved.views().await.map_err(unavailable)?;
+    let existing = views.iter().find(|(_, view)| view.name == body.name);
+    may_change(existing, &who)?;
     let done = state.saved.delete_view(&body.name).await.map_err(unavailable)?;
     if done {
         return Ok(Json(Removed { removed: body.name }));

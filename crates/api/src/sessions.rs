@@ -1,12 +1,13 @@
-//! Sessions: how a browser asks without holding the token.
+//! Sessions: how a browser asks without holding a secret that lasts.
 //!
-//! Somebody gives a token once and gets a cookie that no script can read, that the browser sends to this server only,
+//! Somebody gives a password or a token once and gets a cookie that no script can read, that the browser sends to this server only,
 //! and only where its own page asks. What is in the cookie is a secret of the session's own; the server keeps its hash.
-//! A session ends when it is not used, after a time in any case, when somebody ends it, and with its token.
+//! A session ends when it is not used, after a time in any case, when somebody ends it, and with whoever made it.
 
-use crate::auth::{Refused, is_own};
+use crate::auth::is_own;
 use crate::body::Body;
 use crate::fleet::time;
+use crate::people::problem;
 use crate::{ApiState, Problem, Unavailable};
 use async_trait::async_trait;
 use axum::extract::State;
@@ -14,7 +15,8 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bartizan_model::Micros;
+use bartizan_model::{Micros, Role};
+use bartizan_people::{Deed, PeopleError, Principal, Refused};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Instant;
@@ -34,8 +36,8 @@ pub struct Asker(pub IpAddr);
 /// Somebody signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSession {
-    /// SHA-256 of the token.
-    pub token: [u8; 32],
+    /// Who.
+    pub who: String,
     /// From where.
     pub address: String,
     /// What the browser calls itself, shortened.
@@ -62,8 +64,8 @@ impl std::fmt::Debug for OpenSession {
 pub struct Session {
     /// What it is called in lists.
     pub name: String,
-    /// SHA-256 of the token that it was made with.
-    pub token: [u8; 32],
+    /// Whose it is.
+    pub who: String,
     /// When it was made.
     pub since: Micros,
     /// When it ends in any case.
@@ -77,6 +79,8 @@ pub struct Session {
 pub struct SessionInfo {
     /// What it is called.
     pub name: String,
+    /// Whose it is.
+    pub who: String,
     /// When it was made.
     #[serde(serialize_with = "time")]
     pub since: Micros,
@@ -101,45 +105,109 @@ pub trait Sessions: Send + Sync {
     async fn used(&self, secret: &str) -> Option<Session>;
     /// Ends a session; false if there is none of that name.
     async fn end(&self, name: &str) -> Result<bool, Unavailable>;
+    /// Ends the sessions of somebody, but perhaps one.
+    async fn end_of(&self, who: &str, but: Option<&str>) -> Result<(), Unavailable>;
     /// Those that have not ended, the latest first.
     fn list(&self) -> Vec<SessionInfo>;
 }
 
-/// A token, once.
+/// A token, or a name with a password.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
-    token: String,
+    token: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+    /// Of the second factor.
+    code: Option<String>,
 }
 
-/// Makes a session of a token. The one operation that asks for a token in its question, and is open to everybody.
+/// Makes a session. One of the two operations that are open to everybody.
 pub(crate) async fn sign_in(
     State(state): State<ApiState>,
     asker: Option<Extension<Asker>>,
     (method, uri, headers): (Method, Uri, HeaderMap),
     Body(body): Body<SignIn>,
 ) -> Result<Response, Problem> {
-    // Nobody is signed in by another page without knowing. Who is no browser says nothing of either kind.
-    let is_browser = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
-    if is_browser && !is_own(&method, &uri, &headers) {
-        return Err(Problem::cross_site("the page of another server cannot sign in to this one"));
-    }
+    here(&method, &uri, &headers)?;
     let from = asker.map(|Extension(Asker(ip))| ip.to_canonical());
-    let token = match state.access.sign_in(body.token.trim(), from, Instant::now()) {
-        Ok(token) => token,
-        Err(Refused::Unknown) => return Err(Problem::unauthorized("the token is not known")),
-        Err(Refused::TooMany(wait)) => {
-            let seconds = wait.as_secs() + 1;
-            let problem = Problem::too_many(format!("too many wrong tokens; try again in {seconds} seconds"));
-            return Ok(([(RETRY_AFTER, seconds.to_string())], problem).into_response());
+    let (who, signed) = match (&body.token, &body.user, &body.password) {
+        (Some(token), None, None) => {
+            let signed = state.people.sign_in_with_token(token.trim(), from, Instant::now());
+            (None, signed.map_err(PeopleError::from))
+        }
+        (None, Some(user), Some(password)) => {
+            let attempt = bartizan_people::SignIn { user, password, code: body.code.as_deref(), from };
+            (Some(user), state.people.sign_in(attempt, Instant::now()).await)
+        }
+        _ => {
+            let text = "sign in with `token`, or with `user` and `password`";
+            return Err(Problem::bad_request(StatusCode::BAD_REQUEST, text));
         }
     };
+    match signed {
+        Ok(principal) => open(&state, principal, from, &headers, "sign_in").await,
+        Err(error) => {
+            if matches!(error, PeopleError::Refused(Refused::Wrong)) {
+                let about = who.map_or("a token".to_owned(), |user| {
+                    user.chars().filter(|c| !c.is_control()).take(64).collect()
+                });
+                let address = from.map(|ip| ip.to_string());
+                let deed = Deed {
+                    who: "nobody".into(),
+                    address,
+                    what: "sign_in_refused",
+                    about: Some(about),
+                    ..Deed::default()
+                };
+                state.people.trail().note(deed).await.map_err(problem)?;
+            }
+            refused(error)
+        }
+    }
+}
+
+/// Nobody is signed in by another page without knowing. Who is no browser says nothing of either kind.
+pub(crate) fn here(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let is_browser = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
+    if is_browser && !is_own(method, uri, headers) {
+        return Err(Problem::cross_site("the page of another server cannot sign in to this one"));
+    }
+    Ok(())
+}
+
+/// Opens a session for somebody, and notes it.
+pub(crate) async fn open(
+    state: &ApiState,
+    principal: Principal,
+    from: Option<IpAddr>,
+    headers: &HeaderMap,
+    what: &'static str,
+) -> Result<Response, Problem> {
     let browser = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let browser = browser.unwrap_or_default().chars().filter(|c| !c.is_control()).take(BROWSER).collect();
+    let browser: String =
+        browser.unwrap_or_default().chars().filter(|c| !c.is_control()).take(BROWSER).collect();
     let address = from.map(|ip| ip.to_string()).unwrap_or_default();
-    let new = NewSession { token, address, browser };
+    let about = Some(browser.clone());
+    let deed = Deed {
+        who: principal.name.clone(),
+        address: from.map(|ip| ip.to_string()),
+        what,
+        about,
+        ..Deed::default()
+    };
+    let new = NewSession { who: principal.name, address, browser };
     let OpenSession { secret, seconds } = state.sessions.open(new).await.map_err(unavailable)?;
+    state.people.trail().note(deed).await.map_err(problem)?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie(&secret, seconds))]).into_response())
+}
+
+/// Why nobody is signed in.
+pub(crate) fn refused(error: PeopleError) -> Result<Response, Problem> {
+    let PeopleError::Refused(Refused::TooMany(wait)) = error else { return Err(problem(error)) };
+    let seconds = wait.as_secs() + 1;
+    let problem = Problem::too_many(format!("too many wrong attempts; try again in {seconds} seconds"));
+    Ok(([(RETRY_AFTER, seconds.to_string())], problem).into_response())
 }
 
 fn cookie(secret: &str, seconds: u64) -> String {
@@ -150,6 +218,7 @@ fn cookie(secret: &str, seconds: u64) -> String {
 #[derive(Serialize)]
 pub(crate) struct SignedIn {
     name: String,
+    who: String,
     #[serde(serialize_with = "time")]
     since: Micros,
     #[serde(serialize_with = "time")]
@@ -158,8 +227,8 @@ pub(crate) struct SignedIn {
 
 /// The session of this browser.
 pub(crate) async fn current(session: Option<Extension<Session>>) -> Result<Json<SignedIn>, Problem> {
-    let Extension(Session { name, since, until, .. }) = session.ok_or_else(none)?;
-    Ok(Json(SignedIn { name, since, until }))
+    let Extension(Session { name, who, since, until, .. }) = session.ok_or_else(none)?;
+    Ok(Json(SignedIn { name, who, since, until }))
 }
 
 /// Ends the session of this browser.
@@ -176,9 +245,18 @@ fn none() -> Problem {
     Problem::not_found_thing("this was asked with a token, without a session")
 }
 
-/// Sessions that have not ended.
-pub(crate) async fn list(State(state): State<ApiState>) -> Json<Vec<SessionInfo>> {
-    Json(state.sessions.list())
+/// Sessions that have not ended: his own, or all to those who say who may what.
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
+) -> Json<Vec<SessionInfo>> {
+    let mut sessions = state.sessions.list();
+    sessions.retain(|session| may_end(&session.who, &who));
+    Json(sessions)
+}
+
+fn may_end(owner: &str, who: &Principal) -> bool {
+    owner == who.name || (who.role == Role::Admin && who.scope.is_none())
 }
 
 /// Which session is to end.
@@ -198,9 +276,12 @@ pub(crate) struct Revoked {
 /// Ends a session.
 pub(crate) async fn revoke(
     State(state): State<ApiState>,
+    Extension(who): Extension<Principal>,
     Body(body): Body<Revoke>,
 ) -> Result<Json<Revoked>, Problem> {
-    if state.sessions.end(&body.session).await.map_err(unavailable)? {
+    let sessions = state.sessions.list();
+    let is_his = sessions.iter().any(|session| session.name == body.session && may_end(&session.who, &who));
+    if is_his && state.sessions.end(&body.session).await.map_err(unavailable)? {
         return Ok(Json(Revoked { revoked: body.session }));
     }
     let name: String = body.session.chars().take(80).collect();

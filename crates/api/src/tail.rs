@@ -28,7 +28,8 @@ use axum::response::{IntoResponse, Response};
 use bartizan_filter::{Filter, Matcher};
 use bartizan_model::{Kind, Micros};
 use bartizan_query::render::{Rows, time_text};
-use bartizan_query::{Arrival, Engine, QueryError};
+use bartizan_query::{Arrival, Engine, Inquiry, QueryError, Sight};
+use bartizan_schema::{is_content, table_schema};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -88,8 +89,11 @@ pub(crate) async fn tail(
     let (sender, receiver) = mpsc::channel(CHUNKS);
     // Subscribed here and not in the task: a row that arrives after the answer's head is in the tail.
     let subscription = state.live.subscribe();
+    let inquiry = Inquiry::current();
+    let scoped = inquiry.sight().scoped(Kind::Events, &filter)?.into_owned();
     let tail = Tail {
-        matcher: Matcher::new(&filter),
+        matcher: Matcher::new(&scoped),
+        shown: shown(inquiry.sight()),
         filter,
         engine: Arc::clone(&state.engine),
         live: Arc::downgrade(&state.live),
@@ -100,8 +104,8 @@ pub(crate) async fn tail(
         resumed: after.is_some(),
         rate: body.rate.map(|rate| Rate::new(rate, Instant::now())),
     };
-    let inquiry = Arc::clone(&asked);
-    tokio::spawn(async move { inquiry.inside(tail.run(subscription, after, asked)).await });
+    let question = Arc::clone(&asked);
+    tokio::spawn(async move { question.inside(tail.run(subscription, after, asked)).await });
     let chunks = tokio_stream::wrappers::ReceiverStream::new(receiver).map(Ok::<Bytes, Infallible>);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -116,6 +120,8 @@ struct Gone;
 
 struct Tail {
     matcher: Matcher,
+    /// The columns that are in sight of who asks, if not all are.
+    shown: Option<Vec<usize>>,
     filter: Filter,
     engine: Arc<Engine>,
     /// Not held: the feed ends with the server, and the tail with it.
@@ -238,9 +244,10 @@ impl Tail {
         let may = self.rate.as_mut().map_or(matched.len(), |rate| rate.take(matched.len(), Instant::now()));
         self.totals.sampled += (matched.len() - may) as u64;
         let wanted = apart(&matched, may);
+        let rows = self.in_sight(&item.rows);
         for chunk in wanted.chunks(CHUNK_ROWS) {
             let n = chunk.len() as u64;
-            if self.send_rows(&item.rows, chunk).await? {
+            if self.send_rows(&rows, chunk).await? {
                 self.totals.shown += n;
             } else {
                 self.totals.skipped += n;
@@ -249,6 +256,13 @@ impl Tail {
         self.newest(&item.rows, wanted.last().copied());
         self.at = Arrival::end_of(item.received);
         Ok(())
+    }
+
+    /// What of some rows may be shown.
+    fn in_sight(&self, rows: &RecordBatch) -> RecordBatch {
+        let shown = self.shown.as_ref();
+        // Columns of the same batch are as long as it.
+        shown.and_then(|columns| rows.project(columns).ok()).unwrap_or_else(|| rows.clone())
     }
 
     fn newest(&mut self, batch: &RecordBatch, row: Option<usize>) {
@@ -291,6 +305,13 @@ impl Tail {
         let json = serde_json::to_string(&self.totals).expect("totals are numbers and a text");
         format!("event: stats\nid: {}\ndata: {json}\n\n", self.at).into()
     }
+}
+
+/// The columns of events that are in sight, if not all are.
+fn shown(sight: &Sight) -> Option<Vec<usize>> {
+    let schema = table_schema(Kind::Events);
+    let seen = schema.fields().iter().enumerate().filter(|(_, field)| !is_content(field.name()));
+    (!sight.contents()).then(|| seen.map(|(at, _)| at).collect())
 }
 
 /// `n` of the rows that lie apart from one another.

@@ -1,4 +1,5 @@
-//! Hosts, join tokens, imports, senders without an agent, holds, erasures, views and sessions, in SQLite.
+//! Hosts, join tokens, imports, senders without an agent, holds, erasures, views, people with their tokens and sessions,
+//! and the audit log, in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
@@ -6,7 +7,9 @@
 //!   approval has none yet.
 //! - A token is kept as the hash of its secret. [`Catalog::redeem`] takes one use of it in one statement, so
 //!   that two hosts never share the last one.
-//! - A session is kept as the hash of its secret, too: who reads the catalog cannot sign in with what it holds.
+//! - Sessions, access tokens and invitations are kept as hashes of their secrets, too: who reads the catalog cannot sign
+//!   in with what it holds. (A second factor he could: its secret has to be known.)
+//! - An entry of the audit log is never changed, and its hash is over it and over all before it.
 //! - A host that is shut out stays in the list: its rows stay in the lake.
 //! - What a call has changed is on disk when it returns (WAL, `synchronous = FULL`).
 //!
@@ -15,6 +18,8 @@
 //!
 //! What it does not do: it reads no clock and knows no certificate but its serial number and end.
 
+mod access;
+mod audit;
 mod error;
 mod hosts;
 mod imports;
@@ -25,7 +30,10 @@ mod senders;
 mod sessions;
 mod standing;
 mod tokens;
+mod users;
 
+pub use access::AccessToken;
+pub use audit::{AuditEntry, AuditPage, NewAudit};
 pub use error::CatalogError;
 pub use hosts::{Certificate, Enrolment, Host};
 pub use imports::{Check, Import};
@@ -35,6 +43,7 @@ pub use senders::Sender;
 pub use sessions::Session;
 pub use standing::Shut;
 pub use tokens::{Redeemed, Token};
+pub use users::User;
 
 use bartizan_model::HostId;
 use sqlx::sqlite::{

@@ -17,6 +17,8 @@ pub struct View {
     pub since: Option<String>,
     /// Whether it is for everybody.
     pub shared: bool,
+    /// Who keeps it; empty for those from before there were people.
+    pub owner: String,
     /// When it was last changed.
     pub changed: Micros,
 }
@@ -27,7 +29,7 @@ impl Catalog {
     /// # Errors
     /// If the catalog cannot be written.
     pub async fn put_view(&self, view: &View) -> Result<(), CatalogError> {
-        sqlx::query("REPLACE INTO views VALUES (?, ?, ?, ?, ?, ?, ?)")
+        sqlx::query("REPLACE INTO views VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(&view.name)
             .bind(&view.table)
             .bind(&view.filter)
@@ -35,6 +37,7 @@ impl Catalog {
             .bind(&view.since)
             .bind(view.shared)
             .bind(view.changed.0)
+            .bind(&view.owner)
             .execute(&self.pool)
             .await
             .map_err(doing("keep a view"))?;
@@ -67,6 +70,7 @@ impl Catalog {
                 since: row.try_get("since")?,
                 shared: row.try_get("shared")?,
                 changed: Micros(row.try_get("changed")?),
+                owner: row.try_get("owner")?,
             })
         };
         rows.iter().map(|row| view(row).map_err(&fail)).collect()

@@ -138,6 +138,59 @@ const STEPS: &[&str] = &[
     ALTER TABLE join_tokens ADD COLUMN revoked_at INTEGER;
     PRAGMA user_version = 8;
 ",
+    "
+    CREATE TABLE users (
+        name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL,
+        role TEXT NOT NULL,
+        scope TEXT,
+        payload INTEGER NOT NULL,
+        password TEXT,
+        totp BLOB,
+        totp_step INTEGER NOT NULL,
+        invitation BLOB,
+        invited_until INTEGER,
+        created INTEGER NOT NULL,
+        last_sign_in INTEGER,
+        network TEXT,
+        disabled INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE access_tokens (
+        name TEXT PRIMARY KEY NOT NULL,
+        hash BLOB UNIQUE NOT NULL,
+        user TEXT REFERENCES users (name) ON DELETE CASCADE,
+        role TEXT NOT NULL,
+        scope TEXT,
+        payload INTEGER NOT NULL,
+        comment TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER,
+        used INTEGER
+    ) STRICT;
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY NOT NULL,
+        at INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        address TEXT,
+        what TEXT NOT NULL,
+        about TEXT,
+        old TEXT,
+        new TEXT,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_at ON audit (at);
+    DROP TABLE sessions;
+    CREATE TABLE sessions (
+        hash BLOB PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL UNIQUE,
+        who TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        browser TEXT NOT NULL
+    ) STRICT;
+    ALTER TABLE views ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    PRAGMA user_version = 9;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

@@ -9,8 +9,8 @@ pub struct Session {
     pub hash: [u8; 32],
     /// What it is called in lists.
     pub name: String,
-    /// SHA-256 of the token that it was made with.
-    pub token: [u8; 32],
+    /// Who signed in.
+    pub who: String,
     /// When it was made.
     pub created: Micros,
     /// When it was last used, about.
@@ -28,11 +28,11 @@ impl Catalog {
     /// If the catalog cannot be written.
     pub async fn add_session(&self, session: &Session) -> Result<(), CatalogError> {
         sqlx::query(
-            "INSERT INTO sessions (hash, name, token, created, used, address, browser) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sessions (hash, name, who, created, used, address, browser) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(session.hash.as_slice())
         .bind(&session.name)
-        .bind(session.token.as_slice())
+        .bind(&session.who)
         .bind(session.created.0)
         .bind(session.used.0)
         .bind(&session.address)
@@ -88,7 +88,7 @@ fn session_of(row: &SqliteRow) -> Result<Session, CatalogError> {
     Ok(Session {
         hash: hash("hash")?,
         name: row.try_get("name").map_err(&fail)?,
-        token: hash("token")?,
+        who: row.try_get("who").map_err(&fail)?,
         created: Micros(row.try_get("created").map_err(&fail)?),
         used: Micros(row.try_get("used").map_err(&fail)?),
         address: row.try_get("address").map_err(&fail)?,

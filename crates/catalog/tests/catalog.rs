@@ -313,6 +313,7 @@ async fn views_are_kept_replaced_and_removed() {
         since: Some("1h".to_owned()),
         shared: true,
         changed: Micros(5),
+        owner: "anna".to_owned(),
     };
     catalog.put_view(&view).await.unwrap();
     let changed =
@@ -334,7 +335,7 @@ async fn sessions_are_kept_used_and_ended() {
     let session = |n: u8| Session {
         hash: [n; 32],
         name: format!("s{n}"),
-        token: [9; 32],
+        who: "anna".to_owned(),
         created: Micros(i64::from(n)),
         used: Micros(i64::from(n)),
         address: "192.0.2.1".to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::complete;
 use crate::lake_args::LakeCommand;
+use crate::people_args::{AccessCommand, AuditCommand, UsersCommand};
 use crate::render::{Format, Style};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -150,6 +151,15 @@ pub(crate) enum Command {
     /// Make tokens with which hosts join, list them, make them void
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Who may sign in, and what he may
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Tokens with which programs ask
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// What was done, and by whom
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Read logs without a server: one JSON object per logged packet
     Parse(ParseArgs),
     /// Take old logs, captures, exports and databases into the lake

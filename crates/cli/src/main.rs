@@ -23,6 +23,7 @@ mod lake_args;
 mod lines;
 mod manual;
 mod pcap;
+mod people_args;
 mod render;
 mod seen;
 mod stream;
@@ -97,6 +98,9 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Lines(ask) => client::block_on(command::rows(&connection, Kind::Lines, ask, style))?,
         Command::Losses(losses) => client::block_on(command::losses(&connection, losses, style))?,
         Command::Lake(lake) => client::block_on(command::lake(&connection, lake, style))?,
+        Command::Users(users) => client::block_on(command::users(&connection, users, style))?,
+        Command::Access(access) => client::block_on(command::access(&connection, access, style))?,
+        Command::Audit(audit) => client::block_on(command::audit(&connection, audit, style))?,
         Command::Authority(command) => client::block_on(command::authority(&connection, command, style))?,
         Command::Token(token) => client::block_on(command::token(&connection, token, style))?,
     }

@@ -13,6 +13,12 @@ pub enum QueryError {
         /// The name as given.
         column: String,
     },
+    /// A column that whoever asks may not see.
+    #[error("`{column}` holds what packets and lines say: you have no permission to see that")]
+    Hidden {
+        /// Its name.
+        column: &'static str,
+    },
     /// A field that stands for several columns cannot be a group.
     #[error("`{field}` is either of {columns}: group by one of them")]
     Ambiguous {
@@ -65,6 +71,8 @@ pub enum QueryError {
 pub enum ErrorKind {
     /// The question is wrong; ask another one.
     Question,
+    /// Nothing; it is not theirs to see.
+    Hidden,
     /// The question is too large; narrow it.
     TooLarge,
     /// Nothing; somebody wanted it to end.
@@ -83,6 +91,7 @@ impl QueryError {
             Self::NoColumn { .. } | Self::Ambiguous { .. } | Self::Groups { .. } | Self::Sql(_) => {
                 ErrorKind::Question
             }
+            Self::Hidden { .. } => ErrorKind::Hidden,
             Self::TooLarge(_) | Self::Limit { .. } => ErrorKind::TooLarge,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::LeftOut(_) => ErrorKind::Incomplete,

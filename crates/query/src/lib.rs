@@ -11,6 +11,8 @@
 //!   with [`ErrorKind::TooLarge`], never by the kernel.
 //! - **Cancelled by dropping.** A [`RowStream`] that is dropped ends the tasks behind it; so does [`Inquiry::cancel`].
 //!
+//! - **In sight.** Whatever is asked, only rows in the scope of who asks count, and only columns that he may see
+//!   ([`Sight`]).
 //! - **Few at a time.** A few questions work at once, on threads of their own that stand back behind those that
 //!   take rows in; askers take turns ([`asked_by`]).
 //!
@@ -18,7 +20,7 @@
 //! out and named, and never shortens an answer silently: a stream gives all rows that there are, then
 //! [`QueryError::LeftOut`], then ends. Any other failure ends a stream where it is.
 //!
-//! It does not write, does not know the clock, and does not decide who may ask what.
+//! It does not write, does not know the clock, and does not decide who may see what: it holds to it.
 
 mod bounds;
 mod engine;
@@ -34,6 +36,7 @@ mod question;
 pub mod render;
 mod rollup;
 mod scan;
+mod sight;
 mod slices;
 mod source;
 mod stream;
@@ -52,5 +55,6 @@ pub use id::{ID, RowId, RowIdError};
 pub use position::{Position, PositionError};
 pub use question::{Cost, Inquiry, asked_by, asked_for};
 pub use rollup::{Bucket, Counted};
+pub use sight::{Scoped, Sight};
 pub use source::{Counts, DataFile, History, Part, Rolled, Source, View, Window};
 pub use stream::{RowStream, Stats};

@@ -10,11 +10,11 @@
 //! - OR and AND chains are balanced, and a filter of more than [`MAX_TESTS`] tests is one function around the
 //!   live matcher: planning walks trees by recursion, and what a user types must not choose our stack's depth.
 
-use crate::QueryError;
 use crate::engine::column;
 use crate::id::RowId;
 use crate::source::Window;
 use crate::udf;
+use crate::{QueryError, Scoped};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -53,7 +53,7 @@ impl Lowered {
 }
 
 /// The rows of a table that a filter matches.
-pub(crate) fn filter(kind: Kind, filter: &Filter) -> Lowered {
+pub(crate) fn filter(kind: Kind, filter: &Scoped<'_>) -> Lowered {
     match filter.expr() {
         Tree::All => Lowered::All,
         tree => {

@@ -1,14 +1,13 @@
 //! Rows in order of time.
 
 use crate::Order;
-use crate::QueryError;
 use crate::engine::{Planner, column};
 use crate::lower::Lowered;
 use crate::slices::{Slices, time_of};
 use crate::source::{View, Window};
 use crate::stream::{Meter, RowStream};
+use crate::{QueryError, Scoped};
 use arrow_schema::{Schema, SchemaRef};
-use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
 use datafusion::dataframe::DataFrame;
@@ -26,7 +25,7 @@ pub(crate) struct Ordered {
     pub(crate) kind: Kind,
     pub(crate) predicate: Lowered,
     /// The same as a filter, where it is one.
-    pub(crate) filter: Option<Filter>,
+    pub(crate) filter: Option<Scoped<'static>>,
     pub(crate) order: Order,
     pub(crate) columns: Option<Vec<String>>,
 }

@@ -85,6 +85,12 @@ pub(crate) const fn may(name: &'static str, kind: ColumnKind, origin: Origin, do
     Column { name, kind, nullable: true, origin, doc }
 }
 
+/// Whether a column holds what a packet or a line says, and not what is known of it: a permission of its own to see.
+#[must_use]
+pub const fn is_content(column: &str) -> bool {
+    matches!(column.as_bytes(), b"payload" | b"raw" | b"text")
+}
+
 /// One column of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {

@@ -21,7 +21,9 @@ mod relation;
 mod rollups;
 mod rulesets;
 
-pub use column::{Column, ColumnKind, Origin, collected_schema, table_columns, table_schema, wire_schema};
+pub use column::{
+    Column, ColumnKind, Origin, collected_schema, is_content, table_columns, table_schema, wire_schema,
+};
 pub use counters::COUNTERS;
 pub use events::EVENTS;
 pub use fields::{FIELDS, Field, FieldKind, field, measures};

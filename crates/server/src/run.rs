@@ -13,13 +13,14 @@ use crate::sessions::Browsers;
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
-use bartizan_api::{Access, ApiState, Feed, Names, Queries};
+use bartizan_api::{ApiState, Feed, Names, Queries};
 use bartizan_catalog::Catalog;
 use bartizan_collect::Collector;
 use bartizan_config::{Setting, load_program};
 use bartizan_enrich::Enrichment;
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{Options, Tables};
+use bartizan_people::{Invitation, People};
 use bartizan_pki::{agent_server, front_server};
 use bartizan_prefix::Dialects;
 use bartizan_query::Engine;
@@ -115,9 +116,10 @@ impl Server {
         let now = bartizan_clock::now();
         let dialects = dialects(settings.prefixes.as_deref())?;
         let keys = Arc::new(Keys::load(dir, &settings.names, now)?);
-        let access = Access::new(vec![Access::digest(&admin_token(dir)?)]);
         let catalog = Catalog::open(&dir.join("catalog.db")).await?;
-        let knows = |token: &[u8; 32]| access.knows(token);
+        let people = People::load(catalog.clone(), &admin_token(dir)?, bartizan_clock::now).await?;
+        let people = Arc::new(people);
+        let knows = |who: &str| people.principal(who).is_some();
         let browsers = Arc::new(Browsers::load(catalog.clone(), knows, bartizan_clock::now).await?);
 
         let front = listen("listen", settings.listen).await?;
@@ -161,9 +163,8 @@ impl Server {
             dir: dir.clone(),
             started: now,
         });
-        let access = Arc::new(access);
         let holders = Holders {
-            access: Arc::clone(&access),
+            people: Arc::clone(&people),
             names: Arc::clone(&enrichment) as _,
             queries: Arc::clone(&queries),
         };
@@ -183,7 +184,7 @@ impl Server {
             enrichment: Arc::clone(&enrichment),
             queries,
             metrics,
-            access,
+            people: Arc::clone(&people),
             version: env!("CARGO_PKG_VERSION"),
         });
         let (front_address, agents_address) = (front.local_addr()?, agents.local_addr()?);
@@ -214,6 +215,9 @@ impl Server {
         if let Some(collector) = &collector {
             let lines = collector.addresses().iter().map(|(kind, address)| format!("{kind} {address}"));
             announce(dir, "collect_addresses", &lines.collect::<Vec<_>>().join("\n"))?;
+        }
+        if let Some(first) = people.invite_first().await? {
+            welcome(&format!("https://{front_address}"), &first);
         }
         announce(dir, "address", &format!("https://{front_address}"))?;
         announce(dir, "agents_address", &agents_address.to_string())?;
@@ -276,6 +280,17 @@ impl Server {
             drop(tokio::time::timeout(Duration::from_secs(5), writer.release()).await);
         }
     }
+}
+
+/// Tells whoever started the server how the first administrator gets in.
+fn welcome(address: &str, first: &Invitation) {
+    tracing::info!(
+        "nobody can administer this server yet. Within 15 minutes open {address}/#/invitation?code={} in a browser, and \
+         choose a password for the user `{}`. (Later: `bartizan users invite {}`.)",
+        first.code,
+        first.name,
+        first.name
+    );
 }
 
 /// What log prefixes say, by the user's file and the built-in table.

@@ -1,6 +1,6 @@
 //! Sessions of browsers: in memory, where every request looks, and in the catalog, which is there after a restart.
 //!
-//! - A session ends [`IDLE`] after its last use, [`LIFE`] after it was made, when somebody ends it, and with its token.
+//! - A session ends [`IDLE`] after its last use, [`LIFE`] after it was made, when somebody ends it, and with its maker.
 //!   What is being answered to it counts as use, so that a display on a wall stays on.
 //! - There are [`MOST`]; one more ends the oldest.
 //! - Of the secret only the hash is kept.
@@ -71,16 +71,16 @@ pub(crate) struct Browsers {
 }
 
 impl Browsers {
-    /// The sessions that the catalog has of tokens that are still known; the others end.
+    /// The sessions that the catalog has of those who may still ask; the others end.
     pub(crate) async fn load(
         catalog: Catalog,
-        knows: impl Fn(&[u8; 32]) -> bool,
+        knows: impl Fn(&str) -> bool,
         clock: fn() -> Micros,
     ) -> Result<Self, CatalogError> {
         let mut open = HashMap::new();
         for kept in catalog.sessions().await? {
             let session = Open::of(kept);
-            if session.has_ended(clock()) || !knows(&session.kept.token) {
+            if session.has_ended(clock()) || !knows(&session.kept.who) {
                 catalog.end_session(&session.kept.name).await?;
             } else {
                 open.insert(session.kept.hash, session);
@@ -166,8 +166,8 @@ impl Sessions for Browsers {
         }
         let (secret, name) = (BASE64URL_NOPAD.encode(&secret), HEXLOWER.encode(&name));
         let now = (self.clock)();
-        let NewSession { token, address, browser } = new;
-        let kept = Kept { hash: hash(&secret), name, token, created: now, used: now, address, browser };
+        let NewSession { who, address, browser } = new;
+        let kept = Kept { hash: hash(&secret), name, who, created: now, used: now, address, browser };
         for name in self.evicted() {
             self.catalog.end_session(&name).await.map_err(unavailable)?;
         }
@@ -184,7 +184,7 @@ impl Sessions for Browsers {
             let write = session.is_used(now);
             let told = Session {
                 name: session.kept.name.clone(),
-                token: session.kept.token,
+                who: session.kept.who.clone(),
                 since: session.kept.created,
                 until: session.until(),
                 ended: session.alive.subscribe(),
@@ -209,10 +209,23 @@ impl Sessions for Browsers {
         Ok(was_open || was_kept)
     }
 
+    async fn end_of(&self, who: &str, but: Option<&str>) -> Result<(), Unavailable> {
+        let names: Vec<_> = {
+            let open = self.all();
+            let his = open.values().filter(|session| session.kept.who.eq_ignore_ascii_case(who));
+            his.map(|session| session.kept.name.clone()).filter(|name| Some(name.as_str()) != but).collect()
+        };
+        for name in names {
+            self.end(&name).await?;
+        }
+        Ok(())
+    }
+
     fn list(&self) -> Vec<SessionInfo> {
         let now = (self.clock)();
         let info = |session: &Open| SessionInfo {
             name: session.kept.name.clone(),
+            who: session.kept.who.clone(),
             since: session.kept.created,
             used: session.used,
             until: session.until(),
@@ -240,10 +253,10 @@ mod tests {
         };
     }
 
-    const TOKEN: [u8; 32] = [1; 32];
+    const WHO: &str = "anna";
 
     fn new() -> NewSession {
-        NewSession { token: TOKEN, address: "192.0.2.1".to_owned(), browser: "B".to_owned() }
+        NewSession { who: WHO.to_owned(), address: "192.0.2.1".to_owned(), browser: "B".to_owned() }
     }
 
     async fn catalog() -> (tempfile::TempDir, Catalog) {
@@ -304,14 +317,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_restart_keeps_sessions_of_known_tokens_and_no_secret_is_kept() {
+    async fn a_restart_keeps_sessions_of_those_who_may_ask_and_no_secret_is_kept() {
         let (dir, catalog) = catalog().await;
         clock!(clock, at);
         at(1);
         let browsers = Browsers::load(catalog.clone(), |_| true, clock).await.unwrap();
         let secret = browsers.open(new()).await.unwrap().secret;
-        let other = browsers.open(NewSession { token: [2; 32], ..new() }).await.unwrap().secret;
-        let browsers = Browsers::load(catalog.clone(), |token| *token == TOKEN, clock).await.unwrap();
+        let other = browsers.open(NewSession { who: "berta".to_owned(), ..new() }).await.unwrap().secret;
+        let browsers = Browsers::load(catalog.clone(), |who| who == WHO, clock).await.unwrap();
         let session = browsers.used(&secret).await.unwrap();
         assert!(browsers.used(&other).await.is_none());
         assert_eq!(catalog.sessions().await.unwrap().len(), 1);
@@ -324,6 +337,23 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
         }
+    }
+
+    #[tokio::test]
+    async fn all_of_somebody_end_but_one() {
+        clock!(clock, at);
+        let (_dir, catalog) = catalog().await;
+        at(0);
+        let browsers = Browsers::load(catalog.clone(), |_| true, clock).await.unwrap();
+        let [this, other] = [browsers.open(new()).await.unwrap(), browsers.open(new()).await.unwrap()];
+        let of_other = browsers.open(NewSession { who: "berta".to_owned(), ..new() }).await.unwrap();
+        let kept = browsers.used(&this.secret).await.unwrap().name;
+        browsers.end_of("Anna", Some(&kept)).await.unwrap();
+        assert!(browsers.used(&this.secret).await.is_some() && browsers.used(&other.secret).await.is_none());
+        browsers.end_of("anna", None).await.unwrap();
+        assert!(
+            browsers.used(&this.secret).await.is_none() && browsers.used(&of_other.secret).await.is_some()
+        );
     }
 
     #[tokio::test]
@@ -340,7 +370,8 @@ mod tests {
             let hash = hash(&n.to_string());
             let (created, used) = (Micros(2 * MINUTE), Micros(2 * MINUTE));
             let (address, browser) = (String::new(), String::new());
-            let kept = Kept { hash, name: n.to_string(), token: TOKEN, created, used, address, browser };
+            let kept =
+                Kept { hash, name: n.to_string(), who: WHO.to_owned(), created, used, address, browser };
             browsers.all().insert(hash, Open::of(kept));
         }
         at(3);

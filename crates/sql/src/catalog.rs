@@ -12,7 +12,6 @@ use crate::functions::ADDRESS;
 use crate::ulog::ULOG;
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use bartizan_filter::Filter;
 use bartizan_model::Kind;
 use bartizan_query::Moment;
 use bartizan_schema::table_columns;
@@ -45,12 +44,7 @@ pub(crate) fn empty() -> DfResult<Arc<dyn CatalogProviderList>> {
 }
 
 /// Adds what these names stand for. A name that stands for nothing is an error of the planner.
-pub(crate) fn fill(
-    state: &SessionState,
-    moment: &Moment,
-    names: &BTreeSet<String>,
-    scope: Option<&Filter>,
-) -> DfResult<()> {
+pub(crate) fn fill(state: &SessionState, moment: &Moment, names: &BTreeSet<String>) -> DfResult<()> {
     let named = |name: &str| names.contains(name);
     let schema = |name: &str| {
         let catalog = state.catalog_list().catalog(CATALOG);
@@ -62,7 +56,7 @@ pub(crate) fn fill(
     let ulog = named("ulog") || named("columns");
     for kind in Kind::ALL {
         if named(kind.as_str()) || ulog && kind == Kind::Events {
-            let plan = moment.table(kind, scope)?;
+            let plan = moment.table(kind)?;
             public.register_table(kind.as_str().to_owned(), Arc::new(ViewTable::new(plan, None)))?;
         }
     }

@@ -1,6 +1,7 @@
 //! SQL that only reads, over the tables of the lake.
 //!
-//! [`ask`] and [`describe`] take a [`Question`]: its text, the scope of who asks, what its parameters stand for.
+//! [`ask`] and [`describe`] take a [`Question`]: its text, and what its parameters stand for; who asks, and
+//! what he sees, is said around it ([`bartizan_query::asked_by`]).
 //! [`Flight`] answers them to programs that speak Flight SQL.
 //!
 //! Invariants:
@@ -28,7 +29,7 @@ mod ulog;
 mod value;
 
 pub use catalog::type_name;
-pub use flight::{Asker, Askers, Begun, Flight};
+pub use flight::{Asker, Askers, Begun, Denied, Flight};
 pub use question::{Described, Question, ask, describe};
 pub use statement::MAX_TEXT;
 pub use value::Value;

@@ -5,7 +5,7 @@ use crate::statement::{Asked, Refused, parse};
 use crate::value::Value;
 use crate::{answer, catalog, functions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use bartizan_filter::{Context, Filter};
+use bartizan_filter::Context;
 use bartizan_query::{Engine, Moment, Planned, QueryError, RowStream};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ParamValues, ScalarValue};
@@ -30,17 +30,15 @@ pub struct Question {
     pub text: String,
     /// What its `?` and `$1` stand for, in their order.
     pub parameters: Vec<ScalarValue>,
-    /// The rows that who asks may see; `None`: all.
-    pub scope: Option<Filter>,
     /// What functions know.
     pub names: Arc<Context>,
 }
 
 impl Question {
-    /// Without parameters, about everything.
+    /// Without parameters.
     #[must_use]
     pub fn new(text: impl Into<String>, names: Arc<Context>) -> Self {
-        Self { text: text.into(), parameters: Vec::new(), scope: None, names }
+        Self { text: text.into(), parameters: Vec::new(), names }
     }
 
     /// With these for its parameters.
@@ -169,7 +167,7 @@ fn session(moment: &Moment, question: &Question, asked: &Asked) -> DfResult<Sess
     // What `now()` is, for the whole question.
     let options = Arc::clone(state.config_options());
     state.execution_props_mut().mark_start_execution(options);
-    catalog::fill(&state, moment, &asked.tables(), question.scope.as_ref())?;
+    catalog::fill(&state, moment, &asked.tables())?;
     Ok(state)
 }
 

@@ -129,7 +129,7 @@ async fn filled() -> Server {
             table.commit(now).await.unwrap();
         }
     }
-    serving(dir, tables)
+    serving(dir, tables).await
 }
 
 fn sum(values: &Value, of: &str) -> i64 {

@@ -82,7 +82,7 @@ async fn firewall() -> (Server, Vec<String>) {
     {
         tables.of(Kind::Rulesets).append(id(seq), vec![listing], 1000, at).unwrap();
     }
-    (serving(dir, tables), rules.into_iter().map(|rule| rule.text).collect())
+    (serving(dir, tables).await, rules.into_iter().map(|rule| rule.text).collect())
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn what_stands_around_an_event_is_told() {
     tables.of(Kind::Events).append(id(1), vec![here], 1000, Micros(NOW)).unwrap();
     tables.of(Kind::Events).append(id(2), vec![late], 1000, Micros(NOW)).unwrap();
     tables.of(Kind::Flows).append(id(1), vec![flows], 1000, Micros(NOW)).unwrap();
-    let server = serving(dir, tables);
+    let server = serving(dir, tables).await;
     let (status, shown) = server.ask("/api/v1/event", json!({"id": format!("{stream}/1/0")})).await;
     assert_eq!(status, StatusCode::OK, "{shown}");
     let context = &shown["context"];

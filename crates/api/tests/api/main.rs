@@ -8,6 +8,7 @@ mod firewall;
 mod imports;
 mod lake;
 mod openapi;
+mod people;
 mod queries;
 mod rulesets;
 mod sessions;

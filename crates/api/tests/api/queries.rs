@@ -51,7 +51,7 @@ async fn ids() -> Server {
     let id = bartizan_model::BatchId { stream, seq: bartizan_model::Seq(1) };
     let table = tables.of(bartizan_model::Kind::Events);
     table.append(id, vec![rows], 1000, bartizan_model::Micros(NOW)).unwrap();
-    serving(dir, tables)
+    serving(dir, tables).await
 }
 
 #[tokio::test]

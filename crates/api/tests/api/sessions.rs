@@ -4,7 +4,7 @@ use crate::support::*;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use bartizan_api::{Access, Asker, Sessions};
+use bartizan_api::{Asker, Sessions};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn a_browser_signs_in_asks_and_signs_out() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         session,
-        json!({"name": "1", "since": "2026-11-23T05:00:43.000000Z", "until": "2026-11-23T05:01:43.000000Z"})
+        json!({"name": "1", "who": "local", "since": "2026-11-23T05:00:43.000000Z", "until": "2026-11-23T05:01:43.000000Z"})
     );
     let search = own(json_post("/api/v1/search"), "secret-1").body(Body::from("{\"filter\":\"\"}")).unwrap();
     let (status, _, text) = server.text(search).await;
@@ -61,8 +61,7 @@ async fn a_browser_signs_in_asks_and_signs_out() {
     assert_eq!((&list[0]["address"], &list[0]["browser"]), (&json!("192.0.2.9"), &json!("Abrowser")));
     assert!(!list.to_string().contains("secret"), "{list}");
 
-    // Two ask as one: what somebody has is the token.
-    assert_eq!(server.fleet.used("secret-1").await.unwrap().token, Access::digest(TOKEN));
+    assert_eq!(server.fleet.used("secret-1").await.unwrap().who, "local");
     let (status, headers, _) = by_cookie(&server, Request::delete("/api/v1/session"), "secret-1").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert!(headers[header::SET_COOKIE].to_str().unwrap().ends_with("Max-Age=0"));
@@ -162,12 +161,12 @@ async fn what_is_being_answered_breaks_off_when_the_session_ends() {
     assert!(reading.await.unwrap().is_err(), "an end that looks like one would be a whole answer");
 }
 
-/// As after the token was taken out of the server.
+/// As after the token was revoked while the server was down.
 #[tokio::test]
-async fn a_session_ends_with_its_token() {
+async fn a_session_ends_with_who_made_it() {
     let server = server().await;
-    let token = Access::digest("gone");
-    let new = bartizan_api::NewSession { token, address: String::new(), browser: String::new() };
+    let new =
+        bartizan_api::NewSession { who: "token:gone".into(), address: String::new(), browser: String::new() };
     let secret = Sessions::open(&*server.fleet, new).await.unwrap().secret;
     assert_eq!(
         by_cookie(&server, Request::get("/api/v1/session"), &secret).await.0,

@@ -11,16 +11,18 @@ use axum::body::Body;
 use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
-    Access, ApiState, AuthorityRefusal, AuthorityStatus, AuthorityStep, ContentCheck, Feed, Finish,
-    FleetAuthority, HoldInfo, HostChange, HostInfo, HostRefusal, HostStanding, HostState, Hosts, ImportError,
-    ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MadeToken, Mark, Metrics,
-    NewHold, NewImport, NewSession, NewToken, NewView, OpenImport, OpenSession, Piece, Queries, Retention,
+    ApiState, AuthorityRefusal, AuthorityStatus, AuthorityStep, ContentCheck, Feed, Finish, FleetAuthority,
+    HoldInfo, HostChange, HostInfo, HostRefusal, HostStanding, HostState, Hosts, ImportError, ImportInfo,
+    Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MadeToken, Mark, Metrics, NewHold,
+    NewImport, NewSession, NewToken, NewView, OpenImport, OpenSession, Piece, Queries, Retention,
     RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions, Standing, StandingChange, TableStatus,
     TokenInfo, TokenState, Tokens, Unavailable, ViewInfo, router,
 };
+use bartizan_catalog::Catalog;
 use bartizan_filter::Context;
 use bartizan_lake::{Options, Tables};
-use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Seq, StreamId, addr_from_ip};
+use bartizan_model::{BatchId, Epoch, HostId, Kind, Lane, Micros, Role, Seq, StreamId, addr_from_ip};
+use bartizan_people::{NewAccess, People, Principal};
 use bartizan_query::{Engine, Limits};
 use bartizan_schema::table_schema;
 use http_body_util::BodyExt;
@@ -39,7 +41,7 @@ pub(crate) const NOW: i64 = 1_795_410_043_000_000;
 #[derive(Default)]
 pub(crate) struct Fleet {
     pub(crate) made: Mutex<Vec<NewToken>>,
-    pub(crate) views: Mutex<Vec<NewView>>,
+    pub(crate) views: Mutex<Vec<(String, NewView)>>,
     pub(crate) sessions: Mutex<BTreeMap<String, (NewSession, watch::Sender<bool>)>>,
 }
 
@@ -59,7 +61,7 @@ impl Sessions for Fleet {
         let sessions = self.sessions.lock().unwrap();
         let (new, alive) = sessions.get(name)?;
         let (since, until) = (Micros(NOW), Micros(NOW + 60_000_000));
-        Some(Session { name: name.to_owned(), token: new.token, since, until, ended: alive.subscribe() })
+        Some(Session { name: name.to_owned(), who: new.who.clone(), since, until, ended: alive.subscribe() })
     }
 
     async fn end(&self, name: &str) -> Result<bool, Unavailable> {
@@ -67,9 +69,21 @@ impl Sessions for Fleet {
         Ok(ended.map(|(_, alive)| alive.send_replace(true)).is_some())
     }
 
+    async fn end_of(&self, who: &str, but: Option<&str>) -> Result<(), Unavailable> {
+        self.sessions.lock().unwrap().retain(|name, (new, alive)| {
+            let stays = new.who != who || Some(name.as_str()) == but;
+            if !stays {
+                alive.send_replace(true);
+            }
+            stays
+        });
+        Ok(())
+    }
+
     fn list(&self) -> Vec<SessionInfo> {
         let info = |(name, (new, _)): (&String, &(NewSession, watch::Sender<bool>))| SessionInfo {
             name: name.clone(),
+            who: new.who.clone(),
             since: Micros(NOW),
             used: Micros(NOW),
             until: Micros(NOW + 60_000_000),
@@ -89,28 +103,35 @@ impl Metrics for Fleet {
 
 #[async_trait]
 impl Saved for Fleet {
-    async fn views(&self) -> Result<Vec<ViewInfo>, Unavailable> {
-        let info = |view: &NewView| ViewInfo {
-            name: view.name.clone(),
-            table: view.table.to_string(),
-            filter: view.filter.clone(),
-            columns: view.columns.clone(),
-            since: view.since.clone(),
-            shared: view.shared,
-            changed: Micros(NOW),
+    async fn views(&self) -> Result<Vec<(String, ViewInfo)>, Unavailable> {
+        let info = |(owner, view): &(String, NewView)| {
+            (
+                owner.clone(),
+                ViewInfo {
+                    name: view.name.clone(),
+                    table: view.table.to_string(),
+                    filter: view.filter.clone(),
+                    columns: view.columns.clone(),
+                    since: view.since.clone(),
+                    shared: view.shared,
+                    changed: Micros(NOW),
+                },
+            )
         };
         Ok(self.views.lock().unwrap().iter().map(info).collect())
     }
 
-    async fn put_view(&self, new: NewView) -> Result<(), Unavailable> {
-        self.views.lock().unwrap().push(new);
+    async fn put_view(&self, owner: &str, new: NewView) -> Result<(), Unavailable> {
+        let mut views = self.views.lock().unwrap();
+        views.retain(|(_, view)| view.name != new.name);
+        views.push((owner.to_owned(), new));
         Ok(())
     }
 
     async fn delete_view(&self, name: &str) -> Result<bool, Unavailable> {
         let mut views = self.views.lock().unwrap();
         let before = views.len();
-        views.retain(|view| view.name != name);
+        views.retain(|(_, view)| view.name != name);
         Ok(views.len() < before)
     }
 }
@@ -339,6 +360,7 @@ pub(crate) struct Server {
     pub(crate) app: Router,
     pub(crate) feed: Arc<Feed>,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) people: Arc<People>,
     pub(crate) _dir: tempfile::TempDir,
 }
 
@@ -476,12 +498,14 @@ pub(crate) async fn server() -> Server {
         }
     }
 
-    serving(dir, tables)
+    serving(dir, tables).await
 }
 
-pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
+pub(crate) async fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
     let feed = Arc::new(Feed::new(16, Micros(NOW + 5_000_000)));
     let fleet = Arc::new(Fleet::default());
+    let catalog = Catalog::open(&dir.path().join("catalog.db")).await.unwrap();
+    let people = Arc::new(People::load(catalog, TOKEN, || Micros(NOW)).await.unwrap());
     let app = router(ApiState {
         engine: Arc::new(Engine::new(Arc::new(tables), &Limits::default()).unwrap()),
         hosts: Arc::clone(&fleet) as _,
@@ -498,10 +522,10 @@ pub(crate) fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         enrichment: Arc::default(),
         queries: Arc::new(Queries::new(7)),
         metrics: Arc::clone(&fleet) as _,
-        access: Arc::new(Access::new(vec![Access::digest("another"), Access::digest(TOKEN)])),
+        people: Arc::clone(&people),
         version: "1.2.3",
     });
-    Server { app, feed, fleet, _dir: dir }
+    Server { app, feed, fleet, people, _dir: dir }
 }
 
 pub(crate) fn post(path: &str, body: &str) -> Request<Body> {
@@ -517,6 +541,21 @@ pub(crate) fn get(path: &str) -> Request<Body> {
 }
 
 impl Server {
+    /// A token of a service that may this and sees that.
+    pub(crate) async fn token(&self, role: Role, scope: &str, payload: bool) -> String {
+        let name = format!("{role}-{}", self.people.access_tokens(&Principal::local()).len());
+        let new = NewAccess {
+            name,
+            role: Some(role),
+            scope: Some(scope.to_owned()),
+            payload,
+            service: true,
+            days: None,
+            comment: String::new(),
+        };
+        self.people.make_access(&Principal::local(), new).await.unwrap().token
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
         self.app.clone().oneshot(request).await.unwrap()
     }

@@ -79,8 +79,8 @@ async fn a_tail_shows_what_matches_from_now_on() {
 
 #[tokio::test]
 async fn a_slow_reader_is_told_what_it_did_not_get() {
-    let Server { app, feed, fleet, _dir } = server().await;
-    let server = Server { app, feed: Arc::clone(&feed), fleet, _dir };
+    let Server { app, feed, fleet, _dir, people } = server().await;
+    let server = Server { app, feed: Arc::clone(&feed), fleet, people, _dir };
     let mut tail = tail(&server, "dport:22").await;
     // More than its buffer holds, and nobody reads. Published in two parts, with time for the task to look.
     let mut published = 0;
@@ -138,7 +138,7 @@ fn arrived(n: usize, at: i64, port: i32, host: &str) -> arrow_array::RecordBatch
 async fn a_tail_that_is_resumed_has_no_hole_and_nothing_twice() {
     const BATCHES: i64 = 60;
     let (dir, tables) = empty().await;
-    let server = serving(dir, tables.clone());
+    let server = serving(dir, tables.clone()).await;
     let start = NOW + 5_000_000;
     let stream = bartizan_model::StreamId {
         host: bartizan_model::HostId::from_bytes([7; 16]),

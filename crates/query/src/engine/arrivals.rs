@@ -2,10 +2,10 @@
 
 use super::Engine;
 use super::columns::column;
-use crate::QueryError;
 use crate::lower;
 use crate::source::Window;
 use crate::stream::RowStream;
+use crate::{QueryError, Scoped};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampMicrosecondType};
@@ -94,6 +94,7 @@ impl Engine {
         until: Arrival,
     ) -> Result<RowStream, QueryError> {
         let engine = self.asked();
+        let filter = &engine.sight().scoped(Kind::Events, filter)?;
         loop {
             match engine.arrivals_once(filter, after, until).await {
                 Err(error) => engine.planner.mend(error).await?,
@@ -104,7 +105,7 @@ impl Engine {
 
     async fn arrivals_once(
         &self,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         after: Arrival,
         until: Arrival,
     ) -> Result<RowStream, QueryError> {
@@ -124,7 +125,8 @@ impl Engine {
         let predicate = lower::filter(Kind::Events, filter).and(inside);
         let frame = self.planner.frame(Kind::Events, view, predicate, Window::ALL)?;
         let keys = ["received", "stream", "seq", "row"].map(|name| column(name).sort(true, false));
-        self.planner.run(frame.sort(keys.to_vec())?, files, started).await
+        let frame = self.planner.in_sight(Kind::Events, frame.sort(keys.to_vec())?)?;
+        self.planner.run(frame, files, started).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Names of columns, checked and as expressions.
 
-use crate::QueryError;
 use crate::id::{ID, ID_PARTS};
 use crate::lower;
+use crate::{QueryError, Sight};
 use bartizan_model::Kind;
 use datafusion::common::Column;
 use datafusion::functions_aggregate::sum::sum;
@@ -22,11 +22,15 @@ pub(crate) fn sum_of<'a>(columns: &'a [&'static str]) -> impl Iterator<Item = Ex
 }
 
 /// The columns of these names, each once; for [`ID`] those that it is made of.
-pub(super) fn known_columns(kind: Kind, names: Vec<String>) -> Result<Vec<String>, QueryError> {
+pub(super) fn known_columns(
+    kind: Kind,
+    names: Vec<String>,
+    sight: &Sight,
+) -> Result<Vec<String>, QueryError> {
     let mut known: Vec<String> = Vec::with_capacity(names.len());
     let parts = |name: String| if name == ID { ID_PARTS.map(str::to_owned).to_vec() } else { vec![name] };
     for name in names.into_iter().flat_map(parts) {
-        let name = lower::single_column(kind, &name)?.to_owned();
+        let name = sight.show(lower::single_column(kind, &name)?)?.to_owned();
         if !known.contains(&name) {
             known.push(name);
         }
@@ -34,13 +38,17 @@ pub(super) fn known_columns(kind: Kind, names: Vec<String>) -> Result<Vec<String
     Ok(known)
 }
 
-pub(super) fn group_columns<S: AsRef<str>>(kind: Kind, by: &[S]) -> Result<Vec<&'static str>, QueryError> {
+pub(super) fn group_columns<S: AsRef<str>>(
+    kind: Kind,
+    by: &[S],
+    sight: &Sight,
+) -> Result<Vec<&'static str>, QueryError> {
     if by.is_empty() || by.len() > MAX_GROUPS {
         return Err(QueryError::Groups { given: by.len(), max: MAX_GROUPS });
     }
     let mut columns = Vec::with_capacity(by.len());
     for name in by {
-        let name = lower::single_column(kind, name.as_ref())?;
+        let name = sight.show(lower::single_column(kind, name.as_ref())?)?;
         if !columns.contains(&name) {
             columns.push(name);
         }

@@ -52,8 +52,8 @@ impl Engine {
     pub async fn compare(&self, question: Compare<'_>) -> Result<RowStream, QueryError> {
         let started = Instant::now();
         let Compare { kind, filter, window, before, by, n } = question;
-        let by = group_columns(kind, &by)?;
         let engine = self.asked();
+        let by = group_columns(kind, &by, engine.sight())?;
         let n = n.min(MAX_COMPARED);
         let (now, mut left_out) = whole(engine.top(kind, filter, window, &by, n).await?).await?;
         let then = loop {
@@ -82,6 +82,7 @@ impl Engine {
         groups: &RecordBatch,
     ) -> Result<RowStream, QueryError> {
         let started = Instant::now();
+        let filter = &self.sight().scoped(kind, filter)?;
         let mut predicate = lower::filter(kind, filter);
         for (at, name) in by.iter().enumerate() {
             predicate = predicate.and(among(name, groups.column(at))?);

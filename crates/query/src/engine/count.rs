@@ -2,12 +2,12 @@
 
 use super::Engine;
 use super::columns::{column, sum_of};
-use crate::QueryError;
 use crate::files::LeftOut;
 use crate::lower::{self, Lowered};
 use crate::rollup::{self, Counted, Want};
 use crate::source::Window;
 use crate::stream::Stats;
+use crate::{QueryError, Scoped};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use bartizan_filter::Filter;
@@ -39,6 +39,7 @@ impl Engine {
     /// As [`Engine::search`].
     pub async fn count(&self, kind: Kind, filter: &Filter, window: Window) -> Result<Count, QueryError> {
         let engine = self.asked();
+        let filter = &engine.sight().scoped(kind, filter)?;
         loop {
             match engine.count_once(kind, filter, window).await {
                 Err(error) => engine.planner.mend(error).await?,
@@ -47,7 +48,7 @@ impl Engine {
         }
     }
 
-    async fn count_once(&self, kind: Kind, filter: &Filter, window: Window) -> Result<Count, QueryError> {
+    async fn count_once(&self, kind: Kind, filter: &Scoped<'_>, window: Window) -> Result<Count, QueryError> {
         let started = Instant::now();
         let predicate = lower::filter(kind, filter);
         let mut rows = 0;

@@ -6,7 +6,7 @@ use super::columns::group_columns;
 use crate::scan::{self, Value, Wanted};
 use crate::source::Window;
 use crate::stream::{Meter, RowStream};
-use crate::{QueryError, lower};
+use crate::{QueryError, Scoped, lower};
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringViewBuilder};
 use arrow_array::{ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema};
@@ -43,8 +43,9 @@ impl Engine {
         of: &str,
         n: usize,
     ) -> Result<RowStream, QueryError> {
-        let by = group_columns(kind, &[by])?[0];
-        let of = vec![(lower::single_column(kind, of)?, "distinct", 0)];
+        let engine = self.asked();
+        let by = group_columns(kind, &[by], engine.sight())?[0];
+        let of = vec![(engine.sight().show(lower::single_column(kind, of)?)?, "distinct", 0)];
         self.distinct_of(kind, filter, window, by, &of, n).await
     }
 
@@ -77,6 +78,7 @@ impl Engine {
         n: usize,
     ) -> Result<RowStream, QueryError> {
         let engine = self.asked();
+        let filter = &engine.sight().scoped(kind, filter)?;
         loop {
             match engine.distinct_once(kind, filter, window, by, of, n).await {
                 Err(error) => engine.planner.mend(error).await?,
@@ -88,7 +90,7 @@ impl Engine {
     async fn distinct_once(
         &self,
         kind: Kind,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         window: Window,
         by: &'static str,
         of: &[(&'static str, &'static str, u64)],

@@ -4,11 +4,11 @@ use super::Engine;
 use super::columns::group_columns;
 use super::distinct::values;
 use super::groups::Grouped;
-use crate::QueryError;
 use crate::files::LeftOut;
 use crate::rollup::Want;
 use crate::scan::{self, Tally};
 use crate::source::{View, Window};
+use crate::{QueryError, Scoped};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
@@ -70,9 +70,10 @@ impl Engine {
         if fields.is_empty() || fields.len() > MAX_FACETS {
             return Err(QueryError::Groups { given: fields.len(), max: MAX_FACETS });
         }
-        let columns = fields.iter().map(|field| Ok(group_columns(kind, &[field])?[0]));
-        let columns = columns.collect::<Result<Vec<_>, QueryError>>()?;
         let engine = self.asked().at_one_moment(kind, window);
+        let filter = &engine.sight().scoped(kind, filter)?;
+        let columns = fields.iter().map(|field| Ok(group_columns(kind, &[field], engine.sight())?[0]));
+        let columns = columns.collect::<Result<Vec<_>, QueryError>>()?;
         loop {
             match engine.facets_once(kind, filter, window, &columns, n).await {
                 Err(error) => engine.planner.mend(error).await?,
@@ -84,7 +85,7 @@ impl Engine {
     async fn facets_once(
         &self,
         kind: Kind,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         window: Window,
         columns: &[&'static str],
         n: usize,

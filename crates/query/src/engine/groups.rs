@@ -59,7 +59,7 @@ impl Engine {
         n: Option<usize>,
         last: bool,
     ) -> Result<RowStream, QueryError> {
-        let by = group_columns(kind, by)?;
+        let by = group_columns(kind, by, self.asked().sight())?;
         let grouped = Grouped { kind, filter, window, by, bucket: None, n, last };
         self.grouped(&grouped).await
     }
@@ -79,6 +79,7 @@ impl Engine {
         let started = Instant::now();
         let &Grouped { kind, filter, window, bucket, n, last, .. } = question;
         let by = &question.by;
+        let filter = &self.sight().scoped(kind, filter)?;
         let predicate = lower::filter(kind, filter);
         let want = Want::new(filter, by, bucket, last);
         let summed: Vec<&'static str> =
@@ -127,7 +128,9 @@ impl Engine {
         by: &[S],
         bucket: Option<Bucket>,
     ) -> Result<String, QueryError> {
-        let by = if by.is_empty() { Vec::new() } else { group_columns(kind, by)? };
+        let engine = self.asked();
+        let by = if by.is_empty() { Vec::new() } else { group_columns(kind, by, engine.sight())? };
+        let filter = &engine.sight().scoped(kind, filter)?;
         let want = Want::new(filter, &by, bucket, false);
         if let Some(pieces) = self.pieces(kind, &want, window)? {
             return Ok(pieces.counted().to_string());

@@ -35,7 +35,7 @@ impl Engine {
     /// As [`Engine::top`].
     pub async fn histogram(&self, question: Histogram<'_>) -> Result<RowStream, QueryError> {
         let Histogram { kind, filter, window, bucket, by, limit } = question;
-        let by = if by.is_empty() { Vec::new() } else { group_columns(kind, &by)? };
+        let by = if by.is_empty() { Vec::new() } else { group_columns(kind, &by, self.asked().sight())? };
         if by.contains(&"time") {
             return Err(QueryError::NoColumn { table: kind.as_str(), column: "time".to_owned() });
         }

@@ -31,11 +31,11 @@ pub(crate) use planner::Planner;
 pub use search::{Order, Search};
 pub use sources::Sources;
 
-use crate::QueryError;
 use crate::files::{Blooms, Files, Footers, LeftOut, Quarantine};
 use crate::question::{Allowance, Question, Workers};
 use crate::rollup::{Pieces, Want, choose};
 use crate::source::{DataFile, Source, View, Window};
+use crate::{QueryError, Sight};
 use arrow_schema::SchemaRef;
 use bartizan_model::Kind;
 use bartizan_schema::table_schema;
@@ -125,6 +125,11 @@ impl Engine {
     /// The engine for one question: its limits, and what its answer lacks.
     pub(crate) fn asked(&self) -> Self {
         Self { source: Arc::clone(&self.source), planner: self.planner.asked() }
+    }
+
+    /// What is in sight of who asks.
+    pub(crate) fn sight(&self) -> &Sight {
+        self.planner.question.sight()
     }
 
     /// The view of now, without files that the window does not touch or that are out of use.

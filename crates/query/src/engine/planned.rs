@@ -5,6 +5,7 @@
 //! - Planning runs on a thread with a deep stack, because plans are trees that are walked by recursion, and it counts
 //!   as work: it needs a permit, and ends with the question's time.
 
+use super::columns::column;
 use super::planner::Working;
 use super::{Engine, session_config};
 use crate::QueryError;
@@ -14,12 +15,14 @@ use crate::question::Question;
 use crate::source::{View, Window};
 use crate::stream::{Meter, RowStream};
 use arrow_schema::SchemaRef;
-use bartizan_filter::{Expr as Tree, Filter};
+use bartizan_filter::Filter;
 use bartizan_model::Kind;
+use bartizan_schema::table_schema;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
@@ -67,17 +70,31 @@ impl Moment {
             .with_runtime_env(Arc::clone(&self.engine.planner.runtime))
     }
 
-    /// The rows of a table that are in the scope of who asks. Of a table that lacks what the scope names, that is none.
+    /// What of a table is in sight of who asks: its rows in the scope, and its columns.
     ///
     /// # Errors
     /// If the plan cannot be made.
-    pub fn table(&self, kind: Kind, scope: Option<&Filter>) -> DfResult<LogicalPlan> {
+    pub fn table(&self, kind: Kind) -> DfResult<LogicalPlan> {
         let view = self.view(kind).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let table = Arc::new(self.engine.planner.table(kind.into(), view));
         let scan = LogicalPlanBuilder::scan(kind.as_str(), provider_as_source(table), None)?;
-        match scope.map(|scope| in_scope(kind, scope)) {
-            None | Some(Lowered::All) => scan,
-            Some(Lowered::Where(expr)) => scan.filter(expr)?,
+        let sight = self.engine.sight();
+        let all = Filter::all();
+        let scope = sight.scoped(kind, &all).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let rows = match lower::filter(kind, &scope) {
+            Lowered::All => scan,
+            Lowered::Where(expr) => scan.filter(expr)?,
+        };
+        match sight.columns(kind) {
+            None => rows,
+            // None of them instead of no such column: views and programs know the table's shape.
+            Some(seen) => rows.project(table_schema(kind).fields().iter().map(|field| {
+                if seen.contains(&field.name().as_str()) {
+                    return column(field.name());
+                }
+                let none = ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null);
+                lit(none).alias(field.name())
+            }))?,
         }
         .build()
     }
@@ -97,23 +114,6 @@ impl Moment {
     fn files(&self) -> usize {
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         views.values().map(|view| view.files.len()).sum()
-    }
-}
-
-/// A scope is denied where it says nothing: a table without the field has no rows for whoever is bound to it.
-fn in_scope(kind: Kind, scope: &Filter) -> Lowered {
-    if lacks(kind, scope.expr()) {
-        return Lowered::Where(datafusion::logical_expr::lit(false));
-    }
-    lower::filter(kind, scope)
-}
-
-fn lacks(kind: Kind, tree: &Tree) -> bool {
-    match tree {
-        Tree::All => false,
-        Tree::And(parts) | Tree::Or(parts) => parts.iter().any(|part| lacks(kind, part)),
-        Tree::Not(inner) => lacks(kind, inner),
-        Tree::Term(term) => term.field.columns_in(kind).next().is_none(),
     }
 }
 

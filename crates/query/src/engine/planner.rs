@@ -1,5 +1,6 @@
 //! From a view and a predicate to a plan, and from a plan to its rows.
 
+use super::columns::column;
 use super::{Answers, Limits};
 use crate::QueryError;
 use crate::files::{Files, Readers};
@@ -77,6 +78,14 @@ impl Planner {
     ) -> DfResult<DataFrame> {
         self.usable(&mut view);
         self.scan(kind.into(), view, predicate, window)
+    }
+
+    /// The columns of a table's rows that are in sight of who asks.
+    pub(super) fn in_sight(&self, kind: Kind, frame: DataFrame) -> DfResult<DataFrame> {
+        match self.question.sight().columns(kind) {
+            None => Ok(frame),
+            Some(columns) => frame.select(columns.into_iter().map(column).collect::<Vec<_>>()),
+        }
     }
 
     /// The rows of a rollup's files that are inside a window and match.

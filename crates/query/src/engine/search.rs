@@ -66,10 +66,15 @@ impl Engine {
     /// [`QueryError::Engine`] and [`QueryError::TooLarge`] also later, from the stream.
     pub async fn search(&self, search: Search<'_>) -> Result<RowStream, QueryError> {
         let Search { kind, filter, window, order, limit, columns, after } = search;
-        let columns = columns.map(|names| known_columns(kind, names)).transpose()?;
-        let predicate = lower::filter(kind, filter);
         let planner = self.asked().planner;
-        let filter = Some(filter.clone());
+        let sight = planner.question.sight();
+        let columns = match columns {
+            Some(names) => Some(known_columns(kind, names, sight)?),
+            None => sight.columns(kind).map(|seen| seen.into_iter().map(str::to_owned).collect()),
+        };
+        let filter = sight.scoped(kind, filter)?;
+        let predicate = lower::filter(kind, &filter);
+        let filter = Some(filter.into_owned());
         let ordered = Ordered { planner, kind, predicate, filter, order, columns };
         match after {
             Some(after) => self.rows_after(ordered, window, limit, after).await,
@@ -125,8 +130,10 @@ impl Engine {
         let mut view = self.view(kind, Window::ALL)?;
         view.files.retain(|file| file.seq.is_none_or(|(min, max)| (min..=max).contains(&seq)));
         let files = view.files.len();
-        let predicate = Lowered::Where(lower::row(&id, seq));
-        self.planner.run(self.planner.frame(kind, view, predicate, Window::ALL)?, files, started).await
+        let all = Filter::all();
+        let predicate = lower::filter(kind, &self.sight().scoped(kind, &all)?).and(lower::row(&id, seq));
+        let frame = self.planner.frame(kind, view, predicate, Window::ALL)?;
+        self.planner.run(self.planner.in_sight(kind, frame)?, files, started).await
     }
 
     async fn rows(

@@ -8,7 +8,7 @@ use crate::files::LeftOut;
 use crate::rollup::{self, Pieces, Want};
 use crate::source::Window;
 use crate::stream::{Meter, Stats};
-use crate::{QueryError, lower};
+use crate::{QueryError, Scoped, lower};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use bartizan_filter::Filter;
@@ -49,6 +49,7 @@ impl Engine {
     /// As [`Engine::search`].
     pub async fn sources(&self, filter: &Filter, window: Window) -> Result<Sources, QueryError> {
         let engine = self.asked();
+        let filter = &engine.sight().scoped(Kind::Events, filter)?;
         loop {
             match engine.sources_once(filter, window).await {
                 Err(error) => engine.planner.mend(error).await?,
@@ -57,7 +58,7 @@ impl Engine {
         }
     }
 
-    async fn sources_once(&self, filter: &Filter, window: Window) -> Result<Sources, QueryError> {
+    async fn sources_once(&self, filter: &Scoped<'_>, window: Window) -> Result<Sources, QueryError> {
         let started = Instant::now();
         let want = Want::new(filter, &[], None, false);
         let pieces = self.pieces(Kind::Events, &want, window)?.filter(|p| p.are_of(Rollup::Activity1m));
@@ -89,7 +90,7 @@ impl Engine {
     async fn sketch(
         &self,
         pieces: &Pieces,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         window: Window,
     ) -> Result<Option<HllUnion>, QueryError> {
         let predicate = lower::filter(Kind::Events, filter);

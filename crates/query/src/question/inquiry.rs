@@ -1,5 +1,6 @@
 //! Everything that is asked for one answer: who asks, what was read for it, and whether it is still wanted.
 
+use crate::Sight;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub struct Inquiry {
     who: u64,
+    sight: Sight,
     rows: AtomicU64,
     bytes: AtomicU64,
     files: AtomicU64,
@@ -33,10 +35,16 @@ pub struct Cost {
 }
 
 impl Inquiry {
-    /// An inquiry of the asker `who`.
+    /// An inquiry of the asker `who`, who sees this.
     #[must_use]
-    pub fn of(who: u64) -> Self {
-        Self { who, ..Self::default() }
+    pub fn of(who: u64, sight: Sight) -> Self {
+        Self { who, sight, ..Self::default() }
+    }
+
+    /// What is in sight of who asks.
+    #[must_use]
+    pub const fn sight(&self) -> &Sight {
+        &self.sight
     }
 
     /// Who asks; 0 is the server itself.
@@ -84,7 +92,7 @@ impl Inquiry {
     }
 
     /// The one that is asked in now; a new one of the server's own outside of any.
-    pub(super) fn current() -> Arc<Self> {
+    pub fn current() -> Arc<Self> {
         INQUIRY.try_with(Arc::clone).unwrap_or_default()
     }
 }
@@ -94,8 +102,8 @@ pub async fn asked_for<F: Future>(inquiry: Arc<Inquiry>, asking: F) -> F::Output
     INQUIRY.scope(inquiry, asking).await
 }
 
-/// Questions inside `asking` are those of the asker `who`: askers get their turns in a ring, however many questions
+/// Questions inside `asking` are those of the asker `who`, who sees `sight`: askers get their turns in a ring, however many questions
 /// one of them has waiting. A question outside of any is asked by 0, the server itself.
-pub async fn asked_by<F: Future>(who: u64, asking: F) -> F::Output {
-    asked_for(Arc::new(Inquiry::of(who)), asking).await
+pub async fn asked_by<F: Future>(who: u64, sight: Sight, asking: F) -> F::Output {
+    asked_for(Arc::new(Inquiry::of(who, sight)), asking).await
 }

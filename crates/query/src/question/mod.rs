@@ -10,8 +10,8 @@ pub use inquiry::{Cost, Inquiry, asked_by, asked_for};
 pub(crate) use memory::Share;
 pub(crate) use workers::Workers;
 
-use crate::QueryError;
 use crate::files::{Damage, Files, LeftOut, examine};
+use crate::{QueryError, Sight};
 use object_store::path::Path;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,6 +78,11 @@ impl Question {
     /// Whose it is.
     pub(crate) fn asker(&self) -> u64 {
         self.inquiry.who()
+    }
+
+    /// What is in sight of who asks.
+    pub(crate) fn sight(&self) -> &Sight {
+        self.inquiry.sight()
     }
 
     /// Waits until nobody wants the answer any more.

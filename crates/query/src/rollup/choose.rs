@@ -1,5 +1,5 @@
 use super::Bucket;
-use bartizan_filter::Filter;
+use crate::Scoped;
 use bartizan_model::Kind;
 use bartizan_schema::{Rollup, table_columns};
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ pub(crate) struct Want {
 }
 
 impl Want {
-    pub(crate) fn new(filter: &Filter, by: &[&'static str], bucket: Option<Bucket>, last: bool) -> Self {
+    pub(crate) fn new(filter: &Scoped<'_>, by: &[&'static str], bucket: Option<Bucket>, last: bool) -> Self {
         // A column that the table lacks holds no value in a rollup either.
         let known = |name: &&'static str| table_columns(Kind::Events).iter().any(|c| c.name == *name);
         let mut columns: BTreeSet<_> = filter.columns().into_iter().filter(known).collect();
@@ -82,7 +82,8 @@ pub(crate) fn choose(want: &Want) -> Option<Choice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bartizan_filter::Context;
+    use crate::Sight;
+    use bartizan_filter::{Context, Filter};
     use bartizan_model::Micros;
 
     const MINUTE: i64 = 60_000_000;
@@ -95,6 +96,7 @@ mod tests {
     ) -> Option<(Rollup, Option<Rollup>)> {
         let filter = Filter::parse_for(Kind::Events, filter, &Context::default()).unwrap();
         let bucket = width.map(|width| Bucket::new(width, Micros(0)));
+        let filter = Sight::default().scoped(Kind::Events, &filter).unwrap();
         choose(&Want::new(&filter, by, bucket, last)).map(|choice| (choice.whole, choice.cut))
     }
 

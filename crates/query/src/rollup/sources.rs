@@ -10,18 +10,18 @@
 
 use super::frames;
 use super::{Counted, Pieces, Want};
-use crate::QueryError;
 use crate::engine::{Engine, column};
 use crate::files::{FileReader, Readers};
 use crate::lower;
 use crate::source::{DataFile, Window};
 use crate::stream::{Meter, RowStream};
+use crate::{QueryError, Scoped};
 use arrow_array::builder::FixedSizeBinaryBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
-use bartizan_filter::{Filter, Matcher};
+use bartizan_filter::Matcher;
 use bartizan_lake::{Tier, Tiers};
 use bartizan_schema::Rollup;
 use datafusion::error::DataFusionError;
@@ -65,7 +65,7 @@ impl Engine {
         &self,
         pieces: &Pieces,
         want: &Want,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         window: Window,
         n: usize,
         started: Instant,
@@ -99,7 +99,7 @@ impl Engine {
         &self,
         pieces: &Pieces,
         want: &Want,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         window: Window,
     ) -> Result<Map<Sums>, QueryError> {
         let mut totals = Map::default();

@@ -18,15 +18,15 @@ pub(crate) use distinct::{Wanted, distinct};
 pub(crate) use facets::{Tally, facets};
 pub(crate) use newest::newest;
 
-use crate::QueryError;
 use crate::engine::Planner;
 use crate::files::Readers;
 use crate::source::Window;
+use crate::{QueryError, Scoped};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
-use bartizan_filter::{Expr, Filter, Matcher};
+use bartizan_filter::{Expr, Matcher};
 use bartizan_model::Kind;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -37,7 +37,7 @@ use tokio::task::JoinError;
 /// Which rows are looked for, and with what.
 pub(crate) struct Question {
     pub(crate) kind: Kind,
-    pub(crate) filter: Filter,
+    pub(crate) filter: Scoped<'static>,
     matcher: Option<Matcher>,
     pub(crate) window: Window,
     /// Columns to read of a row to know whether it counts, and what of it counts.
@@ -52,7 +52,7 @@ impl Question {
     pub(crate) fn new(
         planner: &Planner,
         kind: Kind,
-        filter: &Filter,
+        filter: &Scoped<'_>,
         window: Window,
         columns: &[&'static str],
     ) -> Arc<Self> {
@@ -63,7 +63,7 @@ impl Question {
         }
         Arc::new(Self {
             kind,
-            filter: filter.clone(),
+            filter: filter.clone().into_owned(),
             matcher: (!matches!(filter.expr(), Expr::All)).then(|| Matcher::new(filter)),
             window,
             columns: all.into_iter().collect(),

@@ -3,7 +3,7 @@
 use crate::common::{Lake, batch, int, text};
 use bartizan_filter::Filter;
 use bartizan_model::Kind;
-use bartizan_query::{Engine, ErrorKind, Limits, QueryError, Search, Window, asked_by};
+use bartizan_query::{Engine, ErrorKind, Limits, QueryError, Search, Sight, Window, asked_by};
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,11 +68,16 @@ async fn turns_come_back_from_readers_that_go_away_or_sleep() {
     let asleep = engine.search(Search::new(Kind::Events, &all)).await.unwrap();
     for who in 0..20 {
         // Dropped at its first wait.
-        let mut gone = Box::pin(asked_by(who, engine.totals(Kind::Events, &all, Window::ALL, &["extra"])));
+        let mut gone = Box::pin(asked_by(
+            who,
+            Sight::default(),
+            engine.totals(Kind::Events, &all, Window::ALL, &["extra"]),
+        ));
         assert!(futures::FutureExt::now_or_never(gone.as_mut()).is_none());
         drop(gone);
         // Dropped after its first batch.
-        let mut begun = asked_by(who, engine.search(Search::new(Kind::Events, &all))).await.unwrap();
+        let mut begun =
+            asked_by(who, Sight::default(), engine.search(Search::new(Kind::Events, &all))).await.unwrap();
         begun.next().await.unwrap().unwrap();
     }
     let rest = asleep.collect().await.unwrap();

@@ -8,7 +8,7 @@ use bartizan_filter::{Context, Filter};
 use bartizan_model::{Kind, Micros, addr_from_ip};
 use bartizan_query::render::Rows;
 use bartizan_query::{
-    Compare, Engine, ErrorKind, Inquiry, Limits, Order, Position, RowStream, Search, Window, asked_for,
+    Compare, Engine, ErrorKind, Inquiry, Limits, Order, Position, RowStream, Search, Sight, Window, asked_for,
 };
 use futures::StreamExt;
 use proptest::prelude::*;
@@ -223,7 +223,7 @@ async fn a_cancelled_question_ends_with_that() {
     let limits = Limits { sort_rows: 1000, batch_rows: 500, questions: 1, ..Limits::default() };
     let engine = Arc::new(Engine::new(Arc::clone(&lake) as _, &limits).unwrap());
     let all = Filter::all();
-    let inquiry = Arc::new(Inquiry::of(3));
+    let inquiry = Arc::new(Inquiry::of(3, Sight::default()));
     let search = engine.search(Search::new(Kind::Events, &all));
     let mut rows = asked_for(Arc::clone(&inquiry), search).await.unwrap();
     rows.next().await.unwrap().unwrap();

@@ -31,16 +31,18 @@ use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::sql::{Any, Command, CommandGetTables, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightData, FlightInfo};
 use arrow_schema::{Schema, SchemaRef};
-use bartizan_filter::{Context, Filter};
-use bartizan_query::{Engine, Inquiry, asked_by, asked_for};
+use bartizan_filter::Context;
+use bartizan_query::{Engine, Inquiry, Sight, asked_by, asked_for};
 use futures::stream::BoxStream;
 use handle::{Handle, Run};
 use parameters::Columns;
 use prost::Message;
 use running::Running;
 use status::{only_reads, status, wrong};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::Extensions;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::{Status, Streaming};
@@ -53,24 +55,50 @@ const MAX_MESSAGES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who may ask, what questions may name, and which are being answered.
+#[tonic::async_trait]
 pub trait Askers: Send + Sync + 'static {
-    /// Who has this token. Takes the same time for every token.
-    fn asker(&self, token: &str) -> Option<Asker>;
+    /// Who has this token; whoever has the connection put what he knows of it beside the request.
+    fn asker(&self, token: &str, about: &Extensions) -> Result<Asker, Denied>;
 
     /// What functions know now.
     fn names(&self) -> Arc<Context>;
 
     /// Notes that a question begins. It has ended when nobody holds what is returned.
-    fn begin(&self, asker: &Asker, text: &str) -> Arc<dyn Begun>;
+    async fn begin(&self, asker: &Asker, text: &str) -> Result<Arc<dyn Begun>, Denied>;
+}
+
+/// Why somebody may not ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Nobody has the token.
+    Unknown,
+    /// Whoever has it may not, in words.
+    Forbidden(String),
+    /// It cannot be noted now who asks.
+    Unavailable,
+}
+
+impl From<Denied> for Status {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unknown => Self::unauthenticated("the token is not known"),
+            Denied::Forbidden(text) => Self::permission_denied(text),
+            Denied::Unavailable => Self::unavailable("the server's catalog does not answer; try again"),
+        }
+    }
 }
 
 /// Somebody who may ask.
 #[derive(Clone, Debug)]
 pub struct Asker {
+    /// What he is called.
+    pub who: String,
+    /// From where.
+    pub from: Option<IpAddr>,
     /// Tells askers apart where they take turns.
     pub id: u64,
-    /// The rows that they may see; `None`: all.
-    pub scope: Option<Filter>,
+    /// What they see.
+    pub sight: Sight,
 }
 
 /// A question that is being answered.
@@ -121,21 +149,19 @@ impl<F> Flight<F> {
         Routes::new(FlightServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE))
     }
 
-    fn asker(&self, metadata: &MetadataMap) -> Result<Asker, Status> {
+    fn asker(&self, metadata: &MetadataMap, about: &Extensions) -> Result<Asker, Status> {
         let missing = || Status::unauthenticated("a bearer token is needed: `authorization: Bearer TOKEN`");
         let token = bearer(metadata).ok_or_else(missing)?;
-        self.askers.asker(token).ok_or_else(|| Status::unauthenticated("the token is not known"))
+        Ok(self.askers.asker(token, about)?)
     }
 
-    fn question(&self, handle: &Handle, asker: &Asker) -> Question {
-        let scope = asker.scope.clone();
-        let question = Question { scope, ..Question::new(handle.text(), self.askers.names()) };
-        question.with(handle.values().to_vec())
+    fn question(&self, handle: &Handle) -> Question {
+        Question::new(handle.text(), self.askers.names()).with(handle.values().to_vec())
     }
 
     async fn described(&self, handle: &Handle, asker: &Asker) -> Result<Described, Status> {
-        let question = self.question(handle, asker);
-        asked_by(asker.id, describe(&self.engine, question)).await.map_err(status)
+        let question = self.question(handle);
+        asked_by(asker.id, asker.sight.clone(), describe(&self.engine, question)).await.map_err(status)
     }
 
     async fn columns(&self, handle: &Handle, asker: &Asker) -> Result<SchemaRef, Status> {
@@ -189,8 +215,8 @@ impl<F> Flight<F> {
                 Wanted::Statement(handle) => Run { name: name()?, handle },
             },
         };
-        let question = self.question(&run.handle, asker);
-        let begun = self.askers.begin(asker, run.handle.text());
+        let question = self.question(&run.handle);
+        let begun = self.askers.begin(asker, run.handle.text()).await?;
         let inquiry = Arc::clone(begun.inquiry());
         let Some(entry) = self.running.enter(asker.id, run.name, begun) else {
             return Err(Status::resource_exhausted(

@@ -51,7 +51,7 @@ where
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let asker = self.asker(request.metadata())?;
+        let asker = self.asker(request.metadata(), request.extensions())?;
         let descriptor = request.into_inner();
         let (columns, ticket) = self.ticket(&descriptor.cmd, &asker).await?;
         let endpoint = FlightEndpoint::new().with_ticket(Ticket { ticket: ticket.into() });
@@ -60,13 +60,13 @@ where
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let asker = self.asker(request.metadata())?;
+        let asker = self.asker(request.metadata(), request.extensions())?;
         let (columns, _) = self.ticket(&request.get_ref().cmd, &asker).await?;
         Ok(Response::new(SchemaResult { schema: rows::ipc(&columns)? }))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Rows>, Status> {
-        let asker = self.asker(request.metadata())?;
+        let asker = self.asker(request.metadata(), request.extensions())?;
         self.rows(&request.get_ref().ticket, &asker).await.map(Response::new)
     }
 
@@ -74,7 +74,7 @@ where
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        self.asker(request.metadata())?;
+        self.asker(request.metadata(), request.extensions())?;
         let handle = self.bound(request.into_inner()).await?.encode();
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(handle.into()) };
         let result = PutResult { app_metadata: result.encode_to_vec().into() };
@@ -84,13 +84,13 @@ where
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Results>, Status> {
         let kind = request.get_ref().r#type.as_str();
         if WRITING.contains(&kind) {
-            self.asker(request.metadata())?;
+            self.asker(request.metadata(), request.extensions())?;
             return Err(only_reads());
         }
         if ACTIONS.iter().all(|(name, _)| *name != kind) {
             return self.others.do_action(request).await;
         }
-        let asker = self.asker(request.metadata())?;
+        let asker = self.asker(request.metadata(), request.extensions())?;
         let Action { r#type: kind, body } = request.into_inner();
         let result = match kind.as_str() {
             "CreatePreparedStatement" => {
@@ -140,7 +140,7 @@ where
         &self,
         request: Request<Empty>,
     ) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.asker(request.metadata())?;
+        self.asker(request.metadata(), request.extensions())?;
         let action = |(name, what): &(&str, &str)| {
             Ok(ActionType { r#type: (*name).to_owned(), description: (*what).to_owned() })
         };

@@ -15,6 +15,7 @@ pub(super) fn status(error: QueryError) -> Status {
     let text = bounded(error.to_string());
     match error.kind() {
         ErrorKind::Question => Status::invalid_argument(text),
+        ErrorKind::Hidden => Status::permission_denied(text),
         ErrorKind::TooLarge => Status::resource_exhausted(text),
         ErrorKind::Cancelled => Status::cancelled(text),
         ErrorKind::Incomplete => Status::data_loss(text),

@@ -1,6 +1,6 @@
 //! Flight SQL, by a client of its own, over a loopback connection.
 
-use crate::{engine, lake, scoped, told};
+use crate::{engine, lake, scoped, seen};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_flight::error::FlightError;
@@ -15,12 +15,12 @@ use arrow_flight::{
     FlightInfo, Ticket,
 };
 use arrow_schema::{DataType, Schema};
-use bartizan_filter::{Context, Filter};
+use bartizan_filter::Context;
 use bartizan_model::Kind;
 use bartizan_query::render::Rows;
-use bartizan_query::{Engine, Inquiry, Limits};
+use bartizan_query::{Engine, Inquiry, Limits, Sight};
 use bartizan_schema::table_columns;
-use bartizan_sql::{Asker, Askers, Begun, Flight, Question};
+use bartizan_sql::{Asker, Askers, Begun, Denied, Flight};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use prost::Message;
@@ -28,20 +28,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Extensions;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 /// `all` sees everything, `db` one host.
 struct Holders;
 
+#[tonic::async_trait]
 impl Askers for Holders {
-    fn asker(&self, token: &str) -> Option<Asker> {
+    fn asker(&self, token: &str, _: &Extensions) -> Result<Asker, Denied> {
         match token {
-            "all" => Some(Asker { id: 1, scope: None }),
-            "db" => {
-                Some(Asker { id: 2, scope: Some(Filter::parse("host:db-1", &Context::default()).unwrap()) })
-            }
-            _ => None,
+            "all" => Ok(Asker { id: 1, who: "all".into(), from: None, sight: Sight::default() }),
+            "db" => Ok(Asker { id: 2, who: "db".into(), from: None, sight: scoped("host:db-1") }),
+            "viewer" => Err(Denied::Forbidden("this needs the role analyst".into())),
+            _ => Err(Denied::Unknown),
         }
     }
 
@@ -49,8 +50,8 @@ impl Askers for Holders {
         Arc::default()
     }
 
-    fn begin(&self, asker: &Asker, _: &str) -> Arc<dyn Begun> {
-        Arc::new(Run(Arc::new(Inquiry::of(asker.id))))
+    async fn begin(&self, asker: &Asker, _: &str) -> Result<Arc<dyn Begun>, Denied> {
+        Ok(Arc::new(Run(Arc::new(Inquiry::of(asker.id, asker.sight.clone())))))
     }
 }
 
@@ -163,11 +164,7 @@ async fn answers_are_those_of_every_other_way() {
         "SELECT table_name FROM information_schema.tables ORDER BY table_name",
     ] {
         for (client, scope) in [(&mut all, ""), (&mut db, "host:db-1")] {
-            let question = match scope {
-                "" => Question::new(text, Arc::default()),
-                scope => scoped(text, scope),
-            };
-            let (expected, _) = told(&engine, question).await.unwrap();
+            let (expected, _) = seen(&engine, text, scoped(scope)).await.unwrap();
             assert_eq!(ask(client, text).await.unwrap(), expected, "{text} {scope}");
         }
     }

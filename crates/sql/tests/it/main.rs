@@ -17,7 +17,7 @@ use arrow_array::RecordBatch;
 use bartizan_filter::{Context, Filter};
 use bartizan_model::Kind;
 use bartizan_query::render::Rows;
-use bartizan_query::{Engine, Limits, QueryError, Stats};
+use bartizan_query::{Engine, Limits, QueryError, Sight, Stats, asked_by};
 use bartizan_sql::{Question, ask};
 use common::{Lake, addr, batch, int, text};
 use futures::StreamExt;
@@ -103,8 +103,12 @@ async fn refusal(engine: &Engine, text: &str) -> String {
     }
 }
 
-fn scoped(text: &str, scope: &str) -> Question {
-    let names = Arc::<Context>::default();
-    let scope = Filter::parse(scope, &names).unwrap();
-    Question { scope: Some(scope), ..Question::new(text, names) }
+/// What a scope leaves in sight.
+fn scoped(scope: &str) -> Sight {
+    Sight::new(Filter::parse(scope, &Context::default()).unwrap(), true)
+}
+
+/// What somebody is told who sees this.
+async fn seen(engine: &Engine, text: &str, sight: Sight) -> Result<(String, Stats), QueryError> {
+    asked_by(1, sight, told(engine, Question::new(text, Arc::default()))).await
 }

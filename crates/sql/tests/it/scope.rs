@@ -1,7 +1,13 @@
 //! Who may see some rows sees no other, however the question is put.
 
-use crate::{engine, lake, scoped, told};
+use crate::common::{Lake, batch, int, text};
+use crate::{DAY, engine, lake, scoped, seen};
+use bartizan_filter::Filter;
+use bartizan_model::Kind;
+use bartizan_query::{Sight, asked_by};
+use bartizan_sql::Question;
 use bartizan_sql::describe;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn no_form_of_a_question_escapes_the_scope() {
@@ -53,7 +59,7 @@ async fn no_form_of_a_question_escapes_the_scope() {
         ("FROM events |> AGGREGATE count(*) AS n", r#"{"n":200}"#),
         ("TABLE events", ""),
     ] {
-        match told(&engine, scoped(text, "host:db-1")).await {
+        match seen(&engine, text, scoped("host:db-1")).await {
             Ok((answer, _)) if text.starts_with("TABLE") => assert!(!answer.contains("web-1"), "{text}"),
             Ok((answer, _)) => assert_eq!(answer, expected, "{text}"),
             // A form that the planner does not know shows nothing.
@@ -68,18 +74,41 @@ async fn a_table_without_the_scopes_fields_shows_nothing() {
     let engine = engine(&lake());
     // `flows` has no hook: a scope that is denied says nothing there, also where it would be true.
     for scope in ["hook:forward", "-hook:forward", "-hook:forward OR host:db-1"] {
-        let (answer, _) = told(&engine, scoped("SELECT count(*) n FROM flows", scope)).await.unwrap();
+        let (answer, _) = seen(&engine, "SELECT count(*) n FROM flows", scoped(scope)).await.unwrap();
         assert_eq!(answer, r#"{"n":0}"#, "{scope}");
     }
-    let (answer, _) = told(&engine, scoped("SELECT count(*) n FROM events", "-hook:forward")).await.unwrap();
+    let (answer, _) = seen(&engine, "SELECT count(*) n FROM events", scoped("-hook:forward")).await.unwrap();
     assert_eq!(answer, r#"{"n":400}"#);
 }
 
 #[tokio::test]
 async fn what_a_question_looks_like_is_no_row() {
     let engine = engine(&lake());
-    let columns = describe(&engine, scoped("SELECT host FROM events", "host:db-1")).await.unwrap().columns;
+    let described = describe(&engine, Question::new("SELECT host FROM events", Arc::default()));
+    let columns = asked_by(1, scoped("host:db-1"), described).await.unwrap().columns;
     assert_eq!(columns.fields().len(), 1);
-    let (plan, _) = told(&engine, scoped("EXPLAIN SELECT * FROM events", "host:db-1")).await.unwrap();
+    let (plan, _) = seen(&engine, "EXPLAIN SELECT * FROM events", scoped("host:db-1")).await.unwrap();
     assert!(!plan.contains("parquet") && !plan.contains("2026-11-23"), "{plan}");
+}
+
+#[tokio::test]
+async fn contents_that_are_not_in_sight_are_null() {
+    let lake = Lake::new();
+    let said = |column: &bartizan_schema::Column, _| match column.name {
+        "time" => int(DAY),
+        "raw" | "text" => text("what it says"),
+        _ => None,
+    };
+    lake.add_file(Kind::Events, &batch(Kind::Events, 3, said));
+    lake.add_hot(Kind::Lines, batch(Kind::Lines, 3, said));
+    let engine = engine(&lake);
+    for (question, all) in [
+        ("SELECT count(raw) n FROM events", r#"{"n":3}"#),
+        ("SELECT count(*) n FROM events WHERE raw LIKE 'what%'", r#"{"n":3}"#),
+        ("SELECT count(text) n FROM lines", r#"{"n":3}"#),
+    ] {
+        let (answer, _) = seen(&engine, question, Sight::new(Filter::all(), false)).await.unwrap();
+        assert_eq!(answer, r#"{"n":0}"#, "{question}");
+        assert_eq!(seen(&engine, question, Sight::default()).await.unwrap().0, all, "{question}");
+    }
 }

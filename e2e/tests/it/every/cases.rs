@@ -66,6 +66,16 @@ pub(super) const CASES: &[Case] = &[
     alone("import", &["x"], import),
     asks("imports", &[], imports),
     asks("lake status", &[], lake_status),
+    asks("users add", &["name"], users_add),
+    asks("users list", &[], users_list),
+    asks("users change", &["name"], users_change),
+    asks("users invite", &["name"], users_invite),
+    asks("users rm", &["name"], users_rm),
+    asks("access make", &["name"], access_make),
+    asks("access list", &[], access_list),
+    asks("access revoke", &["name"], access_revoke),
+    asks("audit list", &[], audit_list),
+    asks("audit verify", &[], audit_verify),
     asks("lake verify", &[], lake_verify),
     asks("lake compact", &[], lake_compact),
     asks("lake hold", &["name"], lake_hold),
@@ -649,4 +659,77 @@ fn version(run: &Run<'_>) {
     other.arg("--server").arg("https://127.0.0.1:1").arg("--ca").arg(run.of_server("ca.pem"));
     let output = other.output().unwrap();
     assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn users_add(run: &Run<'_>) {
+    let link = run.ok(&["anna", "--role", "analyst", "--scope", "group:web"]);
+    assert!(
+        link.starts_with("https://") && link.contains("/#/invitation?code=") && link.lines().count() == 1,
+        "{link}"
+    );
+    run.fails(6, &["anna"]);
+    run.fails(2, &["no good"]);
+    run.fails(2, &["berta", "--role", "emperor"]);
+    let err = run.fails(2, &["berta", "--scope", "dport:22"]);
+    assert!(err.contains("dport"), "a scope is of fields that every table has: {err}");
+}
+
+fn users_list(run: &Run<'_>) {
+    let users = run.rows(&[]);
+    let anna = users.iter().find(|user| user["name"] == "anna").unwrap();
+    assert_eq!(
+        (&anna["role"], &anna["scope"]),
+        (&Value::from("analyst"), &Value::from("group:web")),
+        "{users:?}"
+    );
+}
+
+fn users_change(run: &Run<'_>) {
+    run.ok(&["anna", "--role", "viewer", "--payload", "--disabled=false"]);
+    run.fails(5, &["nobody"]);
+}
+
+fn users_invite(run: &Run<'_>) {
+    assert!(run.ok(&["anna"]).contains("/#/invitation?code="));
+    run.fails(5, &["nobody"]);
+}
+
+fn users_rm(run: &Run<'_>) {
+    run.ok(&["anna"]);
+    run.fails(5, &["anna"]);
+}
+
+fn access_make(run: &Run<'_>) {
+    let token = run.ok(&["backup", "--role", "viewer", "--days", "30", "--comment", "for backups"]);
+    assert!(token.starts_with("bartizan_") && token.lines().count() == 1, "{token}");
+    run.fails(6, &["backup"]);
+    run.fails(2, &["no good"]);
+}
+
+fn access_list(run: &Run<'_>) {
+    let tokens = run.rows(&[]);
+    assert_eq!(
+        (&tokens[0]["name"], &tokens[0]["comment"]),
+        (&Value::from("backup"), &Value::from("for backups"))
+    );
+}
+
+fn access_revoke(run: &Run<'_>) {
+    run.ok(&["backup"]);
+    run.fails(5, &["backup"]);
+}
+
+fn audit_list(run: &Run<'_>) {
+    let added = run.rows(&["--what", "add_user"]);
+    assert_eq!((&added[0]["who"], &added[0]["about"]["name"]), (&Value::from("local"), &Value::from("anna")));
+    let changed = run.rows(&["--what", "users_change", "-n", "1"]);
+    assert_eq!(
+        (&changed[0]["old"]["role"], &changed[0]["new"]["role"]),
+        (&Value::from("analyst"), &Value::from("viewer"))
+    );
+    assert!(run.ok(&[]).starts_with("ID"));
+}
+
+fn audit_verify(run: &Run<'_>) {
+    assert!(run.ok(&[]).contains("all whole"));
 }
