@@ -186,7 +186,7 @@ async fn nothing_outside_of_a_scope_is_seen() {
     let id = &line["id"];
     for (path, body) in [
         ("/api/v1/search", json!({"filter": ""})),
-        ("/api/v1/search", json!({"filter": "host:web2 | dport:443"})),
+        ("/api/v1/search", json!({"filter": "host:web2 OR dport:443"})),
         ("/api/v1/search", json!({"filter": "-host:web1"})),
         ("/api/v1/count", json!({"filter": ""})),
         ("/api/v1/count", json!({"filter": "host:web2"})),
