@@ -51,6 +51,16 @@ try {
     ["unparsed", "/unparsed"],
     ["imports", "/imports"],
     ["settings", "/settings"],
+    ["me", "/settings?part=me"],
+    ["people", "/settings?part=people", async (page) => {
+      await page.getByLabel("Name").fill(`axe-${Date.now()}`);
+      await page.getByRole("button", { name: "Make an invitation" }).click();
+      await page.locator(".once").waitFor();
+    }],
+    ["what somebody may", "/settings?part=people", (page) => page.getByRole("button", { name: /^Change what axe/ }).first().click()],
+    ["access", "/settings?part=access"],
+    ["audit", "/settings?part=audit"],
+    ["invitation", "/?n=1#/invitation?code=none"],
     ["signed out", "/sign-in"],
   ];
   for (const colorScheme of ["light", "dark"]) {

@@ -13,6 +13,7 @@ try {
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
 
   // a wrong token, and the link
+  await page.getByRole("button", { name: "With a token" }).click();
   await page.getByLabel("Token").fill("wrong");
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("alert").waitFor();

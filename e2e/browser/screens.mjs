@@ -23,6 +23,8 @@ const PAGES = {
   unparsed: "/unparsed",
   imports: "/imports",
   settings: "/settings",
+  people: "/settings?part=people",
+  audit: "/settings?part=audit",
 };
 
 const chrome = await browser();

@@ -169,6 +169,11 @@ fn texts_of_strangers_are_texts() {
 }
 
 #[test]
+fn a_person_is_invited_may_what_the_role_may_and_is_sent_away() {
+    plays("people");
+}
+
+#[test]
 fn nothing_serious_stands_in_anybody_s_way() {
     plays("axe");
 }

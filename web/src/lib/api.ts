@@ -19,13 +19,16 @@ export class Problem extends Error {
   readonly type: string;
   readonly span: { start: number; end: number } | undefined;
   readonly proposal: string | undefined;
+  /** Seconds after which it may be asked again. */
+  readonly after: number | undefined;
 
-  constructor(status: number, body: Partial<Record<string, unknown>>) {
+  constructor(status: number, body: Partial<Record<string, unknown>>, after?: string | null) {
     super(String(body["detail"] ?? body["title"] ?? `the server answered ${status}`));
     this.status = status;
     this.type = String(body["type"] ?? "");
     this.span = body["span"] as { start: number; end: number } | undefined;
     this.proposal = body["proposal"] as string | undefined;
+    this.after = after && /^\d+$/.test(after) ? Number(after) : undefined;
   }
 }
 
@@ -48,6 +51,9 @@ function readClock(response: Response): void {
   const apart = date + 500 - Date.now();
   ahead = Math.abs(apart) < 2000 ? 0 : apart;
 }
+
+/** Where 401 says that a password or code is wrong, and not that nobody is signed in. */
+const PROVES = /^(session|invitation|me\/.*)$/;
 
 let signedOut: () => void = () => {};
 
@@ -78,9 +84,9 @@ async function send(path: string, body: unknown, signal?: AbortSignal, method?: 
   } catch {
     // not a problem document: a proxy in between, perhaps
   }
-  if (response.status === 401 && path !== "session") signedOut();
+  if (response.status === 401 && !PROVES.test(path)) signedOut();
   if (response.status === 502 || response.status === 504) throw new Unreachable();
-  throw new Problem(response.status, problem);
+  throw new Problem(response.status, problem, response.headers.get("retry-after"));
 }
 
 /** Asks for one JSON document: POST with a body, GET without. */

@@ -1,39 +1,109 @@
-// Whether somebody is signed in. The token goes to the server once; what stays is a cookie that no script can read.
+// Who is signed in, and what he may. Passwords and tokens go to the server once; what stays is a cookie that no script
+// can read.
 
-import { ask, call, onSignedOut } from "./api.ts";
+import { ask, call, onSignedOut, Problem } from "./api.ts";
+import { lacking, type Role } from "./roles.ts";
 import { go } from "./router.svelte.ts";
+
+export interface Me {
+  name: string;
+  kind: "user" | "token" | "local";
+  role: string;
+  /** A filter that is added to everything that is asked. */
+  scope?: string | null;
+  /** Whether bytes of packets and raw texts are shown. */
+  payload: boolean;
+  totp: boolean;
+}
 
 class Session {
   /** Unknown until the server has answered something. */
   state = $state<"in" | "out">("in");
+  me = $state.raw<Me | undefined>();
+  /** The code of an invitation that was opened. */
+  invitation = $state<string | undefined>();
+
+  /** Why something is not for who is signed in; nothing, where it is. What is about everything is not for who sees a part. */
+  lacks(role: Role, whole = false): string | undefined {
+    const lack = lacking(this.me?.role, role);
+    return lack ?? (whole && this.me?.scope ? "This is about all hosts, and you see a part of them." : undefined);
+  }
 }
 
 export const session = new Session();
 
 onSignedOut(() => {
   session.state = "out";
+  session.me = undefined;
 });
 
-/** Signs in with a token. */
-export async function signIn(token: string): Promise<void> {
-  await ask("session", { token: token.trim() });
+/** Asks who this is. A server that does not know the question is older, and lets everybody do everything. */
+export async function meet(): Promise<void> {
+  try {
+    session.me = await ask<Me>("me");
+  } catch {
+    session.me = undefined;
+  }
+}
+
+async function entered(): Promise<void> {
   session.state = "in";
+  await meet();
+}
+
+export type Credentials = { token: string } | { user: string; password: string; code?: string };
+
+/** Signs in. */
+export async function signIn(credentials: Credentials): Promise<void> {
+  await ask("session", credentials);
+  await entered();
+}
+
+/** Whether the password was right, and a code is wanted beside it. */
+export const codeNeeded = (error: unknown): boolean => error instanceof Problem && error.type === "urn:bartizan:code-needed";
+
+/** Takes an invitation up: the password that is chosen is the account's, and signs in. */
+export async function accept(code: string, password: string): Promise<void> {
+  await ask("invitation", { code, password });
+  session.invitation = undefined;
+  await entered();
 }
 
 /** Ends this session, here and at the server. */
 export async function signOut(): Promise<void> {
   await call("DELETE", "session");
   session.state = "out";
+  session.me = undefined;
 }
 
-/** A link with a token signs in, and the token leaves the address and the history. */
+/** What a link brings behind `#`: a token, or the code of an invitation. */
+export function brought(hash: string): { token: string } | { code: string } | undefined {
+  const found = /^#(?:token=|\/invitation\?code=)([^&]+)/.exec(hash);
+  if (!found) return undefined;
+  let text = found[1]!;
+  try {
+    text = decodeURIComponent(text);
+  } catch {
+    // a lone percent sign: as it stands
+  }
+  return hash.startsWith("#token=") ? { token: text } : { code: text };
+}
+
+/** A link with a token signs in, one with an invitation asks for a password; both leave the address and the history. */
 export async function signInByLink(): Promise<string | undefined> {
-  const token = /^#token=(.+)$/.exec(location.hash)?.[1];
-  if (!token) return undefined;
+  const link = brought(location.hash);
+  if (!link) {
+    void meet();
+    return undefined;
+  }
   history.replaceState(null, "", location.pathname === "/sign-in" ? "/" : location.pathname + location.search);
   go(location.pathname + location.search, true);
+  if ("code" in link) {
+    session.invitation = link.code;
+    return undefined;
+  }
   try {
-    await signIn(decodeURIComponent(token));
+    await signIn({ token: link.token.trim() });
     return undefined;
   } catch (error) {
     session.state = "out";
