@@ -19,7 +19,7 @@ const THEN: &str = "table inet filter { # handle 1
 ";
 
 /// A host whose ruleset was changed, with events of before and counters of both times.
-async fn firewall() -> (Server, Vec<String>) {
+pub(crate) async fn firewall() -> (Server, Vec<String>) {
     use bartizan_ruleset::{Form, Listing, Ruleset};
     let now = THEN.replace("tcp dport 22", "tcp dport { 22, 2222 }");
     let now: String =

@@ -1,5 +1,6 @@
 //! Who may what: every operation as nobody, as every role, and within a scope; and how people get in.
 
+use crate::firewall::firewall;
 use crate::support::*;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -183,7 +184,6 @@ async fn nothing_outside_of_a_scope_is_seen() {
     let (_, text) = as_holder(&server, &all, "/api/v1/search", first).await;
     let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert_eq!(line["host"], "web2", "the latest is of the other host");
-    let id = &line["id"];
     for (path, body) in [
         ("/api/v1/search", json!({"filter": ""})),
         ("/api/v1/search", json!({"filter": "host:web2 OR dport:443"})),
@@ -202,7 +202,6 @@ async fn nothing_outside_of_a_scope_is_seen() {
         ("/api/v1/export", json!({"filter": ""})),
         ("/api/v1/export", json!({"filter": "", "format": "logemu"})),
         ("/api/v1/sql", json!({"query": "SELECT host, dport, count(*) FROM events GROUP BY host, dport"})),
-        ("/api/v1/event", json!({"id": id})),
         ("/api/v1/unparsed", json!({})),
     ] {
         let (_, seen) = as_holder(&server, &narrow, path, body.clone()).await;
@@ -217,10 +216,6 @@ async fn nothing_outside_of_a_scope_is_seen() {
     }
     let count = |token| as_holder(&server, token, "/api/v1/count", json!({"filter": ""}));
     assert!(count(&narrow).await.1.contains("\"rows\":2") && count(&all).await.1.contains("\"rows\":3"));
-    assert_eq!(
-        as_holder(&server, &narrow, "/api/v1/event", json!({"id": id})).await.0,
-        StatusCode::NOT_FOUND
-    );
     let other = server.token(Viewer, "host:web2", true).await;
     let (_, lost) = as_holder(&server, &other, "/api/v1/losses", json!({"filter": ""})).await;
     assert!(!lost.contains("web1"), "{lost}");
@@ -234,6 +229,21 @@ async fn nothing_outside_of_a_scope_is_seen() {
     assert!(seen.contains("\"name\":\"web1\""), "{seen}");
     let (_, _, seen) = server.text(hosts(&other).unwrap()).await;
     assert_eq!(seen, "[]");
+}
+
+#[tokio::test]
+async fn an_event_and_rules_outside_of_a_scope_are_not_there() {
+    let (server, _) = firewall().await;
+    let events = server.lines("/api/v1/export", json!({"filter": ""})).await;
+    let event = json!({"id": events[1]["id"]});
+    for (scope, want) in [("host:web1", StatusCode::OK), ("host:db*", StatusCode::NOT_FOUND)] {
+        let token = server.token(Admin, scope, true).await;
+        assert_eq!(as_holder(&server, &token, "/api/v1/event", event.clone()).await.0, want, "{scope}");
+        for path in ["/api/v1/rules", "/api/v1/rules/hits"] {
+            let (status, text) = as_holder(&server, &token, path, json!({"host": "web1"})).await;
+            assert_eq!(status, want, "{scope} {path}: {text}");
+        }
+    }
 }
 
 #[tokio::test]

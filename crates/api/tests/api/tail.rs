@@ -110,6 +110,8 @@ async fn a_slow_reader_is_told_what_it_did_not_get() {
 #[tokio::test]
 async fn a_tail_that_nobody_reads_any_more_ends() {
     let server = server().await;
+    // Until what opening the catalog began has ended.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = alive();
     let tail = tail(&server, "").await;
