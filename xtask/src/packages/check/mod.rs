@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 
 const PLACE: &str = "target/packages-check";
 const RELEASE: &str = "bookworm";
-const MIRROR: &str = "http://deb.debian.org/debian";
 const INCLUDED: &str = "systemd,systemd-sysv,dbus,nftables,iproute2,procps,rpm,gpgv";
 /// Of the units' exposure, in tenths.
 pub(super) const THRESHOLDS: &[(&str, u32)] = &[("bartizan", 15), ("bartizan-agent", 30)];
@@ -168,9 +167,8 @@ fn system(place: &Path) -> Result<PathBuf> {
     let root = place.join("debootstrap");
     let _ = fs::remove_dir_all(&root);
     let include = format!("--include={INCLUDED}");
-    Step::new("debootstrap")
-        .args(&["--variant=minbase", &include, RELEASE, text(&root)?, MIRROR])
-        .output()?;
+    // From debootstrap's own mirror.
+    Step::new("debootstrap").args(&["--variant=minbase", &include, RELEASE, text(&root)?]).output()?;
     let part = place.join("part.tar");
     Step::new("tar").args(&["-C", text(&root)?, "-cf", text(&part)?, "."]).run()?;
     fs::remove_dir_all(&root)?;
