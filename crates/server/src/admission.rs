@@ -6,12 +6,15 @@
 //! an agent to forget its key.
 
 use crate::fleet::{Fleet, refusal};
+use crate::standing::TOKEN_ID;
 use async_trait::async_trait;
 use bartizan_catalog::{Certificate, Enrolment as CatalogEnrolment, Host, Redeemed, Shut, Token};
 use bartizan_filter::AddrRange;
 use bartizan_model::{HostId, Micros, addr_from_ip};
+use bartizan_people::Deed;
 use bartizan_pki::HostCertificate;
 use bartizan_wire::{Admission, Claim, Enrolled, Enrolment, Offence, Peer, Refusal, RefusalKind, Speaker};
+use data_encoding::HEXLOWER;
 use std::net::{IpAddr, SocketAddr};
 
 /// How long after its end a certificate is renewed without asking anybody.
@@ -90,6 +93,21 @@ impl Fleet {
         }
     }
 
+    /// Notes what became of a host, which has become so already.
+    async fn note(
+        &self,
+        who: String,
+        from: Option<SocketAddr>,
+        what: &'static str,
+        about: serde_json::Value,
+    ) {
+        let address = from.map(|from| from.ip().to_canonical().to_string());
+        let deed = Deed { who, address, what, about: Some(about.to_string()), ..Deed::default() };
+        if let Err(error) = self.trail.note(deed).await {
+            tracing::error!(%error, what, "the audit log cannot be written");
+        }
+    }
+
     async fn let_in(&self, enrolment: &Enrolment, token: &Token, now: Micros) -> Result<Enrolled, Refusal> {
         let name = &enrolment.name;
         let (certificate, noted) = self.sign(&enrolment.request, name, now)?;
@@ -151,6 +169,17 @@ impl Admission for Fleet {
         let hash = &enrolment.token.0;
         let token = self.redeem(from, hash, now).await?;
         let result = self.let_in(&enrolment, &token, now).await;
+        if let Ok(enrolled) = &result {
+            let about =
+                serde_json::json!({"host": enrolled.name, "waiting": enrolled.waiting, "group": token.group});
+            self.note(
+                format!("join token {}", &HEXLOWER.encode(hash)[..TOKEN_ID]),
+                Some(from),
+                "enrol",
+                about,
+            )
+            .await;
+        }
         if let Err(refused) = &result {
             if refused.kind == RefusalKind::Permanent {
                 self.refusals.enrolment("name");
@@ -178,6 +207,8 @@ impl Admission for Fleet {
             let why = "its certificate ended more than 30 days ago";
             tracing::warn!(host = host.name, "a host is back after a long time and waits for approval");
             self.catalog.let_wait(host.id, why, now).await.map_err(refusal)?;
+            let about = serde_json::json!({"host": host.name, "why": why});
+            self.note(format!("host:{}", host.name), None, "let_wait", about).await;
             return Err(waits(&host, why));
         }
         let (certificate, noted) = self.sign(&request, &host.name, now)?;

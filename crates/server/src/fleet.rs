@@ -15,6 +15,7 @@ use bartizan_enrich::Enrichment;
 use bartizan_filter::{Context, Filter};
 use bartizan_ingest::Ingest;
 use bartizan_model::{Kind, Micros};
+use bartizan_people::Trail;
 use bartizan_query::{Engine, QueryError, Window};
 use bartizan_wire::Refusal;
 use futures::StreamExt as _;
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) enrichment: Arc<Enrichment>,
     pub(crate) enrolment: EnrolmentSettings,
+    pub(crate) trail: Trail,
     pub(crate) agent_port: u16,
 }
 
@@ -59,14 +61,27 @@ pub(crate) struct Fleet {
     pub(crate) agent_port: u16,
     pub(crate) claims: Claims,
     pub(crate) refusals: Refusals,
+    pub(crate) trail: Trail,
     others: Others,
 }
 
 impl Fleet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { catalog, others, keys, ingest, engine, enrichment, enrolment, agent_port } = parts;
+        let Parts { catalog, others, keys, ingest, engine, enrichment, enrolment, trail, agent_port } = parts;
         let (claims, refusals) = (Claims::default(), Refusals::default());
-        Self { catalog, keys, ingest, engine, enrichment, enrolment, agent_port, claims, refusals, others }
+        Self {
+            catalog,
+            keys,
+            ingest,
+            engine,
+            enrichment,
+            enrolment,
+            agent_port,
+            claims,
+            refusals,
+            trail,
+            others,
+        }
     }
 
     /// Packets of the events, and losses of events, of each host since a moment.

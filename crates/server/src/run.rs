@@ -144,6 +144,7 @@ impl Server {
             engine: Arc::clone(&engine),
             enrichment: Arc::clone(&enrichment),
             enrolment: settings.enrolment,
+            trail: people.trail(),
             agent_port: agents.local_addr()?.port(),
         }));
         // Before the first question with a group in it.

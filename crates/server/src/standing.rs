@@ -11,7 +11,7 @@ use bartizan_model::Micros;
 use bartizan_pki::{JoinToken, check_name};
 
 /// Hex digits of its hash by which a token is called.
-const TOKEN_ID: usize = 8;
+pub(crate) const TOKEN_ID: usize = 8;
 /// Fewer digits of a host's id name nobody.
 const LEAST_ID: usize = 8;
 /// How long a token is remembered after its end.

@@ -728,6 +728,9 @@ fn audit_list(run: &Run<'_>) {
         (&Value::from("analyst"), &Value::from("viewer"))
     );
     assert!(run.ok(&[]).starts_with("ID"));
+    let enrolled = run.rows(&["--what", "enrol"]);
+    let web = enrolled.iter().find(|entry| entry["about"]["host"] == "web-01").unwrap();
+    assert!(web["who"].as_str().unwrap().starts_with("join token ") && web["address"].is_string(), "{web}");
 }
 
 fn audit_verify(run: &Run<'_>) {
