@@ -117,6 +117,13 @@ impl Operations {
         self.operation("post", about, Question::Bytes(schema_of::<P>()), post(handler))
     }
 
+    /// These and others.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.router = self.router.merge(others.router);
+        self.described.extend(others.described);
+        self
+    }
+
     fn operation(
         mut self,
         method: &'static str,
