@@ -1,13 +1,13 @@
 //! `bartizan lake`: work on the lake of a running server.
 
 use crate::args::ConnectionArgs;
+use crate::args::{LakeCommand, Output};
 use crate::client::Client;
 use crate::clock;
 use crate::columns::{Column, Look};
 use crate::connection::Connection;
 use crate::escape::for_terminal;
 use crate::failure::{Failure, talk};
-use crate::lake_args::{LakeCommand, Output};
 use crate::render::{Rows, Style};
 use crate::stream::Lines;
 use anyhow::anyhow;

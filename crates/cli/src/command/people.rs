@@ -4,12 +4,12 @@ use super::ask::{add_range, list};
 use super::saved::too_old;
 use crate::{
     args::ConnectionArgs,
+    args::{AccessCommand, AuditArgs, AuditCommand, May, UsersCommand},
     client::Client,
     columns::{Column, Look},
     connection::Connection,
     escape::for_terminal,
     failure::{Failure, talk},
-    people_args::{AccessCommand, AuditArgs, AuditCommand, May, UsersCommand},
     render::{Format, Style},
 };
 use anyhow::anyhow;

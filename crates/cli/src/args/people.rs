@@ -1,7 +1,7 @@
 //! What may be written after `bartizan users`, `access` and `audit`.
 
+use crate::args::Output;
 use crate::args::RangeArgs;
-use crate::lake_args::Output;
 use crate::render::Format;
 use clap::{Args as ClapArgs, Subcommand};
 
