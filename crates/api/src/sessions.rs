@@ -196,7 +196,7 @@ pub(crate) async fn open(
         about,
         ..Deed::default()
     };
-    let new = NewSession { who: principal.name, address, browser };
+    let new = NewSession { who: state.people.maker(&principal), address, browser };
     let OpenSession { secret, seconds } = state.sessions.open(new).await.map_err(unavailable)?;
     state.people.trail().note(deed).await.map_err(problem)?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie(&secret, seconds))]).into_response())
@@ -226,8 +226,12 @@ pub(crate) struct SignedIn {
 }
 
 /// The session of this browser.
-pub(crate) async fn current(session: Option<Extension<Session>>) -> Result<Json<SignedIn>, Problem> {
-    let Extension(Session { name, who, since, until, .. }) = session.ok_or_else(none)?;
+pub(crate) async fn current(
+    Extension(who): Extension<Principal>,
+    session: Option<Extension<Session>>,
+) -> Result<Json<SignedIn>, Problem> {
+    let Extension(Session { name, since, until, .. }) = session.ok_or_else(none)?;
+    let who = who.name;
     Ok(Json(SignedIn { name, who, since, until }))
 }
 

@@ -2,7 +2,8 @@
 
 use crate::attempts::network;
 use crate::password::Busy;
-use crate::{People, PeopleError, Principal, second, secret};
+use crate::{People, PeopleError, Principal, PrincipalKind, second, secret};
+use data_encoding::HEXLOWER;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
@@ -61,10 +62,24 @@ impl People {
         known.tokens.get(&digest).and_then(|token| known.holder(token, self.now()))
     }
 
-    /// Who has this name, if he may still ask.
+    /// Under which name a session of somebody is kept. Whoever signs in with the token of the server's directory does it
+    /// as long as that token is there: another one, and his sessions end.
+    #[must_use]
+    pub fn maker(&self, who: &Principal) -> String {
+        match who.kind {
+            PrincipalKind::Local => self.local_name(),
+            PrincipalKind::User | PrincipalKind::Token => who.name.clone(),
+        }
+    }
+
+    fn local_name(&self) -> String {
+        format!("local:{}", HEXLOWER.encode(&self.local[..8]))
+    }
+
+    /// Who made a session, if he may still ask.
     #[must_use]
     pub fn principal(&self, name: &str) -> Option<Principal> {
-        if name == "local" {
+        if name.starts_with("local") && name == self.local_name() {
             return Some(Principal::local());
         }
         let known = self.known();

@@ -66,6 +66,11 @@ async fn the_first_administrator_has_a_quarter_of_an_hour() {
     assert_eq!(people.invite_first().await.unwrap().map(|i| i.name), None);
     let people = People::load(catalog(&dir).await, "token", clock).await.unwrap();
     assert_eq!(people.invite_first().await.unwrap().map(|i| i.name), None);
+    let local = people.holder("token").unwrap();
+    let maker = people.maker(&local);
+    assert_eq!((people.principal(&maker), people.principal("local")), (Some(local), None));
+    let other = People::load(catalog(&dir).await, "another", clock).await.unwrap();
+    assert_eq!(other.principal(&maker), None, "a session of the token that was there before");
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         for secret in [GOOD, second.code.as_str()] {

@@ -225,7 +225,12 @@ impl Sessions for Browsers {
         let now = (self.clock)();
         let info = |session: &Open| SessionInfo {
             name: session.kept.name.clone(),
-            who: session.kept.who.clone(),
+            // Which of the directory's tokens it was is nobody's concern.
+            who: if session.kept.who.starts_with("local:") {
+                "local".into()
+            } else {
+                session.kept.who.clone()
+            },
             since: session.kept.created,
             used: session.used,
             until: session.until(),
