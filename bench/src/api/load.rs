@@ -90,7 +90,7 @@ impl Sender {
 
     async fn sending(&self, batches: &Batches, rows: u64, rate: Option<f64>) -> Result<Sent> {
         let identity =
-            HostFiles::new(&self.dir.join("identity")).load()?.context("the sender is not enrolled")?;
+            HostFiles::new(self.dir.join("identity")).load()?.context("the sender is not enrolled")?;
         let tls = agent_client(&identity.ca_pem, &identity.cert_pem, &identity.key_pem)?;
         let endpoint = Endpoint::parse(&self.endpoint, 0).map_err(anyhow::Error::msg)?;
         let client = Client::connect(&endpoint, &tls, ClientSettings::default()).await?;
