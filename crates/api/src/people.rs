@@ -1,10 +1,10 @@
 //! Who asks, who may, and how that changes.
 
 use crate::body::Body;
-use crate::fleet::{maybe_time, time};
+use crate::fleet::{maybe_time, time, unavailable};
 use crate::needs::Noting;
 use crate::sessions::{Asker, Session, here, open, refused};
-use crate::{ApiState, Problem, Unavailable};
+use crate::{ApiState, Problem};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
@@ -45,10 +45,6 @@ pub(crate) fn problem(error: PeopleError) -> Problem {
             Problem::internal(StatusCode::SERVICE_UNAVAILABLE, what, &error)
         }
     }
-}
-
-fn unavailable(e: Unavailable) -> Problem {
-    Problem::internal(StatusCode::SERVICE_UNAVAILABLE, "the catalog does not answer; try again", &e)
 }
 
 /// Who asks.

@@ -64,14 +64,6 @@ pub(crate) fn filter(kind: Kind, filter: &Scoped<'_>) -> Lowered {
     }
 }
 
-/// The rows whose `name` is a text, compared as the filter language does.
-pub(crate) fn text_is(name: &'static str, text: &str) -> Lowered {
-    let wanted = bartizan_filter::fold(text);
-    let key = format!("is {wanted:?}");
-    let test = move |value: &str| bartizan_filter::fold(value) == wanted;
-    Lowered::Where(text_test(key, name, test))
-}
-
 /// The one row of a name.
 pub(crate) fn row(id: &RowId, seq: i64) -> Expr {
     let stream = ScalarValue::Utf8View(Some(id.batch.stream.to_string()));

@@ -24,8 +24,8 @@ pub(crate) struct Ordered {
     pub(crate) planner: Planner,
     pub(crate) kind: Kind,
     pub(crate) predicate: Lowered,
-    /// The same as a filter, where it is one.
-    pub(crate) filter: Option<Scoped<'static>>,
+    /// The same as a filter.
+    pub(crate) filter: Scoped<'static>,
     pub(crate) order: Order,
     pub(crate) columns: Option<Vec<String>>,
 }

@@ -1,12 +1,12 @@
 //! Who may ask, and what was done.
 
 use super::ask::{add_range, list};
-use super::saved::too_old;
+use super::saved::{columns, too_old};
 use crate::{
     args::ConnectionArgs,
     args::{AccessCommand, AuditArgs, AuditCommand, May, UsersCommand},
     client::Client,
-    columns::{Column, Look},
+    columns::Look,
     connection::Connection,
     escape::for_terminal,
     failure::{Failure, talk},
@@ -15,10 +15,6 @@ use crate::{
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
-
-fn columns(names: &[(&str, Look)]) -> Vec<Column> {
-    names.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect()
-}
 
 /// Adds what is said of a user or a token to a question.
 fn add(question: &mut Value, May { role, scope, payload }: May) {

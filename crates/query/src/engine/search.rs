@@ -4,7 +4,7 @@ use super::Engine;
 use super::columns::known_columns;
 use crate::QueryError;
 use crate::id::RowId;
-use crate::lower::{self, Lowered};
+use crate::lower;
 use crate::ordered::{Ordered, part_of};
 use crate::position::Position;
 use crate::scan;
@@ -74,32 +74,12 @@ impl Engine {
         };
         let filter = sight.scoped(kind, filter)?;
         let predicate = lower::filter(kind, &filter);
-        let filter = Some(filter.into_owned());
+        let filter = filter.into_owned();
         let ordered = Ordered { planner, kind, predicate, filter, order, columns };
         match after {
             Some(after) => self.rows_after(ordered, window, limit, after).await,
             None => self.rows(ordered, window, limit).await,
         }
-    }
-
-    /// Entries of the ledger, newest first; of one host (its whole name, in any case) or of all.
-    ///
-    /// # Errors
-    /// As [`Engine::search`].
-    pub async fn losses(
-        &self,
-        window: Window,
-        host: Option<&str>,
-        limit: Option<usize>,
-    ) -> Result<RowStream, QueryError> {
-        let predicate = match host {
-            None => Lowered::All,
-            Some(host) => lower::text_is("host", host),
-        };
-        let (planner, order) = (self.asked().planner, Order::NewestFirst);
-        let kind = Kind::Losses;
-        let ordered = Ordered { planner, kind, predicate, filter: None, order, columns: None };
-        self.rows(ordered, window, limit).await
     }
 
     /// The row that was the `row`th of batch `seq` of a stream.
@@ -210,7 +190,8 @@ impl Engine {
     ) -> Result<RowStream, QueryError> {
         let started = Instant::now();
         let files = view.files.len();
-        if let (Some(filter), Some(limit)) = (&ordered.filter, limit.filter(|limit| *limit <= TOP_ROWS)) {
+        if let Some(limit) = limit.filter(|limit| *limit <= TOP_ROWS) {
+            let filter = &ordered.filter;
             self.planner.question.planned(view.hot.iter().map(|batch| batch.num_rows() as u64).sum());
             let question = scan::Question::new(&self.planner, ordered.kind, filter, window, &["time"]);
             let newest = scan::newest(question, view.clone(), ordered.order, limit, ordered.columns.clone());
@@ -223,12 +204,6 @@ impl Engine {
             let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
             return self.planner.run(frame, files, started).await;
         }
-        match limit {
-            Some(limit) if limit <= TOP_ROWS => {
-                let frame = ordered.frame(view, window)?.limit(0, Some(limit))?;
-                self.planner.run(frame, files, started).await
-            }
-            _ => Ok(ordered.clone().sliced(view, window, files, started).limited(limit)),
-        }
+        Ok(ordered.clone().sliced(view, window, files, started).limited(limit))
     }
 }

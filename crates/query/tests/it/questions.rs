@@ -249,9 +249,13 @@ async fn the_ledger_is_searched_by_host_and_time() {
     lake.add_file(Kind::Losses, &losses("web1", 1_000_000));
     lake.add_file(Kind::Losses, &losses("db1", 3_000_000));
     let engine = engine(&lake);
-    let all = |window, host| {
+    let all = |window, host: Option<&str>| {
         let engine = &engine;
-        async move { json(&engine.losses(window, host, None).await.unwrap().collect().await.unwrap()) }
+        let filter = parse(&host.map(|host| format!("host:{host}")).unwrap_or_default());
+        async move {
+            let search = Search { window, ..Search::new(Kind::Losses, &filter) };
+            json(&engine.search(search).await.unwrap().collect().await.unwrap())
+        }
     };
     assert_eq!(all(Window::ALL, None).await.len(), 3);
     let web = all(Window::ALL, Some("WEB1")).await;
