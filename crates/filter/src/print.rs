@@ -112,8 +112,9 @@ fn pattern(pattern: &TextPattern, bare: bool, out: &mut impl Write) -> fmt::Resu
         TextPattern::Substring(text) if is_plain_word(text) => out.write_str(text),
         TextPattern::Whole(text) | TextPattern::Substring(text) => out.write_str(&quoted(text)),
         TextPattern::Glob(glob) if bare => {
-            let inner = glob.strip_prefix('*').and_then(|g| g.strip_suffix('*')).unwrap_or(glob);
-            out.write_str(inner)
+            let inner = glob.strip_prefix('*').and_then(|g| g.strip_suffix('*'));
+            // Without the star in front, `*dport>2?*` would be read as a comparison.
+            out.write_str(inner.filter(|inner| !inner.contains(['<', '>'])).unwrap_or(glob))
         }
         TextPattern::Glob(glob) => out.write_str(glob),
         TextPattern::Regex(regex) => write!(out, "~{}", quoted(regex.as_str())),

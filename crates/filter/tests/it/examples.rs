@@ -83,6 +83,8 @@ fn values_in_their_canonical_form() {
         // bare words
         ("UFW", "ufw"),
         ("*ufw*", "ufw"),
+        ("*U?w", "u?w"),
+        ("*dport>2*2", "*dport>2*2*"),
         ("u?w*x", "u?w*x"),
         ("[UFW block]", "\"[ufw\" \"block]\""),
         (r#""x y""#, r#""x y""#),

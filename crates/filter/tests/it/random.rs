@@ -152,7 +152,7 @@ fn term() -> impl Strategy<Value = Expr> {
         word()
             .prop_filter("some text", |text| !text.is_empty())
             .prop_map(|text| TextPattern::Substring(fold(&text))),
-        "[a-zé][a-z?]{0,3}[?][*]?[a-z]".prop_map(|inner| TextPattern::Glob(format!("*{inner}*"))),
+        "[a-zé][a-z?<>-]{0,3}[?][*]?[a-z]".prop_map(|inner| TextPattern::Glob(format!("*{inner}*"))),
     ]
     .prop_map(|pattern| Expr::Term(Term { field: &WORD, values: Values::Text(vec![pattern]) }));
     prop_oneof![6 => registered, 1 => bare]
