@@ -27,6 +27,7 @@ const ORDER: &[&str] = &[
     // mechanisms
     "bartizan-clock",
     "bartizan-config",
+    "bartizan-settings",
     "bartizan-netfilter",
     "bartizan-spool",
     "bartizan-pki",

@@ -164,6 +164,12 @@ impl Caps {
         }
     }
 
+    /// Other caps, from now on, with full buckets. What waits is recorded as it would have been.
+    pub(crate) fn set(&mut self, caps: &settings::Caps) {
+        self.rules = Buckets::new(Rate::new(caps.rule_rate, caps.rule_burst), RULES);
+        self.sources = Buckets::new(Rate::new(caps.source_rate, caps.source_burst), SOURCES);
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -481,6 +487,18 @@ mod tests {
         // a second later there are tokens again
         let passed = caps.take(SOURCE, events(&[("a", 1); 5]), now + Duration::from_secs(1));
         assert_eq!(passed.num_rows(), 4);
+    }
+
+    #[test]
+    fn other_caps_count_at_once_and_what_waits_is_not_lost() {
+        let mut caps = caps(4, 0);
+        let now = Instant::now();
+        assert_eq!(caps.take(SOURCE, events(&[("a", 1); 10]), now).num_rows(), 4);
+        caps.set(&settings::Caps { rule_rate: 0, source_rate: 0, ..settings::Caps::default() });
+        assert_eq!(caps.take(SOURCE, events(&[("a", 1); 10]), now).num_rows(), 10);
+        caps.set(&settings::Caps { rule_rate: 2, rule_burst: 2, ..settings::Caps::default() });
+        assert_eq!(caps.take(SOURCE, events(&[("a", 1); 10]), now).num_rows(), 2);
+        assert_eq!(sums(&caps.flush()), [[6 + 8]]);
     }
 
     #[test]

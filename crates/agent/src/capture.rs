@@ -43,8 +43,6 @@ pub(crate) struct CaptureConfig {
     /// The namespace's name; empty for the own one.
     pub(crate) netns: String,
     pub(crate) tuning: Tuning,
-    /// What the whole process may use.
-    pub(crate) limits: Limits,
     /// Before this moment nothing was logged to the socket.
     pub(crate) bound: Instant,
     /// The namespace is gone: end once nothing can be on its way any more.
@@ -57,13 +55,15 @@ pub(crate) struct CaptureConfig {
 
 /// Settings that may change while packets come.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tuning(Arc<[AtomicU64; 3]>);
+pub(crate) struct Tuning(Arc<[AtomicU64; 5]>);
 
 impl Tuning {
     /// From now on. `flush` only grows: what the kernel held back by an older setting may still be on its way.
-    pub(crate) fn set(&self, batch_rows: usize, batch_age: Duration, flush: Duration) {
+    pub(crate) fn set(&self, batch_rows: usize, batch_age: Duration, flush: Duration, limits: Limits) {
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        let [rows, age, held] = &*self.0;
+        let [rows, age, held, percent, memory] = &*self.0;
+        percent.store(limits.cpu_percent.into(), Ordering::Relaxed);
+        memory.store(limits.memory, Ordering::Relaxed);
         rows.store(batch_rows as u64, Ordering::Relaxed);
         age.store(micros(batch_age), Ordering::Relaxed);
         held.fetch_max(micros(flush), Ordering::Relaxed);
@@ -71,6 +71,13 @@ impl Tuning {
 
     fn batch_rows(&self) -> usize {
         usize::try_from(self.0[0].load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// What the whole process may use.
+    fn limits(&self) -> Limits {
+        let [.., percent, memory] = &*self.0;
+        let cpu_percent = u32::try_from(percent.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        Limits { cpu_percent, memory: memory.load(Ordering::Relaxed) }
     }
 
     fn batch_age(&self) -> Duration {
@@ -121,7 +128,7 @@ impl Capture {
         recorder: SyncSender<Captured>,
     ) -> Self {
         let (columns, rows) = columns(&config);
-        let (bound, share) = (config.bound, Share::new(config.limits));
+        let (bound, share) = (config.bound, Share::new(config.tuning.limits()));
         Self {
             socket,
             config,
@@ -266,6 +273,7 @@ impl Capture {
             self.refresh_names();
         }
         let batch = self.columns.finish();
+        self.share.set(self.config.tuning.limits());
         if self.config.tuning.batch_rows() != self.rows {
             (self.columns, self.rows) = columns(&self.config);
         }

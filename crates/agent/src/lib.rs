@@ -30,6 +30,7 @@ mod ages;
 mod board;
 mod caps;
 mod capture;
+mod central;
 mod configuration;
 mod counters;
 mod doctor;

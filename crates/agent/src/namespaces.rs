@@ -155,7 +155,7 @@ impl Namespaces {
         self.settings = settings;
         self.refused.clear();
         tune(&self.tuning, &self.settings);
-        let tuned = Captured::Tuned { counters: self.settings.counters, flush: self.settings.flush };
+        let tuned = Captured::Tuned(Arc::clone(&self.settings));
         drop(self.recorder.send(tuned));
         let ids: Vec<u64> = self.present.keys().copied().collect();
         for id in ids {
@@ -351,10 +351,6 @@ impl Namespaces {
                 source: SourceId::nflog(present.number, group),
                 netns: netns.name.clone(),
                 tuning: self.tuning.clone(),
-                limits: Limits {
-                    cpu_percent: self.settings.capture.cpu_percent,
-                    memory: self.settings.caps.memory_megabytes << 20,
-                },
                 bound,
                 ending: Arc::clone(&present.ending),
                 payload: self.settings.payload.clone(),
@@ -398,7 +394,11 @@ impl Namespaces {
 }
 
 fn tune(tuning: &Tuning, settings: &Settings) {
-    tuning.set(settings.capture.batch_rows, settings.batch_age, settings.flush);
+    let limits = Limits {
+        cpu_percent: settings.capture.cpu_percent,
+        memory: settings.caps.memory_megabytes.saturating_mul(1 << 20),
+    };
+    tuning.set(settings.capture.batch_rows, settings.batch_age, settings.flush, limits);
 }
 
 fn nflog_config(settings: &Settings, group: u16) -> NflogConfig {

@@ -45,8 +45,8 @@ pub(crate) enum Captured {
     GroupLeft { source: SourceId },
     /// Every namespace that was there at the start has joined.
     AllJoined,
-    /// Other times count.
-    Tuned { counters: Duration, flush: Duration },
+    /// Other times and caps count.
+    Tuned(Arc<Settings>),
     /// Decoded packets of a source, and when they were logged.
     Rows { source: SourceId, batch: RecordBatch, logged: Window },
     /// Rows of a source that are known to be lost.
@@ -242,7 +242,10 @@ impl Recorder {
             Captured::Left { netns } => self.leave(netns),
             Captured::GroupLeft { source } => self.leave_group(source),
             Captured::AllJoined => self.all_joined(),
-            Captured::Tuned { counters, flush } => (self.counters, self.quiet) = (counters, quiet(flush)),
+            Captured::Tuned(settings) => {
+                (self.counters, self.quiet) = (settings.counters, quiet(settings.flush));
+                self.caps.set(&settings.caps);
+            }
             Captured::Rows { source, batch, logged } => {
                 self.offer(source.netns, Item::Rows { source, batch, logged });
             }

@@ -2,7 +2,8 @@
 
 use crate::accounts::Accounts;
 use crate::board::Board;
-use crate::configuration::Configuration;
+use crate::central::Central;
+use crate::configuration::{Configuration, Loaded};
 use crate::identity::Identity;
 use crate::kernel_log::{KernelLog, Stored};
 use crate::lanes::Lanes;
@@ -41,7 +42,9 @@ pub(crate) struct Control {
     pub(crate) link: Arc<Link>,
     pub(crate) board: Board,
     /// The configuration as it is written now.
-    pub(crate) read_settings: Box<dyn Fn() -> anyhow::Result<Settings> + Send>,
+    pub(crate) read_settings: Box<dyn Fn() -> anyhow::Result<Loaded> + Send>,
+    /// What the server says of it.
+    pub(crate) central: Central,
 }
 
 /// Runs as the opener, which starts a worker that captures and sends until SIGTERM or SIGINT. Returns the exit code.
@@ -57,12 +60,9 @@ pub fn run(settings: Settings, configuration: Configuration, arguments: Vec<OsSt
 ///
 /// # Errors
 /// What keeps it from starting: not enrolled, a group that has a reader, a missing capability.
-pub(crate) async fn run_with(
-    settings: Settings,
-    open: Arc<dyn Open>,
-    control: Control,
-) -> anyhow::Result<()> {
-    let Control { link, board, read_settings } = control;
+pub(crate) async fn run_with(loaded: Loaded, open: Arc<dyn Open>, control: Control) -> anyhow::Result<()> {
+    let Control { link, board, read_settings, central } = control;
+    let Loaded { settings, held } = loaded;
     let identity = Identity::new(&settings.dir)?;
     identity.tls()?;
     let lanes = open_spool(&settings).await?;
@@ -91,8 +91,15 @@ pub(crate) async fn run_with(
     let (orders, ordered) = sync_channel(4);
     let looking = spawn("namespaces", move || namespaces.run(&ordered))?;
     let (server, connect) = watch::channel(settings.server.clone());
-    let sender =
-        Sender { shared: shared.clone(), identity, server: connect, board: board.clone(), renewed: None };
+    central.counts(held, Vec::new());
+    let sender = Sender {
+        shared: shared.clone(),
+        identity,
+        server: connect,
+        board: board.clone(),
+        central: central.clone(),
+        renewed: None,
+    };
     let sender = tokio::spawn(sender.run());
     tracing::info!(groups = ?settings.groups, "capturing");
     board.configured(false, Vec::new());
@@ -101,9 +108,22 @@ pub(crate) async fn run_with(
     let lanes = shared.clone();
     let telling = board.clone();
     let dir = settings.dir.clone();
-    let status = tokio::spawn(async move { status::serve(&dir, || whole_status(&telling, &lanes)).await });
+    let said = central.clone();
+    let status =
+        tokio::spawn(async move { status::serve(&dir, || whole_status(&telling, &lanes, &said)).await });
     let watching = tokio::spawn(watch_progress(Arc::clone(&link), board.clone(), shared.clone()));
-    let mut reload = Reload { settings, read_settings, board, shared, captures: orders, server };
+    let mut offers = central.offers().subscribe();
+    let said = central.clone();
+    let mut reload = Reload {
+        started: Arc::clone(&settings),
+        settings,
+        read_settings,
+        board,
+        shared,
+        captures: orders,
+        server,
+        central: said,
+    };
     let mut orders = hear(Arc::clone(&link))?;
     let mut signals = Stopping::listen()?;
     loop {
@@ -120,6 +140,17 @@ pub(crate) async fn run_with(
                 }
                 Some(Order::Stop) | None => break,
             },
+            Ok(()) = offers.changed() => {
+                let offer = offers.borrow_and_update().clone();
+                if offer.is_some_and(|offer| central.take(offer)) {
+                    reload.reload_or_give_up();
+                }
+            }
+            () = central.overdue() => {
+                if central.give_up("the server was not reached with it in time") {
+                    reload.reload();
+                }
+            }
             () = ended(&looking) => break,
         }
     }
@@ -181,12 +212,13 @@ async fn watch_progress(link: Arc<Link>, board: Board, shared: Shared) {
     }
 }
 
-fn whole_status(board: &Board, shared: &Shared) -> Value {
+fn whole_status(board: &Board, shared: &Shared, central: &Central) -> Value {
     let mut lanes = shared.lanes();
     let (waiting, acknowledged) = lanes.position();
     let spool = lanes.told(bartizan_clock::now());
     drop(lanes);
     let mut status = board.to_json(spool);
+    status["configuration"]["central"] = central.to_json();
     status["progress"] = board.progress(waiting, acknowledged).err().map_or(Value::Null, Value::String);
     status
 }

@@ -4,6 +4,7 @@
 //! taken by a batch of losses that says how many events it held ([`Lanes::refuse`]), and a copy is put aside.
 
 use crate::board::Board;
+use crate::central::Central;
 use crate::identity::{AGENT_PORT, Identity};
 use crate::lanes::IN_FLIGHT;
 use crate::recorder::Shared;
@@ -11,7 +12,8 @@ use anyhow::Context as _;
 use bartizan_model::{Epoch, Lane, Micros, Seq};
 use bartizan_pki::CertInfo;
 use bartizan_wire::{
-    Ack, Backoff, Client, ClientSettings, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, Told, WireError,
+    Ack, Backoff, Client, ClientSettings, Configured, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, Told,
+    WireError,
 };
 use rand::Rng as _;
 use std::time::{Duration, Instant};
@@ -40,6 +42,8 @@ pub(crate) struct Sender {
     /// The server as configured; otherwise as enrolment told. It may change.
     pub(crate) server: watch::Receiver<Option<String>>,
     pub(crate) board: Board,
+    /// What the server says of the configuration, and what became of it.
+    pub(crate) central: Central,
     /// When the certificate was last renewed, by a clock that nobody sets.
     pub(crate) renewed: Option<Instant>,
 }
@@ -120,7 +124,8 @@ impl Sender {
         let mut lanes = JoinSet::new();
         for lane in Lane::DISK.into_iter().chain([Lane::MEMORY]) {
             let speaker = self.identity.speaker().clone();
-            lanes.spawn(send_lane(self.shared.clone(), client.clone(), lane, speaker));
+            let central = self.central.clone();
+            lanes.spawn(send_lane(self.shared.clone(), client.clone(), lane, speaker, central));
         }
         loop {
             let wait = Duration::from_micros(u64::try_from(renewal.0 - bartizan_clock::now().0).unwrap_or(0));
@@ -184,14 +189,29 @@ fn later(now: Micros, pause: Duration) -> Micros {
 }
 
 /// Sends one lane for as long as the connection lasts.
-async fn send_lane(shared: Shared, client: Client, lane: Lane, speaker: Speaker) -> anyhow::Result<()> {
+async fn send_lane(
+    shared: Shared,
+    client: Client,
+    lane: Lane,
+    speaker: Speaker,
+    central: Central,
+) -> anyhow::Result<()> {
+    let mut told = central.told();
+    // where another stream is to go on at once, whether there is something to send or not
+    let mut again = None;
     loop {
         // the epoch of the next batch says which stream it belongs to
-        let first = wait_for(&shared, lane).await?;
-        let (sender, acks, committed) = client.put(lane, first, &speaker).await?;
+        let first = match again.take() {
+            Some(epoch) => epoch,
+            None => wait_for(&shared, lane).await?,
+        };
+        let configured = told.borrow_and_update().clone();
+        let configuring = central.is_enabled().then(|| (configured.clone(), central.offers().clone()));
+        let (sender, acks, committed) = client.put_configured(lane, first, &speaker, configuring).await?;
+        central.answered(&configured.versions);
         shared.lanes().acknowledge(lane, first, committed);
         let mut stream = LaneStream::new(&shared, lane, first, sender, acks);
-        stream.run().await?;
+        again = stream.run(&mut told).await?.then_some(first);
     }
 }
 
@@ -237,19 +257,24 @@ impl<'a> LaneStream<'a> {
         Self { shared, lane, epoch, sender, acks, sent, on_the_way: Default::default(), bytes: 0 }
     }
 
-    /// Sends and listens until the lane goes on in another epoch, or a batch is refused.
-    async fn run(&mut self) -> anyhow::Result<()> {
+    /// Sends and listens until the lane goes on in another epoch, or a batch is refused; or until the server is to hear
+    /// what became of a configuration, which is said when a stream is opened: true.
+    async fn run(&mut self, told: &mut watch::Receiver<Configured>) -> anyhow::Result<bool> {
         loop {
+            if told.has_changed().unwrap_or(false) {
+                return Ok(true);
+            }
             let news = self.shared.news.notified();
             let room = self.bytes < IN_FLIGHT_BYTES && (self.on_the_way.len() as u64) < IN_FLIGHT;
             if room {
                 match self.send_next().await? {
                     Next::Sent => {}
-                    Next::OtherEpoch if self.on_the_way.is_empty() => return Ok(()),
+                    Next::OtherEpoch if self.on_the_way.is_empty() => return Ok(false),
                     Next::OtherEpoch | Next::Nothing => {
                         tokio::select! {
                             _ = tokio::time::timeout(LOOK, news) => {}
-                            ack = self.acks.next() => if self.acknowledge(ack)? { return Ok(()) },
+                            Ok(()) = told.changed() => return Ok(true),
+                            ack = self.acks.next() => if self.acknowledge(ack)? { return Ok(false) },
                         }
                         continue;
                     }
@@ -258,12 +283,12 @@ impl<'a> LaneStream<'a> {
                 if let Some(ack) = futures::FutureExt::now_or_never(self.acks.next())
                     && self.acknowledge(ack)?
                 {
-                    return Ok(());
+                    return Ok(false);
                 }
             } else {
                 let ack = self.acks.next().await;
                 if self.acknowledge(ack)? {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }

@@ -3,6 +3,9 @@
 use crate::lanes::WhenFull;
 use crate::sandbox;
 use bartizan_netfilter::{ConntrackConfig, ConntrackFilter};
+pub use bartizan_settings::SettingsError;
+pub(crate) use bartizan_settings::{Caps, Capture, Conntrack, NetnsChoice};
+use bartizan_settings::{Counters, Flows, NetnsWritten, in_range};
 use rustix::thread::CapabilitySet;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -38,6 +41,8 @@ pub struct Written {
     pub counters: Counters,
     /// How rows wait on disk.
     pub spool: Spool,
+    /// What the server may say.
+    pub central: CentralWritten,
 }
 
 impl Default for Written {
@@ -47,7 +52,7 @@ impl Default for Written {
             server: String::new(),
             user: "bartizan-agent".into(),
             groups: vec![5],
-            netns: NetnsWritten::Word("own".into()),
+            netns: NetnsWritten::default(),
             capture: Capture::default(),
             payload: Payload::default(),
             kernel_log: KernelLog::default(),
@@ -56,47 +61,38 @@ impl Default for Written {
             flows: Flows::default(),
             counters: Counters::default(),
             spool: Spool::default(),
+            central: CentralWritten::default(),
         }
     }
 }
 
-/// `netns` as written.
+/// `[central]` as written.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "`own`, `all` or a list of names is expected")]
-pub enum NetnsWritten {
-    /// `own`, `all`, or one name.
-    Word(String),
-    /// Names.
-    Names(Vec<String>),
+#[serde(deny_unknown_fields, default)]
+pub struct CentralWritten {
+    /// Whether what the server says counts at all.
+    pub enabled: bool,
+    /// Whether it may have other network namespaces captured. Then the agent keeps the right to enter them.
+    pub netns: bool,
+    /// Seconds within which the server has to be reached with what it said, or it is given up.
+    pub trial_secs: u64,
 }
 
-/// Which network namespaces are captured beside the own one, which always is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetnsChoice {
-    /// None.
-    Own,
-    /// Every one that has a name or a process.
-    All,
-    /// Those with these names.
-    Named(Vec<String>),
-}
-
-impl NetnsChoice {
-    fn new(written: NetnsWritten) -> Result<Self, SettingsError> {
-        let names = match written {
-            NetnsWritten::Word(word) if word == "own" => return Ok(Self::Own),
-            NetnsWritten::Word(word) if word == "all" => return Ok(Self::All),
-            NetnsWritten::Word(word) => word.split(',').map(|name| name.trim().to_owned()).collect(),
-            NetnsWritten::Names(names) => names,
-        };
-        if let Some(name) = names.iter().find(|n| n.is_empty() || n.contains('/')) {
-            return wrong(
-                "netns",
-                format!("`{name}` is no name of a network namespace; `ip netns` lists them"),
-            );
-        }
-        Ok(Self::Named(names))
+impl Default for CentralWritten {
+    fn default() -> Self {
+        Self { enabled: true, netns: false, trial_secs: 600 }
     }
+}
+
+/// What the server may say, as it was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CentralSettings {
+    /// Whether what it says counts at all.
+    pub enabled: bool,
+    /// Whether it may have other network namespaces captured.
+    pub netns: bool,
+    /// Within which time the server has to be reached with it.
+    pub trial: Duration,
 }
 
 /// `[payload]` as written.
@@ -107,62 +103,6 @@ pub struct Payload {
     pub bytes: u32,
     /// The log prefixes of the packets that are meant, in which `*` is any text and `?` any character.
     pub prefixes: Vec<String>,
-}
-
-/// `[capture]` as written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Capture {
-    /// Bytes of each packet that the kernel copies; headers need about 100.
-    pub copy_bytes: u32,
-    /// Packets that the kernel collects before it wakes the agent.
-    pub queue_threshold: u32,
-    /// Milliseconds after which it wakes the agent with fewer.
-    pub flush_ms: u64,
-    /// Bytes of socket buffer in the kernel.
-    pub receive_buffer: usize,
-    /// Rows in a batch.
-    pub batch_rows: usize,
-    /// Milliseconds after which a batch goes with fewer.
-    pub batch_ms: u64,
-    /// Seconds between two readings of the rules' counters.
-    pub counters_secs: u64,
-    /// What the kernel's connection tracking says of a packet.
-    pub conntrack: Conntrack,
-    /// Whether the ruleset is listed, sent, and joined with the events.
-    pub rulesets: bool,
-    /// Hundredths of one processor that the agent may use; above it capture pauses. 0: any.
-    pub cpu_percent: u32,
-}
-
-impl Default for Capture {
-    fn default() -> Self {
-        Self {
-            copy_bytes: 128,
-            queue_threshold: 1024,
-            flush_ms: 100,
-            receive_buffer: 32 << 20,
-            batch_rows: 8192,
-            batch_ms: 100,
-            counters_secs: 1,
-            conntrack: Conntrack::State,
-            rulesets: true,
-            cpu_percent: 0,
-        }
-    }
-}
-
-/// How much of a packet's connection is kept, where the kernel tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Conntrack {
-    /// Nothing is asked for.
-    Off,
-    /// Its state, by which rules are told apart as well.
-    #[default]
-    State,
-    /// Its mark, number and zone too, in `extra`.
-    Details,
 }
 
 /// `[kernel_log]` as written.
@@ -249,119 +189,6 @@ impl LocalLogSettings {
     }
 }
 
-/// `[caps]` as written. A rate of 0 is no cap.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Caps {
-    /// Events a second of one rule (prefix and chain) that are rows of their own.
-    pub rule_rate: u64,
-    /// How many more at once.
-    pub rule_burst: u64,
-    /// The same of one source address.
-    pub source_rate: u64,
-    /// How many more at once.
-    pub source_burst: u64,
-    /// Megabytes of memory that the agent may use; above it capture pauses. 0: any.
-    pub memory_megabytes: u64,
-}
-
-impl Default for Caps {
-    fn default() -> Self {
-        Self {
-            rule_rate: 20_000,
-            rule_burst: 10_000_000,
-            source_rate: 20_000,
-            source_burst: 10_000_000,
-            memory_megabytes: 256,
-        }
-    }
-}
-
-/// `[flows]` as written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Flows {
-    /// Whether tracked connections are captured.
-    pub enabled: bool,
-    /// Whether their beginning is a row as well.
-    pub start: bool,
-    /// Protocols, by name or number; none: all.
-    pub protocols: Vec<String>,
-    /// Networks that a connection has an address in; none: all.
-    pub networks: Vec<String>,
-    /// Bytes of socket buffer in the kernel.
-    pub receive_buffer: usize,
-}
-
-impl Default for Flows {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            start: false,
-            protocols: Vec::new(),
-            networks: Vec::new(),
-            receive_buffer: 32 << 20,
-        }
-    }
-}
-
-impl Flows {
-    /// How connections are to be watched; `None` when they are not.
-    fn meant(&self) -> Result<Option<ConntrackConfig>, SettingsError> {
-        let mut filter = ConntrackFilter::default();
-        for name in &self.protocols {
-            match protocol(name) {
-                Some(number) => filter.protocols.push(number),
-                None => return wrong("flows.protocols", format!("`{name}` is no protocol that is known")),
-            }
-        }
-        for network in &self.networks {
-            match network.parse() {
-                Ok(network) => filter.networks.push(network),
-                Err(error) => return wrong("flows.networks", format!("`{network}` is {error}")),
-            }
-        }
-        let config = ConntrackConfig {
-            new: self.start,
-            filter,
-            receive_buffer: self.receive_buffer,
-            ..ConntrackConfig::new()
-        };
-        Ok(self.enabled.then_some(config))
-    }
-}
-
-/// The number of an IP protocol that connections are tracked of.
-fn protocol(name: &str) -> Option<u8> {
-    const NAMES: [(&str, u8); 9] = [
-        ("icmp", 1),
-        ("tcp", 6),
-        ("udp", 17),
-        ("dccp", 33),
-        ("gre", 47),
-        ("icmpv6", 58),
-        ("ipv6-icmp", 58),
-        ("sctp", 132),
-        ("udplite", 136),
-    ];
-    let named = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    named.map(|(_, number)| *number).or_else(|| name.parse().ok())
-}
-
-/// `[counters]` as written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Counters {
-    /// Seconds between two readings of all counters; 0: they are not read.
-    pub interval_secs: u64,
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self { interval_secs: 60 }
-    }
-}
-
 /// `[spool]` as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -382,31 +209,8 @@ impl Default for Spool {
     }
 }
 
-/// A setting that cannot be meant.
-#[derive(Debug, thiserror::Error)]
-#[error("{}{key}: {problem}", place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default())]
-pub struct SettingsError {
-    place: Option<String>,
-    key: &'static str,
-    problem: String,
-}
-
-impl SettingsError {
-    /// The key, dotted.
-    #[must_use]
-    pub const fn key(&self) -> &'static str {
-        self.key
-    }
-
-    /// The same, with the place where the value was written.
-    #[must_use]
-    pub fn at(self, place: Option<String>) -> Self {
-        Self { place, ..self }
-    }
-}
-
 fn wrong<T>(key: &'static str, problem: impl Into<String>) -> Result<T, SettingsError> {
-    Err(SettingsError { place: None, key, problem: problem.into() })
+    Err(SettingsError::new(key, problem))
 }
 
 /// What was meant.
@@ -450,6 +254,8 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// When recorded rows must be on disk.
     pub sync: Duration,
+    /// What the server may say.
+    pub central: CentralSettings,
 }
 
 impl Settings {
@@ -472,6 +278,7 @@ impl Settings {
             flows,
             counters,
             spool,
+            central,
         } = written;
         groups.sort_unstable();
         groups.dedup();
@@ -486,30 +293,16 @@ impl Settings {
         {
             return wrong("server", format!("`{server}` is not HOST:PORT, such as `watch.example.net:8444`"));
         }
-        let in_range = |key, value: u64, low: u64, high: u64| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                wrong(key, format!("{value} is not in {low}..={high}"))
-            }
-        };
-        in_range("capture.copy_bytes", capture.copy_bytes.into(), 64, 65_535)?;
+        capture.check()?;
         in_range("payload.bytes", payload.bytes.into(), 0, 65_535)?;
         if payload.bytes > 0 && payload.prefixes.is_empty() {
             return wrong("payload.prefixes", "names no prefix; `[\"*\"]` are all packets");
         }
-        in_range("capture.queue_threshold", capture.queue_threshold.into(), 1, 65_536)?;
-        in_range("capture.flush_ms", capture.flush_ms, 10, 1000)?;
-        in_range("capture.receive_buffer", capture.receive_buffer as u64, 4096, 1 << 30)?;
-        in_range("capture.batch_rows", capture.batch_rows as u64, 1, 65_536)?;
-        in_range("capture.batch_ms", capture.batch_ms, 1, 10_000)?;
-        in_range("capture.counters_secs", capture.counters_secs, 1, 3600)?;
-        in_range("capture.cpu_percent", capture.cpu_percent.into(), 0, 100_000)?;
-        in_range("flows.receive_buffer", flows.receive_buffer as u64, 4096, 1 << 30)?;
-        in_range("counters.interval_secs", counters.interval_secs, 0, 86_400)?;
+        counters.check()?;
         in_range("spool.megabytes", spool.megabytes, 16, 1 << 20)?;
         in_range("spool.memory_megabytes", spool.memory_megabytes, 1, 4096)?;
         in_range("spool.sync_ms", spool.sync_ms, 0, 10_000)?;
+        in_range("central.trial_secs", central.trial_secs, 1, 86_400)?;
         Ok(Self {
             dir,
             server: (!server.is_empty()).then_some(server),
@@ -522,12 +315,17 @@ impl Settings {
             batch_age: Duration::from_millis(capture.batch_ms),
             counters: Duration::from_secs(capture.counters_secs),
             caps,
-            flows: flows.meant()?,
+            flows: watched(&flows)?,
             all_counters: (counters.interval_secs > 0).then(|| Duration::from_secs(counters.interval_secs)),
             when_full: spool.when_full,
             spool_bytes: spool.megabytes << 20,
             memory_bytes: spool.memory_megabytes << 20,
             sync: Duration::from_millis(spool.sync_ms),
+            central: CentralSettings {
+                enabled: central.enabled,
+                netns: central.enabled && central.netns,
+                trial: Duration::from_secs(central.trial_secs),
+            },
             capture,
             payload,
         })
@@ -538,11 +336,17 @@ impl Settings {
         self.dir.join("spool")
     }
 
+    /// Whether the opener keeps the right to enter other network namespaces. Only what the host itself wrote says so:
+    /// the opener never sees what the server says.
+    pub(crate) fn may_enter(&self) -> bool {
+        self.netns != NetnsChoice::Own || self.central.netns
+    }
+
     /// What the opener has to keep.
     pub(crate) fn opener_capabilities(&self) -> CapabilitySet {
-        let namespaces = match self.netns {
-            NetnsChoice::Own => CapabilitySet::empty(),
-            NetnsChoice::All | NetnsChoice::Named(_) => sandbox::OTHER_NAMESPACES,
+        let namespaces = match self.may_enter() {
+            false => CapabilitySet::empty(),
+            true => sandbox::OTHER_NAMESPACES,
         };
         let log = match self.kernel_log {
             KernelLogFrom::Kmsg => CapabilitySet::SYSLOG,
@@ -550,6 +354,25 @@ impl Settings {
         };
         sandbox::OPEN_SOCKETS | namespaces | log
     }
+}
+
+/// How connections are to be watched; `None` when they are not.
+fn watched(flows: &Flows) -> Result<Option<ConntrackConfig>, SettingsError> {
+    flows.check()?;
+    let mut filter = ConntrackFilter { protocols: flows.protocol_numbers()?, networks: Vec::new() };
+    for network in &flows.networks {
+        match network.parse() {
+            Ok(network) => filter.networks.push(network),
+            Err(error) => return wrong("flows.networks", format!("`{network}` is {error}")),
+        }
+    }
+    let config = ConntrackConfig {
+        new: flows.start,
+        filter,
+        receive_buffer: flows.receive_buffer,
+        ..ConntrackConfig::new()
+    };
+    Ok(flows.enabled.then_some(config))
 }
 
 #[cfg(test)]
@@ -561,16 +384,6 @@ mod tests {
         let error = |w: Written| Settings::new(w).unwrap_err().to_string();
         assert!(error(Written { groups: vec![], ..Written::default() }).starts_with("groups: "));
         assert!(error(Written { server: "watch".into(), ..Written::default() }).contains("not HOST:PORT"));
-        let netns = NetnsWritten::Names(vec!["a/b".into()]);
-        assert!(error(Written { netns, ..Written::default() }).starts_with("netns: `a/b` is no name"));
-        let flows = |protocol: &str, network: &str| Flows {
-            protocols: vec![protocol.into()],
-            networks: vec![network.into()],
-            ..Flows::default()
-        };
-        let error_of = |flows: Flows| error(Written { flows, ..Written::default() });
-        assert!(error_of(flows("tpc", "::1")).starts_with("flows.protocols: `tpc`"));
-        assert!(error_of(flows("tcp", "10.0.0.0/99")).starts_with("flows.networks: `10.0.0.0/99`"));
         let payload = Payload { bytes: 64, prefixes: vec![] };
         assert!(
             error(Written { payload, ..Written::default() }).starts_with("payload.prefixes: names no prefix")
@@ -583,10 +396,22 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_are_a_word_or_names() {
-        let meant = |w: &str| NetnsChoice::new(NetnsWritten::Word(w.into())).unwrap();
-        assert_eq!((meant("own"), meant("all")), (NetnsChoice::Own, NetnsChoice::All));
-        assert_eq!(meant("a, b"), NetnsChoice::Named(vec!["a".into(), "b".into()]));
+    fn the_right_to_enter_namespaces_is_the_hosts_to_give() {
+        let settings = |central: CentralWritten| {
+            Settings::new(Written { central, ..Written::default() }).unwrap().may_enter()
+        };
+        let asked = CentralWritten { netns: true, ..CentralWritten::default() };
+        assert!(!settings(CentralWritten::default()) && settings(asked.clone()));
+        assert!(!settings(CentralWritten { enabled: false, ..asked }));
+    }
+
+    proptest::proptest! {
+        /// The server refuses what the agent would refuse, although it does not know the agent's sockets.
+        #[test]
+        fn both_sides_agree_on_networks(text in "[0-9a-f:./]{0,20}|[0-9]{1,3}(\\.[0-9]{1,3}){3}(/[0-9]{1,3})?|([0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(/[0-9]{1,3})?") {
+            let here = text.parse::<bartizan_netfilter::Network>().is_ok();
+            proptest::prop_assert_eq!(bartizan_settings::is_network(&text), here, "{}", text);
+        }
     }
 
     #[test]

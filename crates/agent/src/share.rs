@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What this process may use.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Hundredths of one processor; 0: any.
     pub(crate) cpu_percent: u32,
@@ -46,6 +46,13 @@ impl Share {
             looked: now,
             over_memory: false,
             paused: None,
+        }
+    }
+
+    /// Other limits, from now on.
+    pub(crate) fn set(&mut self, limits: Limits) {
+        if self.limits != limits {
+            *self = Self { paused: self.paused, ..Self::new(limits) };
         }
     }
 
@@ -118,5 +125,18 @@ mod tests {
         assert_eq!(share.reason(), Some(Reason::MemoryCap));
         share.emptied();
         assert_eq!(share.reason(), None);
+    }
+
+    #[test]
+    fn other_limits_count_at_once_and_a_hole_keeps_its_reason() {
+        let over = Limits { cpu_percent: 0, memory: 1 };
+        let mut share = Share::new(over);
+        share.looked = share.looked.checked_sub(LOOK).unwrap();
+        share.keep();
+        share.set(over);
+        assert!(share.over_memory, "the same limits change nothing");
+        share.set(Limits::default());
+        assert!(!share.over_memory);
+        assert_eq!(share.reason(), Some(Reason::MemoryCap));
     }
 }

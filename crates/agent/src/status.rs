@@ -119,6 +119,20 @@ pub fn table(status: &Value) -> String {
     for key in configuration["after_restart"].as_array().into_iter().flatten() {
         line("", format!("{} counts after a restart", text(key)));
     }
+    let central = &configuration["central"];
+    let list = |value: &Value| -> Vec<String> { value.as_array().into_iter().flatten().map(text).collect() };
+    let versions = list(&central["versions"]);
+    if !versions.is_empty() {
+        let trial = if central["on_trial"] == true { ", on trial" } else { "" };
+        line("of the server", format!("version {}{trial}", versions.join(", ")));
+    }
+    for key in list(&central["held"]) {
+        line("", format!("{key} is held by this host, whatever the server says"));
+    }
+    if let Value::String(why) = &central["refused"]["why"] {
+        let versions = list(&central["refused"]["versions"]).join(", ");
+        line("", format!("version {versions} of the server was refused: {why}"));
+    }
     for source in status["sources"].as_array().into_iter().flatten() {
         let netns =
             source["netns"].as_str().filter(|n| !n.is_empty()).map_or(String::new(), |n| format!(" in {n}"));
@@ -200,7 +214,16 @@ mod tests {
     fn the_table_says_what_is_wrong() {
         let status = json!({
             "connection": { "state": "not connected", "error": "refused" },
-            "configuration": { "error": "agent.toml:3: no", "after_restart": ["dir"] },
+            "configuration": {
+                "error": "agent.toml:3: no",
+                "after_restart": ["dir"],
+                "central": {
+                    "versions": [3, 7],
+                    "on_trial": true,
+                    "held": ["groups"],
+                    "refused": { "versions": [8], "why": "too much" },
+                },
+            },
             "spool": { "state": "degraded", "error": "read-only" },
             "losses": [{ "count": 3, "kind": "events", "stage": "kernel", "reason": "sequence gap" }],
         });
@@ -209,6 +232,9 @@ mod tests {
             "not connected, -: refused",
             "agent.toml:3: no",
             "dir counts after",
+            "version 3, 7, on trial",
+            "groups is held by this host",
+            "version 8 of the server was refused: too much",
             "degraded",
             "read-only",
             "3 events (kernel, sequence gap)",

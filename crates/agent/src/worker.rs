@@ -1,16 +1,16 @@
 //! The worker: everything that reads what strangers wrote, in a process that may do next to nothing.
 
 use crate::board::Board;
-use crate::configuration::PREFIX;
+use crate::central::Central;
+use crate::configuration::{Loaded, PREFIX, layered, settings_of};
 use crate::opener::{Link, Opener};
 use crate::run::{Control, run_with};
 use crate::sandbox::{self, Files};
-use crate::settings::{Settings, Written};
+use crate::settings::Settings;
 use anyhow::Context as _;
-use bartizan_config::{Setting, load_open, open_place};
+use bartizan_config::{Setting, Source, open_sources};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::fs::File;
-use std::io::Seek as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,12 +21,24 @@ use std::sync::Arc;
 pub fn work(overrides: Vec<Setting>) -> anyhow::Result<()> {
     let Prepared { opener, link, settings, board, _lock } = prepare(&overrides)?;
     let opener = Arc::new(opener);
-    let reader = Arc::clone(&opener);
-    let read = Box::new(move || read_settings(&reader, &overrides));
+    // Only now, shut in, is looked at what the server said.
+    let central = Central::open(&settings.dir, settings.central);
+    let (reader, said) = (Arc::clone(&opener), central.clone());
+    let read = Box::new(move || -> anyhow::Result<Loaded> {
+        let (own, over) = own_words(&reader, &overrides)?;
+        layered(said.sources(), &own, &over)
+    });
+    let loaded = match read() {
+        Ok(loaded) => loaded,
+        Err(error) if central.give_up(&format!("{error:#}")) => read()?,
+        Err(error) => return Err(error),
+    };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let control = Control { link: Arc::new(link), board, read_settings: read };
-    runtime.block_on(run_with(settings, opener, control))
+    let control = Control { link: Arc::new(link), board, read_settings: read, central: central.clone() };
+    runtime.block_on(run_with(loaded, opener, control)).inspect_err(|error| {
+        central.failed(&format!("the agent ended: {error:#}"));
+    })
 }
 
 /// A worker that is shut in.
@@ -48,7 +60,8 @@ pub(crate) fn prepare(overrides: &[Setting]) -> anyhow::Result<Prepared> {
     let (opener, link, lock) = Opener::greet()?;
     let null = File::open("/dev/null").context("cannot open /dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
-    let settings = read_settings(&opener, overrides)?;
+    let (own, over) = own_words(&opener, overrides)?;
+    let settings = settings_of(&own, &over)?;
     let uid = rustix::process::getuid();
     let local_log = settings.local_log.path.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     let own = [settings.dir.clone()].into_iter().chain(local_log).collect();
@@ -63,21 +76,8 @@ pub(crate) fn prepare(overrides: &[Setting]) -> anyhow::Result<Prepared> {
     Ok(Prepared { opener, link, settings, board, _lock: lock })
 }
 
-/// The configuration as it is written now; the files come from the opener, which may read them.
-fn read_settings(opener: &Opener, overrides: &[Setting]) -> anyhow::Result<Settings> {
+/// The configuration of the host itself as it is written now; the files come from the opener, which may read them.
+fn own_words(opener: &Opener, overrides: &[Setting]) -> anyhow::Result<(Vec<Source>, Vec<Setting>)> {
     let files = opener.configuration().context("cannot read the configuration")?;
-    let copies = || -> std::io::Result<Vec<(String, File)>> {
-        let copy = |(name, file): &(String, File)| {
-            // copies share their position
-            let mut file = file.try_clone()?;
-            file.rewind()?;
-            Ok((name.clone(), file))
-        };
-        files.iter().map(copy).collect()
-    };
-    let written: Written = load_open(copies()?, PREFIX, overrides)?;
-    Ok(Settings::new(written).map_err(|error| {
-        let place = open_place(copies().unwrap_or_default(), PREFIX, overrides, error.key());
-        error.at(place)
-    })?)
+    Ok((open_sources(files)?, bartizan_config::settings(PREFIX, overrides)))
 }

@@ -52,6 +52,19 @@ const FORMS: &[(&str, Members)] = &[
     ),
     ("Checked", &[("filter", "text", "the filter as it is printed")]),
     (
+        "Configuration",
+        &[
+            ("version", "integer", "its number; no two versions of whatever target have the same"),
+            ("target", "text", "whom it is for: `*`, `group:NAME` or `host:NAME`"),
+            ("text", "text", "what it says, in TOML"),
+            ("who", "text", "who wrote it"),
+            ("comment", "text", "why"),
+            ("at", "time", "when"),
+            ("counts", "bool", "whether it is the newest of its target"),
+            ("hosts", "integer", "for how many hosts it is, by the groups of today"),
+        ],
+    ),
+    (
         "Committed",
         &[
             ("committed", "integer", "the position up to which everything is committed"),
@@ -249,6 +262,20 @@ const FORMS: &[(&str, Members)] = &[
             ("refused", "integer", "how much of it was refused since the server started"),
             ("refused_at", "time?", "when something last was"),
             ("refused_why", "text?", "why: the kind, and words"),
+            (
+                "config",
+                "text?",
+                "how far it is with its configuration: `as wanted`, `not yet`, or `refused`; none, if its agent has said nothing of it since the server started",
+            ),
+            (
+                "config_wanted",
+                "list integer",
+                "the versions that are for it, the later ones over those before",
+            ),
+            ("config_has", "list integer", "those that count there"),
+            ("config_why", "text?", "why it refused what it should have"),
+            ("config_held", "list text", "keys that it decides itself"),
+            ("config_after_restart", "list text", "keys that count when its agent is started anew"),
             ("state", "text", "`online`, `offline`, `waiting`, `revoked`, `retired`, or `no agent`"),
         ],
     ),

@@ -91,8 +91,28 @@ pub struct HostInfo {
     pub refused_at: Option<Micros>,
     /// Why.
     pub refused_why: Option<String>,
+    /// How far it is with what the server says of its configuration.
+    #[serde(flatten)]
+    pub configuration: HostConfiguration,
     /// How it is doing.
     pub state: HostState,
+}
+
+/// How far a host is with what the server says of its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostConfiguration {
+    /// `as wanted`, `not yet`, or `refused`; none, if its agent has said nothing of it since the server started.
+    pub config: Option<String>,
+    /// The versions that are for it, the later ones over those before.
+    pub config_wanted: Vec<u64>,
+    /// Those that count there.
+    pub config_has: Vec<u64>,
+    /// Why it refused what it should have.
+    pub config_why: Option<String>,
+    /// Keys that it decides itself, whatever the server says.
+    pub config_held: Vec<String>,
+    /// Keys that count there when its agent is started anew.
+    pub config_after_restart: Vec<String>,
 }
 
 /// What somebody without an agent delivered, of one host.

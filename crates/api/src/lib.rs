@@ -28,6 +28,9 @@
 //! | `GET enrich` | | `{"files":[…],"sets":[…]}`: databases and sets, with their state |
 //! | `POST enrich/lookup` | `addresses` | a list: country, autonomous system and sets of each |
 //! | `POST tokens` | `uses? ttl_seconds? comment?` | `{"token":…}` |
+//! | `POST configurations` | `target text comment?` | what is said of agents' configuration from now on, as a version |
+//! | `POST configurations/history` | `target? version? before? limit?` | a list: versions, newest first |
+//! | `POST configurations/rollback` | `version comment?` | an older version's text as a new version |
 //! | `POST imports` | `format name kinds head? named? variant? landmarks?` | `{"import","variant","session","committed","marks","checks"}` |
 //! | `POST imports/ID/rows?session=&kind=&from=&seq=&digest=` | Arrow IPC, packed, or nothing | `{"committed":n}` |
 //! | `POST imports/ID/finish` | `session position totals partial?` | `{"committed":n,"done":bool}`; again until done |
@@ -97,6 +100,7 @@ mod audit;
 mod auth;
 mod authority;
 mod body;
+mod configurations;
 mod enrich;
 mod exact;
 mod export;
@@ -129,7 +133,11 @@ mod words;
 
 pub use auth::{asker, sight};
 pub use authority::{AuthorityRefusal, AuthorityStatus, AuthorityStep, FleetAuthority};
-pub use fleet::{HostInfo, HostState, Hosts, SenderInfo, Unavailable};
+pub use configurations::{
+    ConfigurationChange, ConfigurationInfo, ConfigurationPage, ConfigurationRefusal, Configurations,
+    NewConfiguration,
+};
+pub use fleet::{HostConfiguration, HostInfo, HostState, Hosts, SenderInfo, Unavailable};
 pub use imports::{
     ContentCheck, Finish, ImportError, ImportInfo, Imports, Mark, NewImport, OpenImport, Piece,
 };
@@ -197,6 +205,8 @@ pub struct ApiState {
     pub authority: Arc<dyn FleetAuthority>,
     /// Takes imports.
     pub imports: Arc<dyn Imports>,
+    /// Keeps configurations of agents, and tells them.
+    pub configurations: Arc<dyn Configurations>,
     /// Keeps views.
     pub saved: Arc<dyn Saved>,
     /// Keeps sessions.

@@ -1,5 +1,5 @@
-//! Hosts, join tokens, imports, senders without an agent, holds, erasures, views, people with their tokens and sessions,
-//! and the audit log, in SQLite.
+//! Hosts and their configuration, join tokens, imports, senders without an agent, holds, erasures, views, people with
+//! their tokens and sessions, and the audit log, in SQLite.
 //!
 //! Invariants:
 //! - A host is its key ([`HostId`]); names are labels, but rows carry them, so at one time a name belongs to
@@ -10,6 +10,7 @@
 //! - Sessions, access tokens and invitations are kept as hashes of their secrets, too: who reads the catalog cannot sign
 //!   in with what it holds. (A second factor he could: its secret has to be known.)
 //! - An entry of the audit log is never changed, and its hash is over it and over all before it.
+//! - A version of a configuration is never changed or deleted; the newest of a target counts.
 //! - A host that is shut out stays in the list: its rows stay in the lake.
 //! - What a call has changed is on disk when it returns (WAL, `synchronous = FULL`).
 //!
@@ -20,6 +21,7 @@
 
 mod access;
 mod audit;
+mod configurations;
 mod error;
 mod hosts;
 mod imports;
@@ -34,6 +36,7 @@ mod users;
 
 pub use access::AccessToken;
 pub use audit::{AuditEntry, AuditPage, NewAudit};
+pub use configurations::{Configuration, NewConfiguration};
 pub use error::CatalogError;
 pub use hosts::{Certificate, Enrolment, Host};
 pub use imports::{Check, Import};

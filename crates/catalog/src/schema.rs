@@ -191,6 +191,22 @@ const STEPS: &[&str] = &[
     ALTER TABLE views ADD COLUMN owner TEXT NOT NULL DEFAULT '';
     PRAGMA user_version = 9;
 ",
+    "
+    CREATE TABLE configurations (
+        version INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+        target TEXT NOT NULL,
+        content TEXT NOT NULL,
+        who TEXT NOT NULL,
+        comment TEXT NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX configurations_target ON configurations (target, version);
+    CREATE TRIGGER configurations_stay BEFORE UPDATE ON configurations
+        BEGIN SELECT raise(ABORT, 'a version is never changed'); END;
+    CREATE TRIGGER configurations_remain BEFORE DELETE ON configurations
+        BEGIN SELECT raise(ABORT, 'a version is never deleted'); END;
+    PRAGMA user_version = 10;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

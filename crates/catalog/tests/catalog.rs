@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use bartizan_catalog::{
-    Catalog, CatalogError, Certificate, Enrolment, Import, Redeemed, Session, Shut, Token, View,
+    Catalog, CatalogError, Certificate, Enrolment, Import, NewConfiguration, Redeemed, Session, Shut, Token,
+    View,
 };
 use bartizan_model::{HostId, Micros};
 
@@ -352,4 +353,42 @@ async fn sessions_are_kept_used_and_ended() {
     let catalog = Catalog::open(&path).await.unwrap();
     let used = Session { used: Micros(70), ..session(2) };
     assert_eq!(catalog.sessions().await.unwrap(), [session(3), used]);
+}
+
+#[tokio::test]
+async fn versions_of_configurations_are_counted_over_all_targets_and_stay() {
+    let (dir, catalog) = new().await;
+    let said = |target: &str, text: &str| NewConfiguration {
+        target: target.into(),
+        text: text.into(),
+        who: "anna".into(),
+        comment: "why".into(),
+    };
+    let (first, before) = catalog.add_configuration(said("*", "a"), Micros(1)).await.unwrap();
+    assert_eq!((first.version, before), (1, None));
+    catalog.add_configuration(said("group:db", "b"), Micros(2)).await.unwrap();
+    let (third, before) = catalog.add_configuration(said("*", "c"), Micros(3)).await.unwrap();
+    assert_eq!((third.version, before), (3, Some(first.clone())));
+    catalog.close().await;
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = Catalog::open(&path).await.unwrap();
+    let numbers =
+        |list: Vec<bartizan_catalog::Configuration>| list.iter().map(|c| c.version).collect::<Vec<_>>();
+    assert_eq!(numbers(catalog.configurations().await.unwrap()), [3, 2]);
+    let history = async |target, before, limit| {
+        numbers(catalog.configuration_history(target, before, limit).await.unwrap())
+    };
+    assert_eq!(history(None, None, 9).await, [3, 2, 1]);
+    assert_eq!(history(Some("*"), Some(3), 9).await, [1]);
+    assert_eq!(history(None, None, 1).await, [3]);
+    assert_eq!(catalog.configuration(1).await.unwrap(), Some(first));
+    assert_eq!(catalog.configuration(u64::MAX).await.unwrap(), None);
+    // Not even by whoever has the file.
+    catalog.close().await;
+    for change in ["UPDATE configurations SET content = ''", "DELETE FROM configurations"] {
+        let script =
+            format!("import sqlite3; db = sqlite3.connect({path:?}); db.execute({change:?}); db.commit()");
+        let told = std::process::Command::new("python3").args(["-c", &script]).output().unwrap();
+        assert!(String::from_utf8_lossy(&told.stderr).contains("a version is never"), "{change}: {told:?}");
+    }
 }

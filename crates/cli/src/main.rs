@@ -100,6 +100,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Access(access) => client::block_on(command::access(&connection, access, style))?,
         Command::Audit(audit) => client::block_on(command::audit(&connection, audit, style))?,
         Command::Authority(command) => client::block_on(command::authority(&connection, command, style))?,
+        Command::Config(command) => client::block_on(command::config(&connection, command, style))?,
         Command::Token(token) => client::block_on(command::token(&connection, token, style))?,
     }
 }

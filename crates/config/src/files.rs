@@ -27,34 +27,17 @@ pub fn load<T: DeserializeOwned>(
     load_from(&sources, &settings(env_prefix, overrides))
 }
 
-/// The same from files that somebody else opened, each with the name that errors call it by.
+/// The texts of files that somebody else opened, each with the name that errors call it by.
 ///
 /// # Errors
-/// As [`load`].
-pub fn load_open<T: DeserializeOwned>(
-    files: impl IntoIterator<Item = (String, File)>,
-    env_prefix: &str,
-    overrides: &[Setting],
-) -> Result<T, ConfigError> {
-    let sources = files
-        .into_iter()
-        .map(|(name, file)| read_open(Path::new(&name), file))
-        .collect::<Result<Vec<_>, _>>()?;
-    load_from(&sources, &settings(env_prefix, overrides))
+/// Files that cannot be read.
+pub fn open_sources(files: impl IntoIterator<Item = (String, File)>) -> Result<Vec<Source>, ConfigError> {
+    files.into_iter().map(|(name, file)| read_open(Path::new(&name), file)).collect()
 }
 
-/// Where the value of a dotted key was written, in such files or in variables.
-pub fn open_place(
-    files: impl IntoIterator<Item = (String, File)>,
-    env_prefix: &str,
-    overrides: &[Setting],
-    key: &str,
-) -> Option<String> {
-    let read = files.into_iter().map(|(name, file)| read_open(Path::new(&name), file));
-    place_of(&read.collect::<Result<Vec<_>, _>>().ok()?, &settings(env_prefix, overrides), key)
-}
-
-fn settings(env_prefix: &str, overrides: &[Setting]) -> Vec<Setting> {
+/// The variables that start with a prefix, then `overrides`.
+#[must_use]
+pub fn settings(env_prefix: &str, overrides: &[Setting]) -> Vec<Setting> {
     let mut settings: Vec<Setting> = std::env::vars_os()
         .filter_map(|(name, value)| Setting::variable(env_prefix, name.to_str()?, &value.to_string_lossy()))
         .collect();

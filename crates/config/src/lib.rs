@@ -21,9 +21,10 @@ mod files;
 mod tree;
 
 pub use error::ConfigError;
-pub use files::{load, load_open, load_program, open_place, program_paths, program_place};
+pub use files::{load, load_program, open_sources, program_paths, program_place, settings};
 
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use tree::{Node, Origin};
 
 /// What a program exits with when its configuration is wrong: usage.
@@ -103,6 +104,16 @@ pub fn place_of(sources: &[Source], settings: &[Setting], key: &str) -> Option<S
         _ => None,
     })?;
     Some(node.origin.to_string())
+}
+
+/// The dotted keys that somebody gave a value to. A table is none itself, only what is in it.
+///
+/// # Errors
+/// TOML that cannot be read.
+pub fn keys_of(sources: &[Source], settings: &[Setting]) -> Result<BTreeSet<String>, ConfigError> {
+    let mut keys = BTreeSet::new();
+    merged(sources, settings)?.keys(&mut keys);
+    Ok(keys)
 }
 
 fn merged(sources: &[Source], settings: &[Setting]) -> Result<Node, ConfigError> {

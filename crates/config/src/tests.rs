@@ -223,10 +223,18 @@ fn files_that_are_open_are_read_like_those_with_a_path() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("agent.toml"), "name = 'file'\nquite = true").unwrap();
     let open = || std::fs::File::open(folder.path().join("agent.toml")).unwrap();
-    let error =
-        load_open::<Agent>([("the/name.toml".to_owned(), open())], "BARTIZAN_NO_SUCH_", &[]).unwrap_err();
+    let read = |name: &str| load_from::<Agent>(&open_sources([(name.to_owned(), open())]).unwrap(), &[]);
+    let error = read("the/name.toml").unwrap_err();
     assert_eq!(error.to_string(), "the/name.toml:2: unknown key \"quite\" (did you mean \"quiet\"?)");
     std::fs::write(folder.path().join("agent.toml"), "name = 'file'").unwrap();
-    let agent: Agent = load_open([("a".to_owned(), open())], "BARTIZAN_NO_SUCH_", &[]).unwrap();
-    assert_eq!(agent.name, "file");
+    assert_eq!(read("a").unwrap().name, "file");
+}
+
+#[test]
+fn keys_are_those_of_values_wherever_they_are_written() {
+    let sources =
+        texts(&[("a.toml", "name = 'x'\n[spool]\nbytes = 1"), ("b.toml", "groups = [1, 2]\n[empty]")]);
+    let keys = keys_of(&sources, &[variable("BARTIZAN_SPOOL__FOLDER", "/x")]).unwrap();
+    assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["groups", "name", "spool.bytes", "spool.folder"]);
+    assert!(keys_of(&texts(&[("a.toml", "name")]), &[]).is_err());
 }

@@ -1,7 +1,11 @@
 //! The merged tree: values that remember where they were written.
 
 use crate::{ConfigError, Setting, Source};
-use std::{collections::BTreeMap, fmt, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    rc::Rc,
+};
 use toml::de::{DeTable, DeValue};
 
 /// Where a key or value was written.
@@ -72,6 +76,14 @@ impl Node {
             path: setting.path[..depth].to_vec(),
             value: Value::Table(BTreeMap::from([(key.clone(), node)])),
         })
+    }
+
+    /// Adds the dotted keys of all values that are no tables.
+    pub(crate) fn keys(&self, keys: &mut BTreeSet<String>) {
+        match &self.value {
+            Value::Table(entries) => entries.values().for_each(|node| node.keys(keys)),
+            _ => drop(keys.insert(self.path.join("."))),
+        }
     }
 
     /// Lays `later` over this: tables key by key, everything else as a whole.

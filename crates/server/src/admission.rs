@@ -13,9 +13,12 @@ use bartizan_filter::AddrRange;
 use bartizan_model::{HostId, Micros, addr_from_ip};
 use bartizan_people::Deed;
 use bartizan_pki::HostCertificate;
-use bartizan_wire::{Admission, Claim, Enrolled, Enrolment, Offence, Peer, Refusal, RefusalKind, Speaker};
+use bartizan_wire::{
+    Admission, Claim, Configured, Enrolled, Enrolment, Offence, Offer, Peer, Refusal, RefusalKind, Speaker,
+};
 use data_encoding::HEXLOWER;
 use std::net::{IpAddr, SocketAddr};
+use tokio::sync::watch;
 
 /// How long after its end a certificate is renewed without asking anybody.
 pub(crate) const GRACE: i64 = 30 * Micros::DAY;
@@ -223,6 +226,18 @@ impl Admission for Fleet {
     fn refused(&self, peer: &Peer, offence: Offence, why: &str) {
         tracing::warn!(host = peer.name, offence = offence.as_str(), why, "refused");
         self.refusals.of(peer.host, offence, why, bartizan_clock::now());
+    }
+
+    fn offers(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.said.changes())
+    }
+
+    fn offer(&self, peer: &Peer) -> Offer {
+        self.said.offer(&peer.name)
+    }
+
+    fn configured(&self, peer: &Peer, configured: Configured) {
+        self.said.configured(peer.host, &peer.name, configured);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The fleet's register, and how everyone is doing. Who is let in is in `admission`, what people change in `standing`.
 
 use crate::claims::Claims;
+use crate::configurations::Said;
 use crate::keys::Keys;
 use crate::others::Others;
 use crate::refusals::Refusals;
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) enrichment: Arc<Enrichment>,
     pub(crate) enrolment: EnrolmentSettings,
     pub(crate) trail: Trail,
+    pub(crate) said: Arc<Said>,
     pub(crate) agent_port: u16,
 }
 
@@ -62,12 +64,15 @@ pub(crate) struct Fleet {
     pub(crate) claims: Claims,
     pub(crate) refusals: Refusals,
     pub(crate) trail: Trail,
+    /// What is said of the hosts' configuration.
+    pub(crate) said: Arc<Said>,
     others: Others,
 }
 
 impl Fleet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { catalog, others, keys, ingest, engine, enrichment, enrolment, trail, agent_port } = parts;
+        let Parts { catalog, others, keys, ingest, engine, enrichment, enrolment, trail, said, agent_port } =
+            parts;
         let (claims, refusals) = (Claims::default(), Refusals::default());
         Self {
             catalog,
@@ -80,6 +85,7 @@ impl Fleet {
             claims,
             refusals,
             trail,
+            said,
             others,
         }
     }
@@ -129,12 +135,14 @@ impl Fleet {
         let online = last_contact.is_some_and(|at| now.0.saturating_sub(at.0) < ONLINE);
         let (events, lost) = counts.copied().unwrap_or_default();
         let refused = self.refusals.of_host(host.id);
+        let configuration = self.said.of_host(host.id, &host.name);
         HostInfo {
             group: host.group,
             waiting_for: host.waiting.as_ref().map(|(_, why)| why.clone()),
             refused: refused.as_ref().map_or(0, |refused| refused.count),
             refused_at: refused.as_ref().map(|refused| refused.last),
             refused_why: refused.map(|refused| refused.why),
+            configuration,
             name: host.name,
             id: Some(host.id),
             reports: "agent".into(),
@@ -166,6 +174,7 @@ impl Fleet {
             Ok(members) => {
                 let enrichment = Arc::clone(&self.enrichment);
                 drop(tokio::task::spawn_blocking(move || enrichment.set_members(members)).await);
+                self.said.stir();
             }
             Err(error) => tracing::error!(%error, "groups of hosts are as they were"),
         }

@@ -21,6 +21,7 @@
 
 mod admission;
 mod claims;
+mod configurations;
 mod enrich;
 mod fleet;
 mod front;

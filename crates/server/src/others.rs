@@ -1,7 +1,7 @@
 //! The hosts that have no agent: what the server keeps of them in its catalog, and what it tells of them.
 
 use anyhow::Context as _;
-use bartizan_api::{HostInfo, HostState, SenderInfo};
+use bartizan_api::{HostConfiguration, HostInfo, HostState, SenderInfo};
 use bartizan_catalog::{Catalog, CatalogError, Sender};
 use bartizan_collect::{Agents, Collector, Count, Counts, Delivery, Surroundings};
 use bartizan_ingest::Ingest;
@@ -149,6 +149,7 @@ impl Others {
                 refused: 0,
                 refused_at: None,
                 refused_why: None,
+                configuration: HostConfiguration::default(),
                 state: HostState::NoAgent,
             }
         }));
@@ -222,6 +223,7 @@ mod tests {
             refused: 0,
             refused_at: None,
             refused_why: None,
+            configuration: HostConfiguration::default(),
             state: HostState::Online,
         };
         let mut hosts = vec![agent];

@@ -1,5 +1,6 @@
 //! Start, run, stop.
 
+use crate::configurations::Said;
 use crate::fleet::{Fleet, Parts};
 use crate::holders::Holders;
 use crate::imports::Importer;
@@ -108,6 +109,7 @@ struct Server {
     upkeep: std::thread::JoinHandle<()>,
     writer: Option<Writer>,
     enrichment: Arc<Enrichment>,
+    said: Arc<Said>,
 }
 
 impl Server {
@@ -136,6 +138,7 @@ impl Server {
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &settings.query)?);
         let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
         let others = Others::load(&catalog).await?;
+        let said = Arc::new(Said::load(catalog.clone(), Arc::clone(&enrichment)).await?);
         let fleet = Arc::new(Fleet::new(Parts {
             catalog: catalog.clone(),
             others: others.clone(),
@@ -145,6 +148,7 @@ impl Server {
             enrichment: Arc::clone(&enrichment),
             enrolment: settings.enrolment,
             trail: people.trail(),
+            said: Arc::clone(&said),
             agent_port: agents.local_addr()?.port(),
         }));
         // Before the first question with a group in it.
@@ -177,6 +181,7 @@ impl Server {
             tokens: Arc::clone(&fleet) as _,
             authority: Arc::clone(&fleet) as _,
             imports: importer,
+            configurations: Arc::clone(&said) as _,
             saved: Arc::new(Kept(catalog.clone())),
             sessions: Arc::clone(&browsers) as _,
             lake: Arc::new(keeping.clone()),
@@ -234,6 +239,7 @@ impl Server {
             upkeep,
             writer,
             enrichment,
+            said,
         })
     }
 
@@ -248,6 +254,8 @@ impl Server {
     /// Lets a new configuration count, as far as that is possible in a running server: databases and sets.
     async fn reload(&self, settings: anyhow::Result<Settings>) -> anyhow::Result<()> {
         crate::enrich::configure(&self.enrichment, settings?.enrichment).await?;
+        // Hosts may be in other groups.
+        self.said.stir();
         tracing::info!("databases and sets are as configured now; other keys count after a restart");
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The agent's side.
 
 use crate::{
-    Limits, WireError,
+    Configured, Limits, Offer, WireError,
     batch::messages,
     error::printable,
     message::{
@@ -28,7 +28,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpSocket, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -214,15 +214,31 @@ impl Client {
         epoch: Epoch,
         speaker: &Speaker,
     ) -> Result<(PutSender, PutAcks, Seq), WireError> {
+        self.put_configured(lane, epoch, speaker, None).await
+    }
+
+    /// The same, of an agent that takes its configuration from the server, too: what it has of it is said, and what it
+    /// is offered on the stream goes where it says.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub async fn put_configured(
+        &self,
+        lane: Lane,
+        epoch: Epoch,
+        speaker: &Speaker,
+        configuring: Option<(Configured, watch::Sender<Option<Offer>>)>,
+    ) -> Result<(PutSender, PutAcks, Seq), WireError> {
+        let (configured, offers) = configuring.unzip();
         // A few messages: whatever is in here is sent again after a lost connection anyhow.
         let (sender, outbound) = mpsc::channel(4);
-        let hello = FlightDescriptor::new_cmd(to_json(&Hello::new(lane, epoch, speaker)));
+        let hello = FlightDescriptor::new_cmd(to_json(&Hello::new(lane, epoch, speaker, configured)));
         let hello = FlightData { flight_descriptor: Some(hello), ..FlightData::default() };
         sender.send(hello).await.map_err(|_| self.lost())?;
         let mut flight = self.flight.clone();
         let opening = async {
             let answers = flight.do_put(ReceiverStream::new(outbound)).await?.into_inner();
-            let mut acks = PutAcks { answers, client: self.clone() };
+            let mut acks = PutAcks { answers, client: self.clone(), offers };
             Ok::<_, tonic::Status>((acks.answers.message().await?, acks))
         };
         let (first, acks) = timeout(self.settings.connect_timeout, opening)
@@ -230,11 +246,12 @@ impl Client {
             .map_err(|_| self.lost())?
             .map_err(|status| self.error(&status))?;
         match first.map(|f| read_reply(&f)).transpose()? {
-            Some(Ack::Committed(seq)) => {
+            Some(Word::Ack(Ack::Committed(seq))) => {
                 let sender = PutSender { sender, epoch, client: self.clone() };
                 Ok((sender, acks, seq))
             }
-            Some(Ack::Refused { reason, .. }) => Err(WireError::Refused(reason)),
+            Some(Word::Ack(Ack::Refused { reason, .. })) => Err(WireError::Refused(reason)),
+            Some(Word::Offer(_)) => Err(WireError::Protocol("a configuration before anything else".into())),
             None => Err(self.lost()),
         }
     }
@@ -336,6 +353,8 @@ pub enum Ack {
 pub struct PutAcks {
     answers: Streaming<PutResult>,
     client: Client,
+    /// Where offers go: only the latest matters.
+    offers: Option<watch::Sender<Option<Offer>>>,
 }
 
 impl PutAcks {
@@ -345,20 +364,35 @@ impl PutAcks {
     /// # Errors
     /// If the connection was lost, or the host is not let in any more.
     pub async fn next(&mut self) -> Result<Option<Ack>, WireError> {
-        match self.answers.message().await {
-            Ok(answer) => answer.map(|a| read_reply(&a)).transpose(),
-            Err(status) => Err(self.client.error(&status)),
+        loop {
+            let answer = self.answers.message().await.map_err(|status| self.client.error(&status))?;
+            match answer.map(|a| read_reply(&a)).transpose()? {
+                None => return Ok(None),
+                Some(Word::Ack(ack)) => return Ok(Some(ack)),
+                Some(Word::Offer(offer)) => {
+                    if let Some(offers) = &self.offers {
+                        offers.send_replace(Some(offer));
+                    }
+                }
+            }
         }
     }
 }
 
-fn read_reply(answer: &PutResult) -> Result<Ack, WireError> {
-    match from_json("an answer", &answer.app_metadata).map_err(WireError::Protocol)? {
-        Reply::Committed(seq) => Ok(Ack::Committed(seq)),
+/// What the server says on a stream.
+enum Word {
+    Ack(Ack),
+    Offer(Offer),
+}
+
+fn read_reply(answer: &PutResult) -> Result<Word, WireError> {
+    Ok(match from_json("an answer", &answer.app_metadata).map_err(WireError::Protocol)? {
+        Reply::Committed(seq) => Word::Ack(Ack::Committed(seq)),
         Reply::Refused { seq, permanent, reason } => {
-            Ok(Ack::Refused { seq, permanent, reason: printable(&reason) })
+            Word::Ack(Ack::Refused { seq, permanent, reason: printable(&reason) })
         }
-    }
+        Reply::Configuration(offer) => Word::Offer(offer),
+    })
 }
 
 async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {

@@ -1,11 +1,12 @@
 //! One DoPut stream, as the server sees it.
 
 use crate::{
-    DecodeError, IncomingBatch, Limits, Message, Offence, Peer, Refusal, RefusalKind, Sink, declared_bytes,
-    decode,
+    Configured, DecodeError, IncomingBatch, Limits, Message, Offence, Peer, Refusal, RefusalKind, Sink,
+    declared_bytes, decode,
     error::printable,
     listen::stopped,
-    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Speaker, Told, from_json, says_whose, to_json},
+    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Told, from_json, says_whose, to_json},
+    offer::Has,
     server::Admission,
 };
 use arrow_flight::{FlightData, PutResult};
@@ -62,17 +63,24 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         let hello = tokio::time::timeout(HELLO_TIME, inbound.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no first message"))??;
-        let (stream, speaker) =
+        let (stream, hello) =
             self.stream_of(hello).map_err(|(offence, refusal)| self.count(offence, &refusal).status())?;
         // Held to the end of the stream.
         let mut claim = self
             .admission
-            .claim(&self.peer, speaker)
+            .claim(&self.peer, hello.speaker())
             .map_err(|refusal| self.count(Offence::Claim, &refusal).status())?;
         // Before the first look at the marks, so that no change is missed.
         let mut commits = self.sink.commits();
         let mut sent = self.sink.resume(stream).await.map_err(|r| r.status())?;
         reply(out, &Reply::Committed(sent)).await?;
+        let mut has = None;
+        if let Some(configured) = hello.configured.map(Configured::bounded) {
+            has = Some(Has::new(&configured));
+            self.admission.configured(&self.peer, configured);
+        }
+        let mut offers = self.admission.offers().filter(|_| has.is_some());
+        self.offer(&mut has, out).await?;
 
         let mut stop = self.stop.clone();
         let every = self.admit_every.unwrap_or(ADMIT_EVERY);
@@ -99,7 +107,10 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                     if name != self.peer.name {
                         return Err(Status::unavailable("this host has another name now"));
                     }
+                    // its groups may be others by now
+                    self.offer(&mut has, out).await?;
                 }
+                () = changed(&mut offers) => self.offer(&mut has, out).await?,
                 permit = out.reserve(), if mark > sent => {
                     if let Ok(permit) = permit {
                         permit.send(Ok(result(&Reply::Committed(mark))));
@@ -119,6 +130,16 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                     }
                 }
             }
+        }
+    }
+
+    /// Says what counts for the host now, to one that listens and has it not.
+    async fn offer(&self, has: &mut Option<Has>, out: &mpsc::Sender<Answer>) -> Result<(), Status> {
+        let Some(has) = has else { return Ok(()) };
+        let offer = self.admission.offer(&self.peer);
+        match has.lacks(&offer) {
+            true => reply(out, &Reply::Configuration(offer)).await,
+            false => Ok(()),
         }
     }
 
@@ -150,7 +171,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         reply(out, &Reply::Refused { seq, permanent, reason: printable(&refusal.reason) }).await
     }
 
-    fn stream_of(&self, hello: Option<FlightData>) -> Result<(StreamId, Speaker), (Offence, Refusal)> {
+    fn stream_of(&self, hello: Option<FlightData>) -> Result<(StreamId, Hello), (Offence, Refusal)> {
         let wrong = |why: String| (Offence::Protocol, Refusal::permanent(why));
         let command = hello.and_then(|h| h.flight_descriptor).map(|d| d.cmd);
         let command = command.ok_or_else(|| wrong("the first message says nothing".into()))?;
@@ -167,7 +188,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         }
         let lane =
             Lane::from_number(hello.lane).ok_or_else(|| wrong(format!("there is no lane {}", hello.lane)))?;
-        Ok((StreamId { host: self.peer.host, lane, epoch: hello.epoch }, hello.speaker()))
+        Ok((StreamId { host: self.peer.host, lane, epoch: hello.epoch }, hello))
     }
 
     /// Takes batches until the sender is done; gives the last number that was taken.
@@ -286,6 +307,16 @@ enum GatherEnd {
 
 fn result(reply: &Reply) -> PutResult {
     PutResult { app_metadata: to_json(reply) }
+}
+
+/// Waits for the next change; for ever, where there is none.
+async fn changed(offers: &mut Option<watch::Receiver<u64>>) {
+    if let Some(offers) = offers
+        && offers.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 async fn reply(out: &mpsc::Sender<Answer>, message: &Reply) -> Result<(), Status> {

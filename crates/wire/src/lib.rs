@@ -9,6 +9,7 @@
 //!   -> dictionary messages, record batch message          (the parts of the IPC stream in the spool)
 //!   <- {"committed":42}                        when it is in the lake, not before
 //!   <- {"refused":{"seq":43,"permanent":true,"reason":"..."}}   and the stream ends
+//!   <- {"configuration":{"parts":[{"version":7,"target":"*","text":"..."}]}}   to who says `configured` in the first word
 //!                           DoAction    renew
 //! front port (TLS)          DoAction    enrol
 //! ```
@@ -24,6 +25,7 @@
 //! - **WI-5** only columns of the wire schema pass, with their exact types, validated by arrow.
 //! - **WI-6** one process of a host speaks at a time: [`Admission::claim`] decides which, before anything is taken.
 //! - **WI-7** whatever is refused of a host is told to [`Admission::refused`], which counts it.
+//! - **WI-8** a configuration is offered, not ordered: the agent says with the next stream what it made of it.
 //!
 //! On failure: a lost connection loses nothing, whatever was not acknowledged is sent again after
 //! [`Backoff`]; [`WireError::kind`] says what the sender should do.
@@ -40,6 +42,7 @@ mod error;
 mod listen;
 mod message;
 mod offence;
+mod offer;
 mod pack;
 mod server;
 mod write;
@@ -53,4 +56,5 @@ pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use listen::{Connection, ListenSettings, Peer, serve};
 pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker, Told, Waiting};
 pub use offence::Offence;
+pub use offer::{Configured, NotTaken, Offer, Part};
 pub use server::{Admission, Claim, Front, IncomingBatch, Sink, agent_service, front_service};

@@ -1,6 +1,7 @@
 //! The small messages beside the batches: JSON, unknown keys ignored, so that either side may grow.
 
 use crate::error::printable;
+use crate::{Configured, Offer};
 use bartizan_model::{Epoch, Kind, Lane, Micros, Seq};
 use bartizan_pki::SecretHash;
 use serde::{Deserialize, Serialize};
@@ -30,12 +31,16 @@ pub(crate) struct Hello {
     pub(crate) instance: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) boot: String,
+    /// Who does not say it does not understand [`Reply::Configuration`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) configured: Option<Configured>,
 }
 
 impl Hello {
-    pub(crate) fn new(lane: Lane, epoch: Epoch, speaker: &Speaker) -> Self {
+    pub(crate) fn new(lane: Lane, epoch: Epoch, speaker: &Speaker, configured: Option<Configured>) -> Self {
         let Speaker { version, instance, boot } = speaker.clone();
-        Self { version: PROTOCOL_VERSION, lane: lane.number(), epoch, agent: version, instance, boot }
+        let lane = lane.number();
+        Self { version: PROTOCOL_VERSION, lane, epoch, agent: version, instance, boot, configured }
     }
 
     /// Bounded: it is kept while the host is known.
@@ -92,6 +97,7 @@ pub struct Waiting {
 pub(crate) enum Reply {
     Committed(Seq),
     Refused { seq: Seq, permanent: bool, reason: String },
+    Configuration(Offer),
 }
 
 /// What a new host asks, as the server sees it.
@@ -178,7 +184,7 @@ mod tests {
     #[test]
     fn a_message_that_says_whose_it_is_is_told_from_those_that_do_not() {
         let hello =
-            Hello::new(Lane::MEMORY, Epoch(3), &Speaker { version: "1".into(), ..Speaker::default() });
+            Hello::new(Lane::MEMORY, Epoch(3), &Speaker { version: "1".into(), ..Speaker::default() }, None);
         assert!(!says_whose(&to_json(&hello)));
         let meta = BatchMeta {
             kind: Kind::Events,

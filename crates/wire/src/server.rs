@@ -1,7 +1,7 @@
 //! The server's side: what it needs of its surroundings, and the two Flight services.
 
 use crate::{
-    Connection, Limits, Offence, Peer, Refusal, RefusalKind,
+    Configured, Connection, Limits, Offence, Offer, Peer, Refusal, RefusalKind,
     dialogue::Dialogue,
     message::{
         EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, Told, from_json, to_json,
@@ -81,6 +81,16 @@ pub trait Admission: Send + Sync + 'static {
     async fn renew(&self, peer: &Peer, request: Vec<u8>, agent_version: String) -> Result<Enrolled, Refusal>;
     /// Something that came with a host's certificate was not taken.
     fn refused(&self, peer: &Peer, offence: Offence, why: &str);
+    /// Changes when what is offered to hosts may have changed; `None` where nothing ever is.
+    fn offers(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
+    /// The configuration that counts for a host now.
+    fn offer(&self, _peer: &Peer) -> Offer {
+        Offer::default()
+    }
+    /// What a host says of it.
+    fn configured(&self, _peer: &Peer, _configured: Configured) {}
 }
 
 /// The service of the agents' port: batches and renewal. Needs a [`Connection`] with a peer.

@@ -13,7 +13,7 @@ fn packets(scene: &Scene, filter: &str) -> (u64, u64) {
 }
 
 /// Waits until packets and ledger are what the rules counted; rows by then.
-fn settle(scene: &Scene) -> u64 {
+pub(crate) fn settle(scene: &Scene) -> u64 {
     let start = Instant::now();
     loop {
         let counted = scene.counted();

@@ -10,6 +10,7 @@ mod collected;
 mod columns;
 mod commands;
 mod compact;
+mod configured;
 mod counters;
 mod crash;
 mod damage;

@@ -2,7 +2,7 @@
 
 use crate::needs::Needs;
 use crate::operations::{Answer, Operations, about};
-use crate::{authority, fleet, standing, tokens};
+use crate::{authority, configurations, fleet, standing, tokens};
 use bartizan_model::Role;
 
 /// Hosts, senders, join tokens, the authority.
@@ -77,6 +77,39 @@ pub(super) fn fleet() -> Operations {
             )
             .noted(),
             standing::approve,
+        )
+        .post::<configurations::NewConfiguration, _, _>(
+            about(
+                "/configurations",
+                "configure",
+                "fleet",
+                Needs::Whole(Role::Operator),
+                Answer::Created("Configuration"),
+                "Says something of the agents' configuration, as a new version.",
+            ),
+            configurations::say,
+        )
+        .post::<configurations::History, _, _>(
+            about(
+                "/configurations/history",
+                "configurations_history",
+                "fleet",
+                Needs::Whole(Role::Operator),
+                Answer::Json("list Configuration"),
+                "What was said of the agents' configuration, the latest first.",
+            ),
+            configurations::history,
+        )
+        .post::<configurations::RollBack, _, _>(
+            about(
+                "/configurations/rollback",
+                "configurations_rollback",
+                "fleet",
+                Needs::Whole(Role::Operator),
+                Answer::Created("Configuration"),
+                "Lets the text of an older version count again, as a new version.",
+            ),
+            configurations::roll_back,
         )
         .get(
             about(

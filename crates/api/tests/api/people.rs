@@ -74,6 +74,9 @@ const NEEDS: &[(Option<Role>, bool, &[&str])] = &[
             "hosts_retire",
             "hosts_rename",
             "hosts_approve",
+            "configure",
+            "configurations_history",
+            "configurations_rollback",
             "open_import",
             "imports_rows",
             "imports_finish",
@@ -404,6 +407,33 @@ async fn what_was_done_is_in_the_log_without_secrets() {
     let page = AuditPage { limit: 2, before: Some(3), ..AuditPage::default() };
     let older = server.people.trail().read(&page).await.unwrap();
     assert_eq!(older.iter().map(|entry| entry.id).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test]
+async fn a_configuration_is_noted_as_it_was_and_as_it_is() {
+    let server = server().await;
+    let path = "/api/v1/configurations";
+    let said = json!({"target": "*", "text": "groups = [6]", "comment": "why"});
+    let (status, made) = server.ask(path, said).await;
+    assert_eq!(
+        (status, &made["who"], &made["text"]),
+        (StatusCode::CREATED, &json!("local"), &json!("groups = [6]"))
+    );
+    let (status, problem) = server.ask(path, json!({"target": "*", "text": "!"})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(problem["detail"].as_str().unwrap().starts_with("*:1: "), "{problem}");
+    let long = json!({"target": "*", "text": "", "comment": "x".repeat(501)});
+    assert_eq!(server.ask(path, long).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let (status, _) = server.ask("/api/v1/configurations/rollback", json!({"version": 8})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (_, log) = server.ask("/api/v1/audit", json!({})).await;
+    let entries = log["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 1, "{log}");
+    assert_eq!((&entries[0]["what"], &entries[0]["about"]), (&json!("configure"), &json!("*")));
+    assert_eq!(
+        (&entries[0]["old"]["text"], &entries[0]["new"]["text"]),
+        (&json!("groups = [5]"), &json!("groups = [6]"))
+    );
 }
 
 #[tokio::test]

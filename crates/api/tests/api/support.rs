@@ -11,12 +11,13 @@ use axum::body::Body;
 use axum::body::Bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use bartizan_api::{
-    ApiState, AuthorityRefusal, AuthorityStatus, AuthorityStep, ContentCheck, Feed, Finish, FleetAuthority,
-    HoldInfo, HostChange, HostInfo, HostRefusal, HostStanding, HostState, Hosts, ImportError, ImportInfo,
-    Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MadeToken, Mark, Metrics, NewHold,
-    NewImport, NewSession, NewToken, NewView, OpenImport, OpenSession, Piece, Queries, Retention,
-    RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions, Standing, StandingChange, TableStatus,
-    TokenInfo, TokenState, Tokens, Unavailable, ViewInfo, router,
+    ApiState, AuthorityRefusal, AuthorityStatus, AuthorityStep, ConfigurationChange, ConfigurationInfo,
+    ConfigurationPage, ConfigurationRefusal, Configurations, ContentCheck, Feed, Finish, FleetAuthority,
+    HoldInfo, HostChange, HostConfiguration, HostInfo, HostRefusal, HostStanding, HostState, Hosts,
+    ImportError, ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MadeToken,
+    Mark, Metrics, NewConfiguration, NewHold, NewImport, NewSession, NewToken, NewView, OpenImport,
+    OpenSession, Piece, Queries, Retention, RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions,
+    Standing, StandingChange, TableStatus, TokenInfo, TokenState, Tokens, Unavailable, ViewInfo, router,
 };
 use bartizan_catalog::Catalog;
 use bartizan_filter::Context;
@@ -98,6 +99,55 @@ impl Sessions for Fleet {
 impl Metrics for Fleet {
     async fn text(&self) -> String {
         "bartizan_hosts 1\n".to_owned()
+    }
+}
+
+/// One version, 7, which counts.
+#[async_trait]
+impl Configurations for Fleet {
+    async fn versions(&self, page: ConfigurationPage) -> Result<Vec<ConfigurationInfo>, Unavailable> {
+        let all = [configuration("*", "groups = [5]")];
+        Ok(all.into_iter().filter(|one| page.version.is_none_or(|version| version == one.version)).collect())
+    }
+
+    async fn say(
+        &self,
+        who: &str,
+        new: NewConfiguration,
+    ) -> Result<ConfigurationChange, ConfigurationRefusal> {
+        if new.text.contains('!') {
+            return Err(ConfigurationRefusal::Wrong(format!("{}:1: `!` is nothing", new.target)));
+        }
+        let now = ConfigurationInfo { who: who.to_owned(), ..configuration(&new.target, &new.text) };
+        Ok(ConfigurationChange { now, was: Some(configuration(&new.target, "groups = [5]")) })
+    }
+
+    async fn roll_back(
+        &self,
+        who: &str,
+        version: u64,
+        _: Option<String>,
+    ) -> Result<ConfigurationChange, ConfigurationRefusal> {
+        match version {
+            7 => {
+                let now = ConfigurationInfo { who: who.to_owned(), ..configuration("*", "groups = [5]") };
+                Ok(ConfigurationChange { now, was: None })
+            }
+            _ => Err(ConfigurationRefusal::Unknown(format!("there is no version {version}"))),
+        }
+    }
+}
+
+fn configuration(target: &str, text: &str) -> ConfigurationInfo {
+    ConfigurationInfo {
+        version: 7,
+        target: target.to_owned(),
+        text: text.to_owned(),
+        who: "anna".to_owned(),
+        comment: "because".to_owned(),
+        at: Micros(NOW),
+        counts: true,
+        hosts: 1,
     }
 }
 
@@ -204,6 +254,13 @@ impl Hosts for Fleet {
             refused: 2,
             refused_at: Some(Micros(NOW)),
             refused_why: Some("order: batches out of order".to_owned()),
+            configuration: HostConfiguration {
+                config: Some("refused".to_owned()),
+                config_wanted: vec![1, 3],
+                config_has: vec![1],
+                config_why: Some("too much".to_owned()),
+                ..HostConfiguration::default()
+            },
             state: HostState::Online,
         }])
     }
@@ -512,6 +569,7 @@ pub(crate) async fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         tokens: Arc::clone(&fleet) as _,
         authority: Arc::clone(&fleet) as _,
         imports: Arc::clone(&fleet) as _,
+        configurations: Arc::clone(&fleet) as _,
         saved: Arc::clone(&fleet) as _,
         sessions: Arc::clone(&fleet) as _,
         lake: Arc::clone(&fleet) as _,

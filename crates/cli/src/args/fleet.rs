@@ -4,6 +4,7 @@ use crate::complete;
 use crate::render::Format;
 use clap::{Args as ClapArgs, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
+use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct HostsArgs {
@@ -64,6 +65,58 @@ pub(crate) enum HostsCommand {
         /// In the place of a host that has its name, which is revoked
         #[arg(long)]
         replace: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// List the versions, the newest first
+    List {
+        /// Only those for *, group:NAME or host:NAME
+        target: Option<String>,
+        /// At most so many
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: u64,
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Print a version, or what counts for a target
+    Show {
+        /// The number of a version; or *, group:NAME, host:NAME
+        what: String,
+    },
+    /// Let a text count from now on, as a new version
+    Set {
+        /// For whom: *, group:NAME or host:NAME
+        target: String,
+        /// The text, in TOML; `-` reads it from standard input; an empty one says nothing any more
+        file: PathBuf,
+        /// Why, for people
+        #[arg(long, default_value = "", hide_default_value = true)]
+        comment: String,
+    },
+    /// Show what a version changed
+    Diff {
+        /// The version, or what counts for a target
+        to: String,
+        /// Compared with this one [default: the one before of the same target]
+        #[arg(long)]
+        from: Option<String>,
+    },
+    /// Let the text of an older version count again, as a new version
+    Rollback {
+        /// The number of the older version
+        version: u64,
+        /// Why, for people
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Show how far the hosts are with what is said
+    Status {
+        /// How to write the rows
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
     },
 }
 

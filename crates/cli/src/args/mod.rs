@@ -11,7 +11,7 @@ pub(crate) use ask::{
     AskArgs, ExportArgs, ExportFormat, HistArgs, LossesArgs, RangeArgs, RulesArgs, SearchArgs, ShowArgs,
     SqlArgs, TailArgs, TopArgs, UnparsedArgs, WatchArgs,
 };
-pub(crate) use fleet::{AuthorityCommand, FleetArgs, HostsArgs, HostsCommand, TokenCommand};
+pub(crate) use fleet::{AuthorityCommand, ConfigCommand, FleetArgs, HostsArgs, HostsCommand, TokenCommand};
 pub(crate) use kept::{ContextCommand, LoginArgs, QueriesCommand, ViewsCommand};
 pub(crate) use lake::{LakeCommand, Output};
 pub(crate) use people::{AccessCommand, AuditArgs, AuditCommand, May, UsersCommand};
@@ -164,6 +164,9 @@ pub(crate) enum Command {
     },
     /// Try whether the server is reached and all is well there
     Doctor,
+    /// Say what agents do: versions of their configuration, for all, a group or one host
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// See which authority signs the fleet's certificates, and let another follow it
     #[command(subcommand)]
     Authority(AuthorityCommand),

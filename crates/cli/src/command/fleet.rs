@@ -37,6 +37,8 @@ const HOSTS: &[(&str, Look)] = &[
     ("refused", Look::Number),
     ("refused_why", Look::Text),
     ("waiting_for", Look::Text),
+    ("config", Look::Text),
+    ("config_why", Look::Text),
     ("id", Look::Text),
 ];
 

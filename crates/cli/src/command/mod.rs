@@ -1,6 +1,7 @@
 //! What the commands do.
 
 mod ask;
+mod config;
 mod contexts;
 mod doctor;
 mod enrich;
@@ -22,6 +23,7 @@ mod tail;
 mod top;
 
 pub(crate) use ask::{each_row, losses, rows, search};
+pub(crate) use config::config;
 pub(crate) use contexts::{context, login};
 pub(crate) use doctor::doctor;
 pub(crate) use enrich::enrich;

@@ -187,16 +187,21 @@ async fn hits(client: &Client, rules: &RulesArgs, style: Style) -> Result<(), Fa
 fn differences(from: &Value, to: &Value, rules: &RulesArgs, style: Style) -> Result<(), Failure> {
     let (form, old) = text(from, rules.form.as_deref())?;
     let (_, new) = text(to, Some(form))?;
-    let lines = diff::lines(old, new);
     if rules.output != Format::Table {
         return Err(anyhow!("differences are written as text only").into());
     }
+    difference([&about(from), &about(to)], [old, new], style)
+}
+
+/// What two texts do not have in common, with what each is called.
+pub(super) fn difference(about: [&str; 2], texts: [&str; 2], style: Style) -> Result<(), Failure> {
+    let lines = diff::lines(texts[0], texts[1]);
     let changed = |at: usize| {
         let around = at.saturating_sub(AROUND)..(at + AROUND + 1).min(lines.len());
         lines[around].iter().any(|line| !matches!(line, Line::Both(_)))
     };
     let mut out = BufWriter::new(io::stdout());
-    writeln!(out, "--- {}\n+++ {}", about(from), about(to))?;
+    writeln!(out, "--- {}\n+++ {}", about[0], about[1])?;
     let mut shown_before = true;
     for (at, line) in lines.iter().enumerate() {
         let shown = changed(at);

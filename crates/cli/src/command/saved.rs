@@ -35,7 +35,8 @@ pub(super) fn flat(mut items: Value, members: &[&str], format: Format) -> Value 
     for item in items.as_array_mut().into_iter().flatten() {
         for member in members {
             if let Some(many) = item[*member].as_array() {
-                let texts: Vec<_> = many.iter().filter_map(Value::as_str).collect();
+                let text = |one: &Value| one.as_str().map_or_else(|| one.to_string(), str::to_owned);
+                let texts: Vec<_> = many.iter().map(text).collect();
                 item[*member] = texts.join(" ").into();
             }
         }

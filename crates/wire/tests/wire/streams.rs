@@ -2,12 +2,14 @@ use crate::support::*;
 use bartizan_model::{Kind, Lane, Micros, Seq};
 use bartizan_pki::{Authority, TlsFault, agent_client};
 use bartizan_wire::{
-    Ack, Client, ErrorKind, Offence, Refusal, RefusalKind, Speaker, Told, Waiting, WireError,
+    Ack, Client, Configured, ErrorKind, NotTaken, Offence, Refusal, RefusalKind, Speaker, Told, Waiting,
+    WireError,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn batches_arrive_and_are_acknowledged_only_when_committed() {
@@ -189,4 +191,40 @@ async fn f21_the_senders_clock_and_what_waits_come_with_each_batch() {
     assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(2))));
     let told = [Told { clock: Micros(77), waiting: None }, Told { clock: Micros(78), waiting }];
     assert_eq!(*server.sink.told.lock().unwrap(), told);
+}
+
+#[tokio::test]
+async fn a_configuration_is_offered_to_who_listens_at_once_and_as_it_changes() {
+    let server = server().await;
+    server.door.say(&[3]);
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    // An agent from before: what it does not understand is never said to it.
+    let (sender, mut acks, _) = client.put(LANE, EPOCH, &t()).await.unwrap();
+    server.door.say(&[3, 4]);
+    sender.send(Kind::Events, Seq(1), 10, &ipc(10), now()).await.unwrap();
+    assert_eq!(acks.next().await.unwrap(), Some(Ack::Committed(Seq(1))));
+    drop((sender, acks));
+    assert!(server.door.configured.lock().unwrap().is_empty());
+
+    let offers = watch::Sender::new(None);
+    let mut offered = offers.subscribe();
+    let refused = NotTaken { versions: vec![9], why: "\u{1b}no".into(), again: false };
+    let said = Configured { versions: vec![3], refused: Some(refused), ..Configured::default() };
+    let configuring = Some((said, offers.clone()));
+    let (sender, mut acks, _) = client.put_configured(Lane::DISK[1], EPOCH, &t(), configuring).await.unwrap();
+    let hearing = tokio::spawn(async move { while let Ok(Some(_)) = acks.next().await {} });
+    let mut next = async || {
+        offered.changed().await.unwrap();
+        offered.borrow_and_update().as_ref().unwrap().versions()
+    };
+    assert_eq!(next().await, [3, 4]);
+    server.door.say(&[3, 4]);
+    server.door.say(&[9]);
+    server.door.say(&[]);
+    assert_eq!(next().await, Vec::<u64>::new(), "what is the same, or was refused, is not said");
+    let said = server.door.configured.lock().unwrap().clone();
+    assert_eq!((said.len(), said[0].refused.as_ref().unwrap().why.as_str()), (1, "\u{fffd}no"));
+    drop(sender);
+    hearing.await.unwrap();
 }

@@ -168,9 +168,20 @@ pub(crate) struct Door {
     pub(crate) revoked: AtomicBool,
     pub(crate) take_over: watch::Sender<bool>,
     pub(crate) offences: Mutex<Vec<Offence>>,
+    pub(crate) offered: Mutex<Offer>,
+    pub(crate) offers: watch::Sender<u64>,
+    pub(crate) configured: Mutex<Vec<Configured>>,
 }
 
 impl Door {
+    /// Offers other parts from now on.
+    pub(crate) fn say(&self, versions: &[u64]) {
+        let part =
+            |version: &u64| Part { version: *version, target: "*".into(), text: "groups = [5]".into() };
+        *self.offered.lock().unwrap() = Offer { parts: versions.iter().map(part).collect() };
+        self.offers.send_modify(|n| *n += 1);
+    }
+
     fn issue(&self, request: &[u8], name: &str) -> Result<(HostId, Enrolled), Refusal> {
         let cert = self
             .authority
@@ -231,6 +242,18 @@ impl Admission for Door {
     fn refused(&self, _peer: &Peer, offence: Offence, _why: &str) {
         self.offences.lock().unwrap().push(offence);
     }
+
+    fn offers(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.offers.subscribe())
+    }
+
+    fn offer(&self, _peer: &Peer) -> Offer {
+        self.offered.lock().unwrap().clone()
+    }
+
+    fn configured(&self, _peer: &Peer, configured: Configured) {
+        self.configured.lock().unwrap().push(configured);
+    }
 }
 
 pub(crate) struct Server {
@@ -263,6 +286,9 @@ pub(crate) async fn server_with(limits: Limits, listen: ListenSettings) -> Serve
         revoked: AtomicBool::new(false),
         take_over: watch::Sender::new(false),
         offences: Mutex::default(),
+        offered: Mutex::default(),
+        offers: watch::Sender::new(0),
+        configured: Mutex::default(),
     });
     let sink = Arc::new(MemorySink::new());
     let (stop, stopping) = watch::channel(false);

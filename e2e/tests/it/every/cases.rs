@@ -59,6 +59,12 @@ pub(super) const CASES: &[Case] = &[
     asks("hosts rename", &["nobody", "x"], hosts_rename),
     asks("hosts retire", &["nobody"], hosts_retire),
     asks("hosts revoke", &["nobody"], hosts_revoke),
+    asks("config set", &["*", "/dev/null"], config_set),
+    asks("config list", &[], config_list),
+    asks("config show", &["1"], config_show),
+    asks("config diff", &["1"], config_diff),
+    asks("config rollback", &["1"], config_rollback),
+    asks("config status", &[], config_status),
     asks("authority status", &[], authority_status),
     asks("authority rotate", &[], authority_rotate),
     asks("authority finish", &[], authority_finish),
@@ -457,6 +463,62 @@ fn authority_finish(run: &Run<'_>) {
     run.fails(6, &["--force"]);
     // Who has the authority of before is not shut out.
     assert_eq!(state_of(run, "web-01"), "online");
+}
+
+fn config_set(run: &Run<'_>) {
+    let file = run.file("caps.toml");
+    fs::write(&file, "# more\n[caps]\nrule_rate = 30000\n").unwrap();
+    run.ok(&["group:web", &file, "--comment", "a busy week"]);
+    fs::write(&file, "[caps]\nrule_rate = 40000\n").unwrap();
+    run.ok(&["group:web", &file]);
+    fs::write(&file, "[caps]\nrule_rat = 1\n").unwrap();
+    let err = run.fails(2, &["group:web", &file]);
+    assert!(err.contains("group:web:2: unknown key \"caps.rule_rat\""), "{err}");
+    run.fails(2, &["everybody", &file]);
+    run.fails(5, &["*", &run.file("no such file")]);
+}
+
+fn config_list(run: &Run<'_>) {
+    let versions = run.rows(&["group:web"]);
+    assert_eq!(versions.len(), 2, "{versions:?}");
+    assert_eq!((&versions[0]["counts"], &versions[1]["counts"]), (&true.into(), &false.into()));
+    assert_eq!((&versions[1]["comment"], &versions[1]["hosts"]), (&"a busy week".into(), &1.into()));
+    assert!(run.rows(&["host:nobody"]).is_empty());
+}
+
+fn config_show(run: &Run<'_>) {
+    assert_eq!(run.ok(&["group:web"]), "[caps]\nrule_rate = 40000\n");
+    assert!(run.ok(&["1"]).starts_with("# more\n"));
+    run.fails(5, &["99"]);
+    run.fails(5, &["*"]);
+}
+
+fn config_diff(run: &Run<'_>) {
+    let diff = run.ok(&["group:web"]);
+    assert!(diff.starts_with("--- group:web version 1\n+++ group:web version 2\n"), "{diff}");
+    assert!(diff.contains("-rule_rate = 30000\n+rule_rate = 40000\n"), "{diff}");
+    assert!(run.ok(&["1"]).starts_with("--- nothing\n"));
+    assert!(run.ok(&["1", "--from", "2"]).contains("+rule_rate = 30000\n"));
+    run.fails(5, &["99"]);
+}
+
+fn config_rollback(run: &Run<'_>) {
+    run.ok(&["1"]);
+    assert!(run.scene.server.ask(&["config", "show", "group:web"]).unwrap().starts_with("# more\n"));
+    run.fails(5, &["99"]);
+}
+
+fn config_status(run: &Run<'_>) {
+    let host = wait_until("the host to have it", PATIENCE, || {
+        let host = run.rows(&[]).into_iter().find(|host| host["name"] == "web-01").unwrap();
+        Ok((host["config"] == "as wanted").then_some(host))
+    })
+    .unwrap();
+    assert_eq!(
+        (&host["config_wanted"], &host["config_has"]),
+        (&serde_json::json!([3]), &serde_json::json!([3]))
+    );
+    assert!(run.ok(&[]).contains("as wanted"));
 }
 
 fn hosts_retire(run: &Run<'_>) {
