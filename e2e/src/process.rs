@@ -224,8 +224,10 @@ impl Server {
         let config = self.dir.join("server.toml");
         let [front, agents] = self.listen;
         let text = format!(
-            "dir = {:?}\nlisten = \"{front}\"\nagents_listen = \"{agents}\"\n{}\n",
+            "dir = {:?}\nlisten = \"{front}\"\nagents_listen = \"{agents}\"\nsandbox.write = [{:?}]\n{}\n",
             self.dir.display().to_string(),
+            // Where tests let it write backups.
+            self.dir.parent().unwrap_or(&self.dir).display().to_string(),
             self.settings
         );
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;

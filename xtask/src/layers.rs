@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "bartizan-clock",
     "bartizan-config",
     "bartizan-settings",
+    "bartizan-sandbox",
     "bartizan-netfilter",
     "bartizan-spool",
     "bartizan-pki",

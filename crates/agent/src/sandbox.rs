@@ -10,53 +10,25 @@
 //! watched than not.
 
 use anyhow::Context as _;
-use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, Scope, path_beneath_rules,
-};
+pub(crate) use bartizan_sandbox::{Gaps, common_reads};
+use bartizan_sandbox::{Needs, landlock, no_new_privileges};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs,
 };
-use std::path::PathBuf;
 
 mod calls;
-
-/// The newest landlock that is asked for; an older kernel gives what it has.
-const LANDLOCK: ABI = ABI::V6;
 
 /// What the opener needs to open sockets; iptables-save of the old kind opens a raw one.
 pub(crate) const OPEN_SOCKETS: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
 /// To enter other network namespaces, and to find those of containers.
 pub(crate) const OTHER_NAMESPACES: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_PTRACE);
 
-/// Which files the worker may use.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Files {
-    /// Read and written, with everything below.
-    pub(crate) own: Vec<PathBuf>,
-    /// Read, with everything below.
-    pub(crate) read: Vec<PathBuf>,
-}
-
-/// What became of shutting in; empty lines mean that all of it holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Gaps(pub(crate) Vec<String>);
-
-impl Gaps {
-    fn add(&mut self, what: &str, result: anyhow::Result<()>) {
-        if let Err(error) = result {
-            self.0.push(format!("{what}: {error:#}"));
-        }
-    }
-}
-
 /// Takes every capability from this thread and from whatever it starts, for ever. For the thread that starts the
 /// worker: only here is there still the right to empty the bounding set.
 pub(crate) fn drop_all_but_changing_user() -> Gaps {
     let mut gaps = Gaps::default();
-    gaps.add("no new privileges", set_no_new_privs(true).map_err(Into::into));
+    gaps.add("no new privileges", no_new_privileges());
     gaps.add("ambient capabilities", clear_ambient_capability_set().map_err(Into::into));
     gaps.add("bounding set", bound(CapabilitySet::empty()));
     // what the change of user needs goes with the exec: nothing is inheritable and the bounding set is empty
@@ -80,18 +52,18 @@ pub(crate) fn keep_only(keep: CapabilitySet) -> Gaps {
     for one in keep.iter() {
         let _ = configure_capability_in_ambient_set(one, true);
     }
-    gaps.add("no new privileges", set_no_new_privs(true).map_err(Into::into));
+    gaps.add("no new privileges", no_new_privileges());
     gaps
 }
 
 /// The worker's own part, when it knows its files. Returns the version of landlock that holds, and what does
 /// not.
-pub(crate) fn shut_worker_in(files: &Files) -> (u32, Gaps) {
+pub(crate) fn shut_worker_in(needs: &Needs) -> (u32, Gaps) {
     let mut gaps = Gaps::default();
     gaps.add("capabilities", restrict(CapabilitySet::empty(), CapabilitySet::empty()));
-    gaps.add("no new privileges", set_no_new_privs(true).map_err(Into::into));
+    gaps.add("no new privileges", no_new_privileges());
     let mut version = 0;
-    gaps.add("landlock", landlock(files).map(|v| version = v));
+    gaps.add("landlock", landlock(needs).map(|v| version = v));
     gaps.add("seccomp", calls::allow_worker());
     (version, gaps)
 }
@@ -132,64 +104,4 @@ fn restrict(keep: CapabilitySet, inherit: CapabilitySet) -> anyhow::Result<()> {
     let inheritable = permitted & inherit;
     set_capabilities(None, CapabilitySets { effective: permitted, permitted, inheritable })?;
     Ok(())
-}
-
-fn landlock(files: &Files) -> anyhow::Result<u32> {
-    let read = AccessFs::from_read(LANDLOCK) & !AccessFs::Execute;
-    let own = AccessFs::from_all(LANDLOCK)
-        & !(AccessFs::Execute | AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
-    let status = Ruleset::default()
-        .handle_access(AccessFs::from_all(LANDLOCK))?
-        .handle_access(AccessNet::BindTcp)?
-        .scope(Scope::Signal)?
-        .create()?
-        .add_rules(path_beneath_rules(&files.read, read))?
-        .add_rules(path_beneath_rules(&files.own, own))?
-        .restrict_self()?;
-    match status.landlock {
-        LandlockStatus::Available { effective_abi, .. } => Ok(effective_abi as u32),
-        LandlockStatus::NotEnabled => {
-            anyhow::bail!("not enabled in this kernel (boot with lsm=landlock,...)")
-        }
-        LandlockStatus::NotImplemented => anyhow::bail!("this kernel has none"),
-    }
-}
-
-/// What every worker reads: of itself, of the kernel, for names of servers and for time.
-///
-/// As a user of its own the worker may read all of `/etc` that this user may: a resolver's file that is put in
-/// the place of the old one is seen. With root's number that would be too much, so that only the files that
-/// are there at the start are read.
-pub(crate) fn common_reads(own_user: bool) -> Vec<PathBuf> {
-    const ALWAYS: &[&str] = &[
-        "/proc/self",
-        "/proc/sys/kernel",
-        "/proc/sys/net",
-        "/proc/cpuinfo",
-        "/proc/meminfo",
-        "/sys/devices/system/cpu",
-        "/dev/null",
-        "/dev/urandom",
-        "/usr/share/zoneinfo",
-        "/run/systemd/resolve",
-        "/run/resolvconf",
-        "/run/NetworkManager",
-        "/usr/lib",
-        "/usr/lib64",
-        "/lib",
-        "/lib64",
-    ];
-    const RESOLVER: &[&str] = &[
-        "/etc/resolv.conf",
-        "/etc/hosts",
-        "/etc/nsswitch.conf",
-        "/etc/gai.conf",
-        "/etc/host.conf",
-        "/etc/services",
-        "/etc/protocols",
-        "/etc/localtime",
-        "/etc/ld.so.cache",
-    ];
-    let etc: &[&str] = if own_user { &["/etc"] } else { RESOLVER };
-    ALWAYS.iter().chain(etc).map(PathBuf::from).filter(|path| path.exists()).collect()
 }

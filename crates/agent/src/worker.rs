@@ -5,7 +5,7 @@ use crate::central::Central;
 use crate::configuration::{Loaded, PREFIX, layered, settings_of};
 use crate::opener::{Link, Opener};
 use crate::run::{Control, run_with};
-use crate::sandbox::{self, Files};
+use crate::sandbox;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use bartizan_config::{Setting, Source, open_sources};
@@ -65,7 +65,8 @@ pub(crate) fn prepare(overrides: &[Setting]) -> anyhow::Result<Prepared> {
     let uid = rustix::process::getuid();
     let local_log = settings.local_log.path.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     let own = [settings.dir.clone()].into_iter().chain(local_log).collect();
-    let files = Files { own, read: sandbox::common_reads(!uid.is_root()) };
+    let files =
+        bartizan_sandbox::Needs { own, read: sandbox::common_reads(!uid.is_root()), listen: Vec::new() };
     let (landlock, gaps) = sandbox::shut_worker_in(&files);
     for gap in &gaps.0 {
         tracing::warn!(gap, "not shut in as well as it could be; `bartizan-agent doctor` tells more");

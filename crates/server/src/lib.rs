@@ -41,9 +41,11 @@ mod sinks;
 mod space;
 mod standing;
 mod upkeep;
+mod walls;
 
 pub use keeper::{Restored, RetainError, WrittenKeep, WrittenRetain, restore_backup, verify_stopped};
 pub use place::{Place, WrittenLake};
-pub use run::run;
+pub use run::{run, shut_in};
 pub use settings::{Commit, Compacting, Enrich, Settings, SettingsError, Spool, Written};
 pub use sinks::{Sink, SinkError, WrittenSink};
+pub use walls::WrittenSandbox;

@@ -45,6 +45,15 @@ const TAIL_BATCHES: usize = 256;
 /// How often the certificate is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
+/// Takes from this process what its settings do not need. To be called before [`run`], while there is one thread.
+///
+/// # Errors
+/// A wrong setting; with `sandbox.required`, what could not be taken.
+pub fn shut_in(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<()> {
+    let written = written(config, dir)?;
+    crate::walls::shut_in(&written, config.unwrap_or(Path::new(CONFIG)))
+}
+
 /// Runs the server until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -77,10 +86,24 @@ pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Resul
     Ok(())
 }
 
-fn load(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Settings> {
+fn written(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Written> {
     let flags: Vec<_> = dir.map(|dir| Setting::flag("dir", dir.display().to_string())).into_iter().collect();
-    let written: Written = load_program(config, Path::new(CONFIG), "BARTIZAN_", &flags)?;
-    Ok(Settings::new(written)?)
+    Ok(load_program(config, Path::new(CONFIG), "BARTIZAN_", &flags)?)
+}
+
+fn load(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Settings> {
+    Ok(Settings::new(written(config, dir)?)?)
+}
+
+/// A folder for temporary files of questions; what a killed server left there goes.
+fn temporary(dir: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot empty {}", dir.display()));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
 }
 
 /// Two servers on one directory would both be right, and both be confused.
@@ -135,6 +158,7 @@ impl Server {
             .with_dialects(dialects)
             .with_enrichment(Arc::clone(&enrichment));
         let ingest = Arc::new(ingest);
+        settings.query.spill_dir.as_deref().map_or(Ok(()), temporary)?;
         let engine = Arc::new(Engine::new(Arc::new(tables.clone()), &settings.query)?);
         let importer = Arc::new(Importer::new(catalog.clone(), Arc::clone(&ingest)));
         let others = Others::load(&catalog).await?;

@@ -4,6 +4,7 @@ use crate::fleet::EnrolmentSettings;
 use crate::keeper::{Retain, RetainError, WrittenKeep, WrittenRetain};
 use crate::place::{Place, WrittenLake};
 use crate::sinks::{Sink, SinkError, WrittenSink};
+use crate::walls::WrittenSandbox;
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
 use bartizan_enrich::{SetError, Sets};
 use bartizan_filter::Context;
@@ -49,6 +50,8 @@ pub struct Written {
     pub sets: BTreeMap<String, Vec<String>>,
     /// Groups of hosts, for filters: names of hosts, with `*` and `?` as wildcards.
     pub groups: BTreeMap<String, Vec<String>>,
+    /// What this process may use of the machine.
+    pub sandbox: WrittenSandbox,
     /// What questions may use.
     pub query: Query,
     /// How long rows are kept, by rules.
@@ -75,6 +78,7 @@ impl Default for Written {
             enrich: Enrich::default(),
             sets: BTreeMap::new(),
             groups: BTreeMap::new(),
+            sandbox: WrittenSandbox::default(),
             query: Query::default(),
             retain: Vec::new(),
             keep: WrittenKeep::default(),
@@ -380,6 +384,7 @@ impl Settings {
         let (listen, agents_listen) =
             (address("listen", &written.listen)?, address("agents_listen", &written.agents_listen)?);
         Ok(Self {
+            query: Limits { spill_dir: Some(written.dir.join("tmp")), ..written.query.limits()? },
             dir: written.dir,
             names: names(written.names, [listen, agents_listen]),
             prefixes: written.prefixes,
@@ -402,7 +407,6 @@ impl Settings {
                 sets: Sets::new(&written.sets)?,
                 names: groups(&written.groups)?,
             },
-            query: written.query.limits()?,
             retain: Retain::new(&written.retain, written.keep)?,
             removed_age: i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000_000),
         })

@@ -45,5 +45,6 @@ mod sinks;
 mod sql;
 mod ulogd;
 mod upkeep;
+mod walls;
 mod watch;
 mod wrong;

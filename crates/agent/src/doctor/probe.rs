@@ -2,7 +2,7 @@
 
 use super::{Report, State};
 use crate::opener::{Channel, start};
-use crate::sandbox::{self, Files};
+use crate::sandbox;
 use crate::settings::Settings;
 use crate::user::User;
 use anyhow::{Context as _, bail};
@@ -116,7 +116,11 @@ pub fn probe() -> anyhow::Result<()> {
     let message = channel.recv().context("start `bartizan-agent doctor` instead")?.context("nobody asks")?;
     let dir = Path::new(OsStr::from_bytes(&message.bytes)).to_owned();
     let own_user = !rustix::process::getuid().is_root();
-    let files = Files { own: vec![dir.clone()], read: sandbox::common_reads(own_user) };
+    let files = bartizan_sandbox::Needs {
+        own: vec![dir.clone()],
+        read: sandbox::common_reads(own_user),
+        listen: Vec::new(),
+    };
     let (landlock, gaps) = sandbox::shut_worker_in(&files);
     let tried = attempts(&dir, message.fds.into_iter().next());
     let found = json!({ "landlock": landlock, "gaps": gaps.0, "tried": tried });

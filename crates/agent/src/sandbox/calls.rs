@@ -4,14 +4,8 @@
 //! `clone3` fails with `ENOSYS`, because its arguments cannot be looked at: libraries use `clone` instead, which
 //! the worker may use for threads only.
 
-use anyhow::Context as _;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
-};
-use std::collections::BTreeMap;
-
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+use bartizan_sandbox::calls::{NEVER, Rules, any_of, condition, install, rule};
+use seccompiler::{SeccompAction, SeccompCmpOp, SeccompRule};
 
 /// The worker: files, sockets, threads, memory, time. No program is started, nothing is traced or mounted.
 pub(super) fn allow_worker() -> anyhow::Result<()> {
@@ -38,7 +32,7 @@ pub(super) fn allow_worker() -> anyhow::Result<()> {
 
 /// The opener: it and `nft` talk netlink; nobody here needs a network socket, another root or another clock.
 pub(super) fn deny_opener() -> anyhow::Result<()> {
-    let mut rules: Rules = OPENER.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     // streams and datagrams to anywhere; iptables-save of the old kind asks the kernel over a raw socket
     let mut network = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
@@ -55,24 +49,6 @@ pub(super) fn deny_opener() -> anyhow::Result<()> {
     // other namespaces of the network only
     rules.insert(libc::SYS_setns, vec![rule(1, SeccompCmpOp::Ne, libc::CLONE_NEWNET as u64)?]);
     install(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.cast_unsigned()))
-}
-
-fn install(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> anyhow::Result<()> {
-    let arch = std::env::consts::ARCH.try_into().context("unknown to seccomp")?;
-    let filter: BpfProgram = SeccompFilter::new(rules, otherwise, matched, arch)?.try_into()?;
-    Ok(apply_filter(&filter)?)
-}
-
-fn condition(argument: u8, op: SeccompCmpOp, value: u64) -> anyhow::Result<SeccompCondition> {
-    Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value)?)
-}
-
-fn rule(argument: u8, op: SeccompCmpOp, value: u64) -> anyhow::Result<SeccompRule> {
-    Ok(SeccompRule::new(vec![condition(argument, op, value)?])?)
-}
-
-fn any_of(argument: u8, values: &[u64]) -> anyhow::Result<Vec<SeccompRule>> {
-    values.iter().map(|value| rule(argument, SeccompCmpOp::Eq, *value)).collect()
 }
 
 /// On every machine.
@@ -239,58 +215,3 @@ const WORKER_HERE: &[i64] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const WORKER_HERE: &[i64] = &[libc::SYS_accept];
-
-/// What neither the opener nor a tool that it starts ever needs.
-const OPENER: &[i64] = &[
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_kexec_load,
-    libc::SYS_reboot,
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_open_tree,
-    libc::SYS_move_mount,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    libc::SYS_unshare,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_acct,
-    libc::SYS_quotactl,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_personality,
-    libc::SYS_mknodat,
-    libc::SYS_syslog,
-    libc::SYS_vhangup,
-    libc::SYS_migrate_pages,
-    libc::SYS_move_pages,
-    libc::SYS_mbind,
-    libc::SYS_set_mempolicy,
-];

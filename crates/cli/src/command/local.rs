@@ -23,11 +23,14 @@ pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failu
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_ansi(false)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")?;
-    runtime.block_on(bartizan_server::run(args.config, dir)).map_err(|error| {
+    let start = || -> anyhow::Result<()> {
+        // Before there is a second thread, which would be free.
+        bartizan_server::shut_in(args.config.as_deref(), dir.as_deref())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.context("cannot start the asynchronous runtime")?;
+        runtime.block_on(bartizan_server::run(args.config, dir))
+    };
+    start().map_err(|error| {
         let wrong_settings = error.is::<bartizan_config::ConfigError>()
             || error.is::<bartizan_server::SettingsError>()
             || error.is::<bartizan_prefix::FileError>();
