@@ -54,6 +54,34 @@ try {
   await page.goto(`${URL_}/fleet/edge-01`);
   await page.getByRole("heading", { name: "edge-01" }).waitFor();
   await clean(page);
+
+  // it is trusted no more, comes back, and waits until somebody approves
+  const sure = async (what, about) => {
+    await page.getByRole("button", { name: about }).click();
+    await page.getByRole("button", { name: `Yes: ${about}` }).click();
+    await page.locator(".state .word", { hasText: what }).waitFor();
+  };
+  await sure("revoked", "Trust edge-01 no more");
+  const { token } = await api("tokens", { uses: 1, ttl_seconds: 600, approval: true });
+  await say(`again ${token}`);
+  await page.getByText("It waits because", { exact: false }).waitFor();
+  await page.getByRole("button", { name: "Let edge-01 send" }).click();
+  await page.getByRole("button", { name: "Yes: Let edge-01 send" }).click();
+  await page.getByText("It waits because", { exact: false }).waitFor({ state: "detached" });
+  await clean(page);
+
+  // who only looks sees no button that would be refused
+  const made = await api("access", { name: "looker", role: "viewer", days: 1 });
+  const viewer = await open(chrome, { signedIn: false });
+  await viewer.goto(`${URL_}/#token=${made.token}`);
+  await viewer.goto(`${URL_}/fleet/edge-01`);
+  await viewer.getByText("last contact").waitFor();
+  await viewer.getByText("looker", { exact: false }).first().waitFor();
+  truth((await viewer.getByRole("button", { name: "edge-01" }).count()) === 0, "a viewer changes no host");
+  await viewer.goto(`${URL_}/settings?part=store`);
+  const verify = viewer.getByRole("button", { name: "Compare log and files" });
+  await verify.waitFor();
+  truth(await verify.isDisabled(), "a viewer begins no work on the store");
 } finally {
   await chrome.close();
   leave();

@@ -99,6 +99,16 @@ impl Stage {
                 let end = rest.iter().position(|word| *word == "&&").unwrap_or(rest.len());
                 self.enrol(&rest[..end]);
             }
+            // the host joins once more, while its agent runs
+            ["again", token] => {
+                let mut command =
+                    bartizan_e2e::process::program(Some(&self.scene.netns), "bartizan-agent").unwrap();
+                let server = self.scene.server.front().to_string();
+                command
+                    .args(["enrol", "--again", "--server", &server, "--token", token, "--name", "edge-01"]);
+                let output = command.arg("--dir").arg(self.scene.agent.dir()).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
             ["packets", port, count] => self.scene.send(port.parse().unwrap(), count.parse().unwrap(), 100),
             ["rules", "changed"] => {
                 let log = format!("counter log prefix \"udp-refused\" group {GROUP} drop");

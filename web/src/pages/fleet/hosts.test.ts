@@ -33,7 +33,9 @@ test("without an agent quiet and lost are one", () => {
   expect(stateOf(host({ state: "no agent", last_contact: ago(6000), last_event: null }), NOW)).toBe("silent");
 });
 
-test("a revoked host is revoked, whatever it sends", () => expect(stateOf(host({ state: "revoked" }), NOW)).toBe("revoked"));
+test("who may not send is called so, whatever was heard of it", () => {
+  for (const state of ["waiting", "revoked", "retired"] as const) expect(stateOf(host({ state }), NOW)).toBe(state);
+});
 
 test("certificates that should have been renewed are told", () => {
   expect(certificate(host({ cert_not_after: ago(-5 * 86400) }), NOW)).toBe("");

@@ -12,7 +12,7 @@ export interface Host {
   cert_not_after: string | null;
   clock_offset_ms: number | null;
   clone_seen: string | null;
-  state: "online" | "offline" | "revoked" | "no agent";
+  state: "online" | "offline" | "waiting" | "revoked" | "retired" | "no agent";
   /** What newer servers say as well. */
   version?: string | null;
   generation?: string | null;
@@ -21,9 +21,18 @@ export interface Host {
   spool_bytes?: number | null;
   spool_batches?: number | null;
   spool_oldest?: string | null;
+  /** Why it waits for approval. */
+  waiting_for?: string | null;
+  /** How far it is with what the server says of its configuration, by numbers of versions. */
+  config?: "as wanted" | "not yet" | "refused" | null;
+  config_wanted?: number[];
+  config_has?: number[];
+  config_why?: string | null;
+  config_held?: string[];
+  config_after_restart?: string[];
 }
 
-export const STATES = ["live", "quiet", "late", "lost", "silent", "never", "revoked"] as const;
+export const STATES = ["live", "quiet", "late", "lost", "silent", "never", "waiting", "revoked", "retired"] as const;
 export type State = (typeof STATES)[number];
 
 export const MEANING: Record<State, string> = {
@@ -33,7 +42,9 @@ export const MEANING: Record<State, string> = {
   lost: "no contact for more than ten minutes",
   silent: "has no agent, and nothing came for ten minutes: quiet or lost, nobody can tell",
   never: "never in contact",
-  revoked: "its certificate is not accepted any more",
+  waiting: "nothing is taken of it before somebody approves",
+  revoked: "it is not trusted any more",
+  retired: "it is no more; its rows are kept",
 };
 
 /** What is to be done about a state. */
@@ -42,11 +53,12 @@ export const ADVICE: Partial<Record<State, string>> = {
   lost: "Is it up, does its agent run, can it reach the server? What it logs waits on its disk until it can. On it, `bartizan-agent status` and `bartizan-agent doctor` say more.",
   silent: "Does it still send to the server? Nothing but its next message can tell.",
   never: "It is enrolled, and its agent was never heard of: `bartizan-agent run` starts it, `bartizan-agent doctor` says what is missing.",
-  revoked: "It may enrol again, with a new token and `--replace`.",
+  waiting: "Is it the machine that it says it is? What it logs waits on its disk meanwhile.",
+  revoked: "It keeps its key and its rows, and may enrol again with a new token.",
 };
 
-export const SIGN: Record<State, string> = { live: "●", quiet: "○", late: "◐", lost: "✕", silent: "◌", never: "–", revoked: "⊘" };
-export const TONE: Record<State, string> = { live: "good", quiet: "good", late: "warn", lost: "bad", silent: "dim", never: "dim", revoked: "bad" };
+export const SIGN: Record<State, string> = { live: "●", quiet: "○", late: "◐", lost: "✕", silent: "◌", never: "–", waiting: "⧗", revoked: "⊘", retired: "□" };
+export const TONE: Record<State, string> = { live: "good", quiet: "good", late: "warn", lost: "bad", silent: "dim", never: "dim", waiting: "warn", revoked: "bad", retired: "dim" };
 
 const FRESH = 30_000;
 const LONG = 600_000;
@@ -59,7 +71,7 @@ export function at(stamp: string | null | undefined): number | undefined {
 }
 
 export function stateOf(host: Host, now: number): State {
-  if (host.state === "revoked") return "revoked";
+  if (host.state === "waiting" || host.state === "revoked" || host.state === "retired") return host.state;
   const contact = at(host.last_contact);
   const event = at(host.last_event);
   if (host.state === "no agent") {

@@ -156,7 +156,7 @@ export function link(line: Line, column: string, now: number, rated: Span): stri
   }
 }
 
-const ORDER = ["lost", "revoked", "late", "silent", "never", "quiet", "live"];
+const ORDER = ["waiting", "lost", "late", "silent", "never", "quiet", "live", "revoked", "retired"];
 
 /** What a column is sorted by. */
 function key(line: Line, column: string): number | string {
