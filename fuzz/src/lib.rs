@@ -6,6 +6,7 @@ pub mod decode;
 pub mod enrich;
 pub mod history;
 pub mod intake;
+pub mod oidc;
 pub mod records;
 pub mod ruleset;
 pub mod sql;
@@ -23,3 +24,14 @@ mod parameters;
 mod statement;
 #[path = "../../crates/sql/src/value.rs"]
 mod value;
+#[path = "../../crates/oidc/src/claims.rs"]
+#[expect(dead_code, reason = "not all of it is used here")]
+mod claims;
+#[path = "../../crates/oidc/src/fault.rs"]
+mod fault;
+#[path = "../../crates/oidc/src/jwt.rs"]
+mod jwt;
+#[path = "../../crates/oidc/src/keys.rs"]
+mod keys;
+
+use fault::{TokenFault, told};

@@ -32,6 +32,8 @@ const ORDER: &[&str] = &[
     "bartizan-netfilter",
     "bartizan-spool",
     "bartizan-pki",
+    "bartizan-outgoing",
+    "bartizan-oidc",
     "bartizan-catalog",
     "bartizan-people",
     "bartizan-enrich",
