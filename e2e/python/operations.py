@@ -14,6 +14,8 @@ import sys
 import time
 
 DONE = object()
+# what is answered to whoever asks
+OPEN = ("health", "sign_in", "invitation", "provider", "provider_begin", "provider_finish")
 
 
 class Server:
@@ -156,6 +158,9 @@ def walk(server, document, folder):
         "health": None,
         "sign_in": {"token": server.token},
         "invitation": ({"code": "x", "password": "pale horse under the wire"}, 401),
+        "provider": None,
+        "provider_begin": ({"back": "/"}, 404),
+        "provider_finish": ({"state": "x", "code": "y"}, 404),
         "me": None,
         "me_password": ({"old": "x", "new": "y"}, 403),
         "me_totp": ({"password": "x"}, 403),
@@ -188,9 +193,9 @@ def walk(server, document, folder):
         for token in (None, "x", server.token[:-1]):
             for body in (None, b"{"):
                 status, headers, text = server.ask(method, path, body, token=token)
-                if name in ("health", "sign_in", "invitation"):
-                    # whether the server is there, and where a token is given
-                    assert status == 200 if name == "health" else 400 <= status < 500, f"{name}: {status} {text[:400]}"
+                if name in OPEN:
+                    # whether the server is there, and where somebody says who he is
+                    assert status == 200 if name in ("health", "provider") else 400 <= status < 500, f"{name}: {status} {text[:400]}"
                     continue
                 assert status == 401 and headers["www-authenticate"] == "Bearer", f"{name}: {status} {text[:400]}"
                 assert headers["content-type"] == "application/problem+json", f"{name}: {headers['content-type']}"
@@ -221,7 +226,7 @@ def walk(server, document, folder):
         if method == "POST":
             # what is no question is a problem and never a fault
             for wrong in (b"", b"{", b"[]", b'{"nothing": 1}', b"\xff\xfe", b"[" * 60_000):
-                if name in ("sign_in", "invitation") and len(wrong) > 1000:
+                if name in OPEN and len(wrong) > 1000:
                     continue
                 status, headers, text = server.ask(method, path, wrong)
                 assert 400 <= status < 500, f"{name} {wrong[:20]}: {status} {text[:400]}"

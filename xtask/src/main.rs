@@ -5,6 +5,7 @@
 
 mod layers;
 mod needs;
+mod npm;
 mod packages;
 mod page;
 mod shell;
@@ -27,6 +28,7 @@ cargo xtask soak              the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask page              the web page, into web/dist, if something has changed
 cargo xtask python            what tests need of PyPI, into target/python
+cargo xtask provider          an identity provider for tests, into e2e/provider/node_modules
 cargo xtask client            a client of Flight SQL for tests, into target/flight-sql-client
 cargo xtask deny [CHECK...]   licences, sources, what must not be in the tree; advisories only if named
 cargo xtask man               manual pages of the built program, into target/man
@@ -92,6 +94,7 @@ fn run() -> Result<()> {
         ["page"] => page::build(),
         ["python"] => needs::python(),
         ["client"] => needs::client(),
+        ["provider"] => needs::provider(),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{HELP}");
             Ok(())
@@ -116,6 +119,7 @@ fn test() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
     needs::client()?;
+    needs::provider()?;
     step("what the tree is made of");
     needs::deny(TREE)?;
     page::build()?;
@@ -133,6 +137,7 @@ fn soak() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
     needs::client()?;
+    needs::provider()?;
     page::build()?;
     Step::cargo(EVERYTHING).run()?;
     step("tests with many more rounds; this takes hours");

@@ -1,5 +1,6 @@
 //! What a machine must have besides the Rust toolchain: installed as root, otherwise said exactly.
 
+use crate::npm;
 use crate::shell::{self, Step, step};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -159,6 +160,11 @@ pub(crate) fn python() -> Result<()> {
     let pip = format!("{PYTHON}/bin/pip");
     Step::new(&pip).args(&["install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]).run()?;
     fs::write(&stamp, required).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+/// Installs the identity provider that the tests sign in by, if it is not there: it runs on Node, as the page's build does.
+pub(crate) fn provider() -> Result<()> {
+    npm::install("e2e/provider", "target/provider", "an identity provider for tests")
 }
 
 /// Arrow's own client of Flight SQL, for which ours is a server like any other. It is not of our tree, whose features it

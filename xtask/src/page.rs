@@ -2,18 +2,16 @@
 //!
 //! Both are done when something has changed: a stamp in `target/web` says of what the last ones were made.
 
-use crate::shell::{Step, step};
-use anyhow::{Context as _, Result, bail};
+use crate::npm;
+use crate::shell::step;
+use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const WEB: &str = "web";
 const STAMPS: &str = "target/web";
-/// Of Node, what the build of the page needs at least.
-const NODE: [u32; 2] = [20, 19];
 /// What is made, not written.
 const MADE: &[&str] = &["node_modules", "dist"];
 
@@ -30,7 +28,7 @@ pub(crate) fn build() -> Result<()> {
     }
     step("building the page");
     npm(&["run", "--silent", "build"])?;
-    write(&stamp, &sources)
+    npm::note(&stamp, &sources)
 }
 
 /// Its types and its tests.
@@ -44,51 +42,12 @@ pub(crate) fn test() -> Result<()> {
     npm(&["run", "--silent", "test"])
 }
 
-/// Installs what `package-lock.json` lists, and runs nothing of it.
 fn install() -> Result<()> {
-    let lock = Path::new(WEB).join("package-lock.json");
-    let wanted = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    let stamp = Path::new(STAMPS).join("installed");
-    let is_there = Path::new(WEB).join("node_modules/.package-lock.json").exists();
-    if is_there && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    step("installing what the page is built with");
-    npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
-    write(&stamp, &wanted)
+    npm::install(WEB, STAMPS, "what the page is built with")
 }
 
 fn npm(args: &[&str]) -> Result<()> {
-    has_node()?;
-    Step::new("npm").args(&["--prefix", WEB]).args(args).run()
-}
-
-/// Says what to type where Node is missing or too old.
-fn has_node() -> Result<()> {
-    let [major, minor] = NODE;
-    let how = format!(
-        "the page is built with Node {major}.{minor} or newer, and npm.\n\
-         Type: sudo apt-get install nodejs npm (Debian 13 or newer), or see https://nodejs.org/en/download"
-    );
-    let Ok(output) = Command::new("node").arg("--version").output() else { bail!("node is missing; {how}") };
-    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if !is_new_enough(&version) {
-        bail!("node is {version:?}; {how}");
-    }
-    if !Step::new("npm").arg("--version").succeeds() {
-        bail!("npm is missing; {how}");
-    }
-    Ok(())
-}
-
-fn is_new_enough(version: &str) -> bool {
-    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
-    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if [major, minor] >= NODE)
-}
-
-fn write(stamp: &Path, text: &str) -> Result<()> {
-    fs::create_dir_all(STAMPS).with_context(|| format!("cannot make {STAMPS}"))?;
-    fs::write(stamp, text).with_context(|| format!("cannot write {}", stamp.display()))
+    npm::run(WEB, args)
 }
 
 /// A digest of every source below a folder: names and contents.
@@ -138,20 +97,5 @@ mod tests {
         fs::rename(folder.join("src/lib/a.ts"), folder.join("src/lib/b.ts")).unwrap();
         assert!(of() != changed && of() != before);
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn versions_of_node_are_compared_as_numbers() {
-        for (version, enough) in [
-            ("v20.19.0", true),
-            ("v20.20.2", true),
-            ("v100.0.0", true),
-            ("v20.9.1", false),
-            ("v18.20.0", false),
-            ("", false),
-            ("v20", false),
-        ] {
-            assert_eq!(is_new_enough(version), enough, "{version}");
-        }
     }
 }

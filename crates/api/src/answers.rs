@@ -585,6 +585,7 @@ const FORMS: &[(&str, Members)] = &[
             ("scope?", "text", "the filter of the rows that he may see; absent: all"),
             ("payload", "bool", "whether he may see what packets and lines say"),
             ("totp", "bool", "whether he has a second factor"),
+            ("provided", "bool", "whether he signs in by the identity provider, and has no password"),
         ],
     ),
     (
@@ -606,8 +607,12 @@ const FORMS: &[(&str, Members)] = &[
             ("last_sign_in", "time?", "when he signed in last"),
             ("disabled", "bool", "whether he is shut out"),
             ("invited_until", "time?", "until when he may choose a password"),
+            ("provider", "text?", "the identity provider by which he signs in, instead of with a password"),
         ],
     ),
+    ("Provider", &[("name", "text?", "what it is called; null: there is none")]),
+    ("Leaving", &[("location", "text", "the address at the provider, where the browser goes now")]),
+    ("Returned", &[("back", "text", "the path of the page where it was begun")]),
     (
         "Invitation",
         &[

@@ -90,7 +90,7 @@ async fn admit(
         };
     }
     let text = "a bearer token is needed, `Authorization: Bearer TOKEN`, or a session";
-    let secret = cookie(headers).ok_or_else(|| Problem::unauthorized(text))?;
+    let secret = cookie(headers, COOKIE).ok_or_else(|| Problem::unauthorized(text))?;
     if !is_own(method, uri, headers) {
         return Err(Problem::cross_site("a session counts only where the page of this server asks"));
     }
@@ -113,11 +113,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The secret of the one cookie of a session; several of them are none.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The secret in the one cookie of this name; several of them are none.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, secret)| secret);
+    let mut ours = pairs.filter(|(known, _)| *known == name).map(|(_, secret)| secret);
     let secret = ours.next()?;
     ours.next().is_none().then_some(secret)
 }
@@ -190,7 +190,7 @@ mod tests {
             (&[], None),
         ] {
             let lines: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
-            assert_eq!(cookie(&headers(&lines)), secret, "{lines:?}");
+            assert_eq!(cookie(&headers(&lines), COOKIE), secret, "{lines:?}");
         }
     }
 
@@ -232,7 +232,7 @@ mod tests {
                 for name in [COOKIES, ORIGIN, AUTHORIZATION, HOST] {
                     map.insert(name, value.clone());
                 }
-                let _ = (cookie(&map), bearer(&map), is_own(&Method::POST, &Uri::from_static("/"), &map));
+                let _ = (cookie(&map, COOKIE), bearer(&map), is_own(&Method::POST, &Uri::from_static("/"), &map));
             }
         }
     }

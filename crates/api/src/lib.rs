@@ -40,7 +40,10 @@
 //! | `POST views` | `name table? filter columns? since? shared?` | `{"name":…}`; takes the place of one of that name |
 //! | `POST views/delete` | `name` | `{"removed":…}` |
 //! | `GET groups` | | a list: groups of hosts, for `group:NAME` |
-//! | `POST session` | `token` | the cookie of a session; needs no token in its header |
+//! | `POST session` | `token`, or `user password code?` | the cookie of a session; needs no token in its header |
+//! | `GET session/provider` | | `{"name"}` of the identity provider; as `POST session` |
+//! | `POST session/provider` | `back?` | `{"location"}`: where to go to sign in there, and a cookie; as `POST session` |
+//! | `POST session/provider/finish` | `state code? iss? error? error_description?` | the cookie of a session, `{"back"}`; as `POST session` |
 //! | `GET session` | | `{"name","since","until"}` of this browser's session |
 //! | `DELETE session` | | ends it |
 //! | `GET sessions` | | a list: browsers that are signed in |
@@ -76,7 +79,7 @@
 //! Times in questions are RFC 3339 texts or integer microseconds since 1970; `since` is inside, `until` is not.
 //!
 //! Invariants:
-//! - **Nothing under `/api/v1` but `health` and `POST session` answers without a bearer token or a session**, not even
+//! - **Nothing under `/api/v1` but `health`, `POST session` and its like, `invitation` and `session/provider`, answers without a bearer token or a session**, not even
 //!   whether a path exists. Tokens are compared by SHA-256 and in constant time; many wrong ones wait.
 //! - **A session counts only where the page of this server asks** (`Sec-Fetch-Site`, or else `Origin`); with a token
 //!   beside it, the token counts. What is being answered to a session breaks off when it ends.
@@ -119,6 +122,7 @@ mod openapi;
 mod operations;
 mod people;
 mod problem;
+mod provider;
 mod queries;
 mod routes;
 mod rulesets;
@@ -163,6 +167,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use bartizan_enrich::Enrichment;
 use bartizan_filter::Context;
+use bartizan_oidc::Oidc;
 use bartizan_people::People;
 use bartizan_query::Engine;
 use std::sync::Arc;
@@ -225,6 +230,8 @@ pub struct ApiState {
     pub metrics: Arc<dyn Metrics>,
     /// Who may ask.
     pub people: Arc<People>,
+    /// Signs them in by an identity provider, where there is one.
+    pub oidc: Option<Arc<Oidc>>,
     /// The program's version, shown by `health`.
     pub version: &'static str,
 }
@@ -246,6 +253,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(routes::deliveries().router.layer(DefaultBodyLimit::max(ROWS_LIMIT)))
         .layer(middleware::from_fn_with_state(state.clone(), auth::require))
         .merge(routes::sign_in().router.layer(DefaultBodyLimit::max(sessions::SIGN_IN_LIMIT)))
+        .merge(routes::provider().router.layer(DefaultBodyLimit::max(provider::RETURN_LIMIT)))
         .layer(middleware::map_response(unkept));
     Router::new()
         .route("/api/v1/health", get(health).fallback(wrong_method))

@@ -111,7 +111,7 @@ async fn note(who: String, what: &'static str, request: Request, next: Next) -> 
 
 /// A question as it may be kept.
 pub(crate) fn without_secrets(mut question: Value) -> Value {
-    const SECRET: &[&str] = &["token", "password", "old", "new", "code"];
+    const SECRET: &[&str] = &["token", "password", "old", "new", "code", "state"];
     if let Value::Object(members) = &mut question {
         members.retain(|name, _| !SECRET.contains(&name.as_str()));
     }

@@ -33,6 +33,9 @@ pub(crate) fn problem(error: PeopleError) -> Problem {
         PeopleError::Weak(_) | PeopleError::Name | PeopleError::TokenName | PeopleError::NotBegun => {
             Problem::bad_request(StatusCode::UNPROCESSABLE_ENTITY, text)
         }
+        PeopleError::ProvidedName(_) | PeopleError::ShutOut => Problem::forbidden(text),
+        PeopleError::NameOfAnother(_) => Problem::conflict("urn:bartizan:taken", text),
+        PeopleError::Provided(_) => Problem::conflict("urn:bartizan:provided", text),
         PeopleError::Taken(_) => Problem::conflict("urn:bartizan:taken", text),
         PeopleError::TooMany => Problem::conflict("urn:bartizan:too-many", text),
         PeopleError::None(_) => Problem::not_found_thing(text),
@@ -54,17 +57,22 @@ pub(crate) struct Me {
     who: Principal,
     /// Whether a user has a second factor.
     totp: bool,
+    /// Whether a user signs in by the identity provider, and has no password.
+    provided: bool,
 }
 
 /// Who asks, and what he may.
 pub(crate) async fn me(State(state): State<ApiState>, Extension(who): Extension<Principal>) -> Json<Me> {
-    let totp = who.kind == PrincipalKind::User && state.people.user(&who.name).is_some_and(|user| user.totp);
-    Json(Me { who, totp })
+    let user = (who.kind == PrincipalKind::User).then(|| state.people.user(&who.name)).flatten();
+    let totp = user.as_ref().is_some_and(|user| user.totp);
+    let provided = user.is_some_and(|user| user.provider.is_some());
+    Json(Me { who, totp, provided })
 }
 
-/// Only users have passwords.
-fn user(who: &Principal) -> Result<&str, Problem> {
-    if who.kind == PrincipalKind::User {
+/// Only users have passwords, and of those only whom no provider knows.
+fn user<'a>(state: &ApiState, who: &'a Principal) -> Result<&'a str, Problem> {
+    let is_provided = || state.people.user(&who.name).is_some_and(|user| user.provider.is_some());
+    if who.kind == PrincipalKind::User && !is_provided() {
         return Ok(&who.name);
     }
     Err(Problem::forbidden("this is for users who have signed in with a password"))
@@ -84,7 +92,7 @@ pub(crate) async fn password(
     session: Option<Extension<Session>>,
     Body(body): Body<NewPassword>,
 ) -> Result<StatusCode, Problem> {
-    state.people.change_password(user(&who)?, &body.old, &body.new).await.map_err(problem)?;
+    state.people.change_password(user(&state, &who)?, &body.old, &body.new).await.map_err(problem)?;
     let this = session.map(|Extension(session)| session.name);
     state.sessions.end_of(&who.name, this.as_deref()).await.map_err(unavailable)?;
     Ok(StatusCode::NO_CONTENT)
@@ -102,7 +110,7 @@ pub(crate) async fn begin_second(
     Extension(who): Extension<Principal>,
     Body(body): Body<Password>,
 ) -> Result<Json<Enrolling>, Problem> {
-    state.people.begin_second(user(&who)?, &body.password).await.map(Json).map_err(problem)
+    state.people.begin_second(user(&state, &who)?, &body.password).await.map(Json).map_err(problem)
 }
 
 #[derive(Deserialize)]
@@ -117,7 +125,7 @@ pub(crate) async fn confirm_second(
     Extension(who): Extension<Principal>,
     Body(body): Body<Code>,
 ) -> Result<StatusCode, Problem> {
-    state.people.confirm_second(user(&who)?, &body.code).await.map_err(problem)?;
+    state.people.confirm_second(user(&state, &who)?, &body.code).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -127,7 +135,7 @@ pub(crate) async fn remove_second(
     Extension(who): Extension<Principal>,
     Body(body): Body<Password>,
 ) -> Result<StatusCode, Problem> {
-    state.people.remove_second(user(&who)?, &body.password).await.map_err(problem)?;
+    state.people.remove_second(user(&state, &who)?, &body.password).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -170,18 +178,29 @@ pub(crate) struct User {
     disabled: bool,
     #[serde(serialize_with = "maybe_time")]
     invited_until: Option<Micros>,
+    provider: Option<String>,
 }
 
 impl From<UserInfo> for User {
     fn from(user: UserInfo) -> Self {
-        let UserInfo { name, role, scope, payload, totp, created, last_sign_in, disabled, invited_until } =
-            user;
-        Self { name, role, scope, payload, totp, created, last_sign_in, disabled, invited_until }
+        let UserInfo {
+            name,
+            role,
+            scope,
+            payload,
+            totp,
+            created,
+            last_sign_in,
+            disabled,
+            invited_until,
+            provider,
+        } = user;
+        Self { name, role, scope, payload, totp, created, last_sign_in, disabled, invited_until, provider }
     }
 }
 
 /// What of a user others change, for the log.
-fn may(user: &UserInfo) -> Value {
+pub(crate) fn may(user: &UserInfo) -> Value {
     json!({"role": user.role, "scope": user.scope, "payload": user.payload, "disabled": user.disabled})
 }
 

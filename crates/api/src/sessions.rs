@@ -122,7 +122,7 @@ pub(crate) struct SignIn {
     code: Option<String>,
 }
 
-/// Makes a session. One of the two operations that are open to everybody.
+/// Makes a session. One of the few operations that are open to everybody.
 pub(crate) async fn sign_in(
     State(state): State<ApiState>,
     asker: Option<Extension<Asker>>,
@@ -176,7 +176,7 @@ pub(crate) fn here(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<()
     Ok(())
 }
 
-/// Opens a session for somebody, and notes it.
+/// Opens a session for somebody, notes it, and has nothing to say.
 pub(crate) async fn open(
     state: &ApiState,
     principal: Principal,
@@ -184,6 +184,18 @@ pub(crate) async fn open(
     headers: &HeaderMap,
     what: &'static str,
 ) -> Result<Response, Problem> {
+    let cookie = opened(state, principal, from, headers, what).await?;
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response())
+}
+
+/// Opens a session for somebody, and notes it: its cookie.
+pub(crate) async fn opened(
+    state: &ApiState,
+    principal: Principal,
+    from: Option<IpAddr>,
+    headers: &HeaderMap,
+    what: &'static str,
+) -> Result<String, Problem> {
     let browser = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let browser: String =
         browser.unwrap_or_default().chars().filter(|c| !c.is_control()).take(BROWSER).collect();
@@ -199,7 +211,7 @@ pub(crate) async fn open(
     let new = NewSession { who: state.people.maker(&principal), address, browser };
     let OpenSession { secret, seconds } = state.sessions.open(new).await.map_err(unavailable)?;
     state.people.trail().note(deed).await.map_err(problem)?;
-    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie(&secret, seconds))]).into_response())
+    Ok(cookie(COOKIE, &secret, seconds))
 }
 
 /// Why nobody is signed in.
@@ -210,8 +222,8 @@ pub(crate) fn refused(error: PeopleError) -> Result<Response, Problem> {
     Ok(([(RETRY_AFTER, seconds.to_string())], problem).into_response())
 }
 
-fn cookie(secret: &str, seconds: u64) -> String {
-    format!("{COOKIE}={secret}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={seconds}")
+pub(crate) fn cookie(name: &str, secret: &str, seconds: u64) -> String {
+    format!("{name}={secret}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={seconds}")
 }
 
 /// Who is signed in.
@@ -242,7 +254,7 @@ pub(crate) async fn sign_out(
 ) -> Result<Response, Problem> {
     let Extension(session) = session.ok_or_else(none)?;
     state.sessions.end(&session.name).await.map_err(unavailable)?;
-    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie("", 0))]).into_response())
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie(COOKIE, "", 0))]).into_response())
 }
 
 fn none() -> Problem {

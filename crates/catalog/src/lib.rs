@@ -46,7 +46,7 @@ pub use senders::Sender;
 pub use sessions::Session;
 pub use standing::Shut;
 pub use tokens::{Redeemed, Token};
-pub use users::User;
+pub use users::{Provided, User};
 
 use bartizan_model::HostId;
 use sqlx::sqlite::{

@@ -207,6 +207,13 @@ const STEPS: &[&str] = &[
         BEGIN SELECT raise(ABORT, 'a version is never deleted'); END;
     PRAGMA user_version = 10;
 ",
+    "
+    ALTER TABLE users ADD COLUMN issuer TEXT;
+    ALTER TABLE users ADD COLUMN subject TEXT;
+    ALTER TABLE users ADD COLUMN vouched_until INTEGER;
+    CREATE UNIQUE INDEX users_subject ON users (issuer, subject) WHERE issuer IS NOT NULL;
+    PRAGMA user_version = 11;
+",
 ];
 
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {

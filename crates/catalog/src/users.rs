@@ -2,6 +2,17 @@ use crate::{Catalog, CatalogError, error::doing};
 use bartizan_model::{Micros, Role};
 use sqlx::{Row, sqlite::SqliteRow};
 
+/// Whom an identity provider means by an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provided {
+    /// Which provider.
+    pub issuer: String,
+    /// Whom: what he is called may change, and may become another's; this does not.
+    pub subject: String,
+    /// Until when what the provider said of him counts; `None`: it counts no more.
+    pub until: Option<Micros>,
+}
+
 /// Somebody who may sign in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
@@ -31,6 +42,8 @@ pub struct User {
     pub network: Option<String>,
     /// Whether he is shut out.
     pub disabled: bool,
+    /// Who he is at an identity provider; then he has no password.
+    pub provided: Option<Provided>,
 }
 
 /// Without what nobody is to read.
@@ -49,13 +62,14 @@ impl Catalog {
         // Not REPLACE, which would delete the tokens that refer to him.
         sqlx::query(
             "INSERT INTO users (name, role, scope, payload, password, totp, totp_step, invitation, invited_until,
-                 created, last_sign_in, network, disabled)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 created, last_sign_in, network, disabled, issuer, subject, vouched_until)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (name) DO UPDATE SET role = excluded.role, scope = excluded.scope,
                  payload = excluded.payload, password = excluded.password, totp = excluded.totp,
                  totp_step = excluded.totp_step, invitation = excluded.invitation,
                  invited_until = excluded.invited_until, last_sign_in = excluded.last_sign_in,
-                 network = excluded.network, disabled = excluded.disabled",
+                 network = excluded.network, disabled = excluded.disabled, issuer = excluded.issuer,
+                 subject = excluded.subject, vouched_until = excluded.vouched_until",
         )
         .bind(&user.name)
         .bind(user.role.as_str())
@@ -70,6 +84,9 @@ impl Catalog {
         .bind(user.last_sign_in.map(|at| at.0))
         .bind(&user.network)
         .bind(user.disabled)
+        .bind(user.provided.as_ref().map(|provided| &provided.issuer))
+        .bind(user.provided.as_ref().map(|provided| &provided.subject))
+        .bind(user.provided.as_ref().and_then(|provided| provided.until).map(|until| until.0))
         .execute(&self.pool)
         .await
         .map_err(doing("keep a user"))?;
@@ -100,6 +117,10 @@ fn user_of(row: &SqliteRow) -> Result<User, CatalogError> {
     let damaged = |what: &str| CatalogError::Damaged(what.to_owned());
     let time = |column: &str| Ok(row.try_get::<Option<i64>, _>(column).map_err(&fail)?.map(Micros));
     let invitation: Option<&[u8]> = row.try_get("invitation").map_err(&fail)?;
+    let provided = match (row.try_get("issuer").map_err(&fail)?, row.try_get("subject").map_err(&fail)?) {
+        (Some(issuer), Some(subject)) => Some(Provided { issuer, subject, until: time("vouched_until")? }),
+        _ => None,
+    };
     Ok(User {
         name: row.try_get("name").map_err(&fail)?,
         role: role_of(row)?,
@@ -116,6 +137,7 @@ fn user_of(row: &SqliteRow) -> Result<User, CatalogError> {
         last_sign_in: time("last_sign_in")?,
         network: row.try_get("network").map_err(&fail)?,
         disabled: row.try_get("disabled").map_err(&fail)?,
+        provided,
     })
 }
 

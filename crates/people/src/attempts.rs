@@ -89,8 +89,9 @@ fn count<K: Eq + std::hash::Hash>(of: &mut HashMap<K, Option<Window>>, key: K, n
     }
 }
 
-/// The network of an address.
-pub(crate) fn network(ip: IpAddr) -> IpAddr {
+/// The network of an address, as those who try are counted: an IPv4 address, an IPv6 /64.
+#[must_use]
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 @ IpAddr::V4(_) => v4,

@@ -1,7 +1,7 @@
 //! What the catalog knows, in memory.
 
 use crate::{PeopleError, Principal, PrincipalKind};
-use bartizan_catalog::{AccessToken, Catalog, User};
+use bartizan_catalog::{AccessToken, Catalog, Provided, User};
 use bartizan_model::Micros;
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) struct Known {
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) tokens: HashMap<[u8; 32], AccessToken>,
+    /// The provider that vouches for people.
+    pub(crate) issuer: Option<String>,
 }
 
 impl Known {
     pub(crate) async fn load(catalog: &Catalog) -> Result<Self, PeopleError> {
         let users = catalog.users().await?.into_iter().map(|user| (key(&user.name), user)).collect();
         let tokens = catalog.access_tokens().await?.into_iter().map(|token| (token.hash, token)).collect();
-        Ok(Self { users, tokens })
+        Ok(Self { users, tokens, issuer: None })
     }
 
     pub(crate) fn user(&self, name: &str) -> Option<&User> {
@@ -36,9 +38,28 @@ impl Known {
         self.tokens.values().find(|token| token.name == name)
     }
 
+    /// Whom a provider means.
+    pub(crate) fn provided(&self, issuer: &str, subject: &str) -> Option<&User> {
+        let is_he =
+            |provided: &Provided| (provided.issuer.as_str(), provided.subject.as_str()) == (issuer, subject);
+        self.users.values().find(|user| user.provided.as_ref().is_some_and(is_he))
+    }
+
+    /// Whether a user can get in: by a password that he chose, or by what the provider said of him a while ago.
+    pub(crate) fn is_in(&self, user: &User, now: Micros) -> bool {
+        let is_known = match &user.provided {
+            None => user.password.is_some(),
+            Some(provided) => {
+                let is_vouched = provided.until.is_some_and(|until| now < until);
+                is_vouched && self.issuer.as_ref() == Some(&provided.issuer)
+            }
+        };
+        is_known && !user.disabled
+    }
+
     /// Who a user is, if he may ask.
-    pub(crate) fn person(&self, name: &str) -> Option<Principal> {
-        let user = self.user(name).filter(|user| !user.disabled && user.password.is_some())?;
+    pub(crate) fn person(&self, name: &str, now: Micros) -> Option<Principal> {
+        let user = self.user(name).filter(|user| self.is_in(user, now))?;
         Some(Principal {
             name: user.name.clone(),
             kind: PrincipalKind::User,
@@ -61,7 +82,7 @@ impl Known {
             payload: token.payload,
         };
         let Some(user) = &token.user else { return Some(own) };
-        let user = self.person(user)?;
+        let user = self.person(user, now)?;
         Some(Principal {
             role: own.role.min(user.role),
             scope: both(own.scope, user.scope),

@@ -10,6 +10,9 @@
 //!   SHA-256. A second factor's secret is kept as it is, because it has to be known.
 //! - **Guessing is slow, and nobody is shut out by it** ([`People::sign_in`]): wrong passwords are counted by network,
 //!   account and overall, and where a user last signed in from is not counted with strangers.
+//! - **Somebody of an identity provider is (issuer, subject)** ([`People::sign_in_provided`]), never a name; what he may
+//!   is given anew at each sign-in, and ends some time after the last. A provider that is not configured any more
+//!   vouches for nobody.
 //! - **Work before somebody is known is bounded**: few hashes at a time, few that wait, the others are turned away.
 //! - **What was done is on disk before it is answered**, in a chain of hashes ([`Trail`]).
 //!
@@ -20,6 +23,7 @@ mod attempts;
 mod known;
 mod password;
 mod principal;
+mod provided;
 mod second;
 mod secret;
 mod sign_in;
@@ -27,9 +31,11 @@ mod trail;
 mod users;
 
 pub use access::{AccessInfo, MadeToken, NewAccess};
+pub use attempts::network;
 pub use bartizan_catalog::{AuditEntry, AuditPage};
 pub use password::WeakPassword;
 pub use principal::{Principal, PrincipalKind};
+pub use provided::{Entered, ProvidedSignIn};
 pub use second::Enrolling;
 pub use sign_in::{Refused, SignIn};
 pub use trail::{Deed, Trail, Verified};
@@ -79,6 +85,13 @@ impl People {
             attempts: Mutex::default(),
             enrolling: Mutex::default(),
         })
+    }
+
+    /// With a provider that vouches for people. Of any other that did, nobody may ask.
+    #[must_use]
+    pub fn with_provider(self, issuer: Option<String>) -> Self {
+        self.change(|known| known.issuer = issuer);
+        self
     }
 
     /// The log of what was done.

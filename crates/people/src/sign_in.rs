@@ -85,8 +85,21 @@ impl People {
         let known = self.known();
         match name.strip_prefix("token:") {
             Some(token) => known.token_named(token).and_then(|token| known.holder(token, self.now())),
-            None => known.person(name),
+            None => known.person(name, self.now()),
         }
+    }
+
+    /// Nothing, unless somebody has to wait because he tried too much.
+    ///
+    /// # Errors
+    /// [`Refused::TooMany`], with the time.
+    pub fn may_try(&self, from: Option<IpAddr>, now: Instant) -> Result<(), Refused> {
+        self.attempts().waits(from, now).map_or(Ok(()), |wait| Err(Refused::TooMany(wait)))
+    }
+
+    /// Notes that somebody tried, and was wrong, where passwords and tokens are not checked here.
+    pub fn tried(&self, from: Option<IpAddr>, now: Instant) {
+        self.attempts().failed(from, None, now);
     }
 
     /// Who signs in with a token. Who has tried many wrong ones has to wait; when many have, from many addresses, only

@@ -12,7 +12,7 @@ const INVITED: i64 = 3 * 24 * 60 * MINUTE;
 /// Bytes of a name.
 const NAME: usize = 64;
 /// How many there may be.
-const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
 /// What the first administrator is called.
 pub(crate) const FIRST: &str = "admin";
 /// How long the first invitation is good.
@@ -42,6 +42,26 @@ pub enum PeopleError {
     /// There are as many as there may be.
     #[error("there are too many")]
     TooMany,
+    /// The provider knows him by a name that is another's here.
+    #[error(
+        "the name `{0}` is another account's here, and an account is never taken over by a name: an administrator can \
+         remove that one, or have the provider call you by another name"
+    )]
+    NameOfAnother(String),
+    /// The provider knows him by a name that cannot be one.
+    #[error(
+        "the provider calls you `{0}`, and a name here is 1 to {NAME} of a-z, 0-9 and . _ - @, and begins with a letter: an \
+         administrator can choose another claim, `oidc.name_claim`"
+    )]
+    ProvidedName(String),
+    /// He is shut out.
+    #[error("your account here is shut out: ask an administrator")]
+    ShutOut,
+    /// What the provider says is not changed here.
+    #[error(
+        "`{0}` signs in by the identity provider: what he may comes from his groups there, and he has no password here"
+    )]
+    Provided(String),
     /// A token would see or do more than who makes it.
     #[error("a token of yours cannot do or see more than you: {0}")]
     More(&'static str),
@@ -133,6 +153,8 @@ pub struct UserInfo {
     pub disabled: bool,
     /// Until when he may choose a password.
     pub invited_until: Option<Micros>,
+    /// The provider by which he signs in, instead of with a password.
+    pub provider: Option<String>,
 }
 
 impl People {
@@ -159,7 +181,7 @@ impl People {
 
     async fn add_for(&self, new: NewUser, time: i64) -> Result<Invitation, PeopleError> {
         let NewUser { name, role, scope, payload } = new;
-        if !is_name(&name) || !name.starts_with(|c: char| c.is_ascii_alphabetic()) || name == "local" {
+        if !is_user_name(&name) {
             return Err(PeopleError::Name);
         }
         let _turn = self.changing.lock().await;
@@ -187,6 +209,7 @@ impl People {
             last_sign_in: None,
             network: None,
             disabled: false,
+            provided: None,
         };
         self.catalog.put_user(&user).await?;
         self.change(|known| known.put(user));
@@ -204,7 +227,12 @@ impl People {
     async fn invite_for(&self, name: &str, time: i64) -> Result<Invitation, PeopleError> {
         let (invitation, hash) = self.invitation(name, time)?;
         let until = invitation.until;
-        self.changed(name, |user| (user.invitation, user.invited_until) = (Some(hash), Some(until))).await?;
+        self.changed_if(name, |user| {
+            not_provided(user)?;
+            (user.invitation, user.invited_until) = (Some(hash), Some(until));
+            Ok(())
+        })
+        .await?;
         Ok(invitation)
     }
 
@@ -213,13 +241,11 @@ impl People {
     /// # Errors
     /// If the catalog cannot be written.
     pub async fn invite_first(&self) -> Result<Option<Invitation>, PeopleError> {
-        let is_there = |user: &User| user.role == Role::Admin && user.password.is_some() && !user.disabled;
         let (has_admin, was_invited) = {
-            let known = self.known();
-            (
-                known.users.values().any(is_there),
-                known.user(FIRST).is_some_and(|user| user.password.is_none()),
-            )
+            let (known, now) = (self.known(), self.now());
+            let is_there = |user: &User| user.role == Role::Admin && known.is_in(user, now);
+            let is_open = |user: &User| user.password.is_none() && user.provided.is_none();
+            (known.users.values().any(is_there), known.user(FIRST).is_some_and(is_open))
         };
         if has_admin || (!was_invited && self.known().user(FIRST).is_some()) {
             return Ok(None);
@@ -288,13 +314,17 @@ impl People {
         let none = || PeopleError::None("user");
         let old = self.user(&change.name).ok_or_else(none)?;
         let Change { name, role, scope, payload, disabled } = change;
-        self.changed(&name, |user| {
+        self.changed_if(&name, |user| {
+            if role.is_some() || scope.is_some() || payload.is_some() {
+                not_provided(user)?;
+            }
             user.role = role.unwrap_or(user.role);
             user.payload = payload.unwrap_or(user.payload);
             user.disabled = disabled.unwrap_or(user.disabled);
             if let Some(scope) = scope {
                 user.scope = Some(scope).filter(|scope| !scope.is_empty());
             }
+            Ok(())
         })
         .await?;
         Ok((old, self.user(&name).ok_or_else(none)?))
@@ -340,13 +370,23 @@ impl People {
     }
 }
 
+/// What the provider says is its own to change.
+fn not_provided(user: &User) -> Result<(), PeopleError> {
+    if user.provided.is_some() { Err(PeopleError::Provided(user.name.clone())) } else { Ok(()) }
+}
+
+/// Names of users: as those of tokens, but they begin with a letter, and `local` is somebody.
+pub(crate) fn is_user_name(name: &str) -> bool {
+    is_name(name) && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name != "local"
+}
+
 /// Names of users and tokens: they stand in logs and at prompts.
 pub(crate) fn is_name(name: &str) -> bool {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b);
     (1..=NAME).contains(&name.len()) && name.bytes().all(fits)
 }
 
-fn info(user: &User, now: Micros) -> UserInfo {
+pub(crate) fn info(user: &User, now: Micros) -> UserInfo {
     UserInfo {
         name: user.name.clone(),
         role: user.role,
@@ -357,5 +397,6 @@ fn info(user: &User, now: Micros) -> UserInfo {
         last_sign_in: user.last_sign_in,
         disabled: user.disabled,
         invited_until: user.invited_until.filter(|until| now < *until),
+        provider: user.provided.as_ref().map(|provided| provided.issuer.clone()),
     }
 }

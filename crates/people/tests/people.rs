@@ -4,7 +4,8 @@
 use bartizan_catalog::Catalog;
 use bartizan_model::{Micros, Role};
 use bartizan_people::{
-    Change, Deed, NewAccess, NewUser, People, PeopleError, Principal, PrincipalKind, Refused, SignIn,
+    Change, Deed, NewAccess, NewUser, People, PeopleError, Principal, PrincipalKind, ProvidedSignIn, Refused,
+    SignIn,
 };
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -246,4 +247,104 @@ async fn a_log_that_somebody_changed_is_not_whole() {
         at = broken;
     }
     assert_ne!(trail.verify().await.unwrap().head, whole.head);
+}
+
+const ISSUER: &str = "https://id.example.net";
+
+fn provided<'a>(subject: &'a str, name: &'a str, role: Role) -> ProvidedSignIn<'a> {
+    let (scope, payload, keep, from) = (Some("host:a"), false, 30 * 24 * 60 * MINUTE, ip("192.0.2.1"));
+    ProvidedSignIn { issuer: ISSUER, subject, name, role, scope, payload, keep, from }
+}
+
+#[tokio::test]
+async fn somebody_of_a_provider_is_who_it_means_and_not_what_it_calls_him() {
+    clock!(clock, _later);
+    let dir = tempfile::tempdir().unwrap();
+    let load = async || {
+        People::load(catalog(&dir).await, "token", clock).await.unwrap().with_provider(Some(ISSUER.into()))
+    };
+    let people = load().await;
+    people.add(new("berta", Role::Viewer)).await.unwrap();
+    let first = people.sign_in_provided(provided("u-1", "anna", Role::Analyst)).await.unwrap();
+    assert_eq!(
+        (first.who.name.as_str(), first.who.role, first.who.scope.as_deref()),
+        ("anna", Role::Analyst, Some("host:a"))
+    );
+    assert!(first.old.is_none() && first.new.provider.as_deref() == Some(ISSUER));
+    // Other groups, and another name by which nothing changes.
+    let people = load().await;
+    let wider = ProvidedSignIn { scope: None, payload: true, ..provided("u-1", "anna.new", Role::Admin) };
+    let again = people.sign_in_provided(wider).await.unwrap();
+    assert_eq!(
+        (again.who.name.as_str(), again.who.role, again.who.scope, again.who.payload),
+        ("anna", Role::Admin, None, true)
+    );
+    assert_eq!(again.old.map(|old| old.role), Some(Role::Analyst));
+    // Somebody else of the same name, and a name that a user has here: nobody's account becomes another's.
+    for (issuer, subject, name) in
+        [(ISSUER, "u-2", "anna"), ("https://other.example", "u-1", "anna"), (ISSUER, "u-3", "berta")]
+    {
+        let attempt = ProvidedSignIn { issuer, ..provided(subject, name, Role::Admin) };
+        let error = people.sign_in_provided(attempt).await.unwrap_err();
+        assert!(matches!(error, PeopleError::NameOfAnother(_)), "{subject} {name}: {error:?}");
+    }
+    for name in ["", "local", "1anna", "anna müller", "a\nb"] {
+        let error = people.sign_in_provided(provided("u-4", name, Role::Viewer)).await.unwrap_err();
+        assert!(error.to_string().contains("oidc.name_claim"), "{name}: {error}");
+    }
+    assert_eq!(people.users().len(), 2);
+    // He has no password, and nobody here says what he may.
+    assert_eq!(refused(people.sign_in(attempt("anna", GOOD, None), Instant::now()).await), Refused::Wrong);
+    let change = |role, disabled| Change { name: "anna".into(), role, scope: None, payload: None, disabled };
+    assert!(matches!(people.invite("anna").await, Err(PeopleError::Provided(_))));
+    assert!(matches!(
+        people.change_user(change(Some(Role::Viewer), None)).await,
+        Err(PeopleError::Provided(_))
+    ));
+    people.change_user(change(None, Some(true))).await.unwrap();
+    let error = people.sign_in_provided(provided("u-1", "anna", Role::Admin)).await.unwrap_err();
+    assert!(matches!(error, PeopleError::ShutOut), "{error:?}");
+    assert_eq!(people.principal("anna"), None);
+}
+
+#[tokio::test]
+async fn what_a_provider_said_ends_with_time_with_its_word_and_with_its_configuration() {
+    clock!(clock, later);
+    let dir = tempfile::tempdir().unwrap();
+    let load = async |issuer: Option<&str>| {
+        People::load(catalog(&dir).await, "token", clock)
+            .await
+            .unwrap()
+            .with_provider(issuer.map(str::to_owned))
+    };
+    let people = load(Some(ISSUER)).await;
+    let anna = people.sign_in_provided(provided("u-1", "anna", Role::Admin)).await.unwrap().who;
+    assert!(people.invite_first().await.unwrap().is_none(), "somebody can administer");
+    let token = NewAccess {
+        name: "hers".into(),
+        role: None,
+        scope: None,
+        payload: false,
+        service: false,
+        days: None,
+        comment: String::new(),
+    };
+    let token = people.make_access(&anna, token).await.unwrap().token;
+    let is_in = |people: &People| (people.principal("anna").is_some(), people.holder(&token).is_some());
+    assert_eq!(is_in(&people), (true, true));
+    // Another provider, or none, does not vouch for hers; back again, it does.
+    assert_eq!(is_in(&load(None).await), (false, false));
+    assert_eq!(is_in(&load(Some("https://other.example")).await), (false, false));
+    let people = load(Some(ISSUER)).await;
+    assert_eq!(is_in(&people), (true, true));
+    later(30 * 24 * 60);
+    assert_eq!(is_in(&people), (false, false), "she was not seen for a month");
+    people.sign_in_provided(provided("u-1", "anna", Role::Viewer)).await.unwrap();
+    assert_eq!(people.holder(&token).unwrap().role, Role::Viewer, "a token follows her");
+    assert_eq!(people.vouches_no_more(ISSUER, "u-1").await.unwrap().as_deref(), Some("anna"));
+    assert_eq!(people.vouches_no_more(ISSUER, "u-2").await.unwrap(), None);
+    assert_eq!(is_in(&people), (false, false));
+    assert_eq!(is_in(&load(Some(ISSUER)).await), (false, false));
+    people.sign_in_provided(provided("u-1", "anna", Role::Viewer)).await.unwrap();
+    assert_eq!(is_in(&people), (true, true));
 }

@@ -21,6 +21,8 @@ use bartizan_config::{Setting, load_program};
 use bartizan_enrich::Enrichment;
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{Options, Tables};
+use bartizan_oidc::Oidc;
+use bartizan_outgoing::Outgoing;
 use bartizan_people::{Invitation, People};
 use bartizan_pki::{agent_server, front_server};
 use bartizan_prefix::Dialects;
@@ -143,7 +145,8 @@ impl Server {
         let keys = Arc::new(Keys::load(dir, &settings.names, now)?);
         let catalog = Catalog::open(&dir.join("catalog.db")).await?;
         let people = People::load(catalog.clone(), &admin_token(dir)?, bartizan_clock::now).await?;
-        let people = Arc::new(people);
+        let people = Arc::new(people.with_provider(settings.oidc.as_ref().map(|oidc| oidc.issuer.clone())));
+        let oidc = oidc(settings)?;
         let knows = |who: &str| people.principal(who).is_some();
         let browsers = Arc::new(Browsers::load(catalog.clone(), knows, bartizan_clock::now).await?);
 
@@ -215,6 +218,7 @@ impl Server {
             queries,
             metrics,
             people: Arc::clone(&people),
+            oidc,
             version: env!("CARGO_PKG_VERSION"),
         });
         let (front_address, agents_address) = (front.local_addr()?, agents.local_addr()?);
@@ -313,6 +317,13 @@ impl Server {
             drop(tokio::time::timeout(Duration::from_secs(5), writer.release()).await);
         }
     }
+}
+
+/// The identity provider, if there is one. It is asked when somebody signs in.
+fn oidc(settings: &Settings) -> anyhow::Result<Option<Arc<Oidc>>> {
+    let Some(oidc) = settings.oidc.clone() else { return Ok(None) };
+    let outgoing = Outgoing::new(&settings.outgoing).context("cannot make requests to the outside")?;
+    Ok(Some(Arc::new(Oidc::new(oidc, outgoing, bartizan_clock::now))))
 }
 
 /// Tells whoever started the server how the first administrator gets in.

@@ -7,8 +7,11 @@ use crate::sinks::{Sink, SinkError, WrittenSink};
 use crate::walls::WrittenSandbox;
 use bartizan_collect::{Listener, ListenerError, WrittenListener};
 use bartizan_enrich::{SetError, Sets};
-use bartizan_filter::Context;
+use bartizan_filter::{Context, Filter};
 use bartizan_lake::Compact;
+use bartizan_model::Kind;
+use bartizan_oidc::{OidcSettings, OidcSettingsError, WrittenOidc};
+use bartizan_outgoing::{OutgoingSettings, OutgoingSettingsError, WrittenOutgoing};
 use bartizan_query::Limits;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -58,6 +61,10 @@ pub struct Written {
     pub retain: Vec<WrittenRetain>,
     /// How much is kept.
     pub keep: WrittenKeep,
+    /// The identity provider by which people sign in.
+    pub oidc: Option<WrittenOidc>,
+    /// Where requests to the outside may go.
+    pub outgoing: WrittenOutgoing,
 }
 
 impl Default for Written {
@@ -82,6 +89,8 @@ impl Default for Written {
             query: Query::default(),
             retain: Vec::new(),
             keep: WrittenKeep::default(),
+            oidc: None,
+            outgoing: WrittenOutgoing::default(),
         }
     }
 }
@@ -302,6 +311,12 @@ pub enum SettingsError {
     /// One of retention.
     #[error(transparent)]
     Retain(#[from] RetainError),
+    /// One of the identity provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcSettingsError),
+    /// One of requests to the outside.
+    #[error(transparent)]
+    Outgoing(#[from] OutgoingSettingsError),
 }
 
 fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
@@ -353,6 +368,10 @@ pub struct Settings {
     pub(crate) retain: Retain,
     /// How long a file stays after it was replaced or removed, in microseconds.
     pub removed_age: i64,
+    /// The identity provider by which people sign in.
+    pub oidc: Option<OidcSettings>,
+    /// Where requests to the outside may go.
+    pub outgoing: OutgoingSettings,
 }
 
 impl Settings {
@@ -383,6 +402,8 @@ impl Settings {
         let bytes = |mb: u64| usize::try_from(mb << 20).unwrap_or(usize::MAX);
         let (listen, agents_listen) =
             (address("listen", &written.listen)?, address("agents_listen", &written.agents_listen)?);
+        let names_of_filters = groups(&written.groups)?;
+        let oidc = written.oidc.map(|oidc| provider(oidc, &names_of_filters)).transpose()?;
         Ok(Self {
             query: Limits { spill_dir: Some(written.dir.join("tmp")), ..written.query.limits()? },
             dir: written.dir,
@@ -405,12 +426,27 @@ impl Settings {
             enrichment: bartizan_enrich::Settings {
                 files: written.enrich.files,
                 sets: Sets::new(&written.sets)?,
-                names: groups(&written.groups)?,
+                names: names_of_filters,
             },
             retain: Retain::new(&written.retain, written.keep)?,
             removed_age: i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000_000),
+            oidc,
+            outgoing: OutgoingSettings::new(&written.outgoing)?,
         })
     }
+}
+
+/// The identity provider. A scope that it gives names what every table has, as the scope of a user does.
+fn provider(written: WrittenOidc, names: &Context) -> Result<OidcSettings, SettingsError> {
+    let settings = OidcSettings::new(written)?;
+    for scope in settings.grants.iter().filter_map(|grant| grant.scope.as_ref()) {
+        for table in Kind::ALL {
+            if let Err(error) = Filter::parse_for(table, scope, names) {
+                return wrong("oidc.grant", format!("scope `{scope}`: {error}"));
+            }
+        }
+    }
+    Ok(settings)
 }
 
 /// All copies; a name is one sink's.
@@ -490,6 +526,31 @@ mod tests {
         let query = Query { question_megabytes: 1024, ..Query::default() };
         let error = error(Written { query, ..Written::default() });
         assert!(error.starts_with("query.question_megabytes: 1024"), "{error}");
+    }
+
+    #[test]
+    fn a_scope_of_a_provider_is_one_of_every_table_and_of_groups_that_there_are() {
+        let text = |scope: &str| {
+            format!(
+                "[oidc]\nurl = \"https://watch.example.net\"\nissuer = \"https://id.example.net\"\nclient_id = \"b\"\n\
+                 [[oidc.grant]]\ngroup = \"dba\"\nrole = \"analyst\"\nscope = \"{scope}\"\n[groups]\ndb = [\"db*\"]\n"
+            )
+        };
+        let read = |scope: &str| {
+            let source = bartizan_config::Source { name: "server.toml".into(), text: text(scope) };
+            Settings::new(bartizan_config::load_from(&[source], &[]).unwrap())
+        };
+        let oidc = read("group:db").unwrap().oidc.unwrap();
+        assert_eq!(oidc.grants[0].scope.as_deref(), Some("group:db"));
+        for (scope, says) in
+            [("group:gone", "unknown group"), ("dport:22", "scope `dport:22`"), ("host:(", "scope `host:(`")]
+        {
+            let error = read(scope).unwrap_err().to_string();
+            assert!(error.starts_with("oidc.grant: ") && error.contains(says), "{error}");
+        }
+        let outgoing = WrittenOutgoing { allow: vec!["10.0.0".into()], ca_file: None };
+        let error = Settings::new(Written { outgoing, ..Written::default() }).unwrap_err().to_string();
+        assert!(error.starts_with("outgoing.allow: `10.0.0`"), "{error}");
     }
 
     #[test]

@@ -13,9 +13,15 @@ use std::thread;
 /// Where the server takes syslog; the namespace has nobody else.
 const SYSLOG: &str = "127.0.0.1:601";
 
+/// Where the identity provider of a test is, that the server asks.
+const ISSUER: &str = "https://127.0.0.1:9443";
+
 /// A host, a server and whoever looks at the page.
 struct Stage {
     scene: Scene,
+    settings: String,
+    /// What the script is told beside where the server is.
+    more: Vec<(&'static str, String)>,
 }
 
 impl Stage {
@@ -34,7 +40,45 @@ impl Stage {
             );
             return None;
         }
-        Some(Self { scene })
+        Some(Self { scene, settings, more: Vec::new() })
+    }
+
+    /// The server lets people in whom an identity provider knows, which the script is.
+    fn with_provider(mut self) -> Self {
+        let dir = self.scene.dir.path().join("provider");
+        std::fs::create_dir_all(&dir).unwrap();
+        let now = bartizan_clock::now();
+        let authority = bartizan_pki::Authority::create(now).unwrap();
+        let own = authority.issue_server(&["127.0.0.1".to_owned()], now, 1).unwrap();
+        let secret = "a secret: of the client\n".to_owned();
+        for (name, text) in [
+            ("ca.pem", &authority.cert_pem()),
+            ("cert.pem", &own.chain_pem),
+            ("key.pem", &own.key_pem),
+            ("secret", &secret),
+        ] {
+            std::fs::write(dir.join(name), text).unwrap();
+        }
+        let file = |name: &str| dir.join(name).display().to_string();
+        let oidc = format!(
+            "[outgoing]\nallow = [\"127.0.0.1/32\"]\nca_file = {:?}\n\
+             [oidc]\nname = \"Test ID\"\nurl = \"https://localhost:{}\"\nissuer = \"{ISSUER}\"\nclient_id = \"bartizan\"\n\
+             client_secret_file = {:?}\nscopes = [\"profile\", \"groups\"]\n\
+             [[oidc.grant]]\ngroup = \"admins\"\nrole = \"admin\"\npayload = true\n\
+             [[oidc.grant]]\ngroup = \"dba\"\nrole = \"analyst\"\nscope = \"host:shop-01\"\n",
+            file("ca.pem"),
+            self.scene.server.front().port(),
+            file("secret"),
+        );
+        self.more = vec![
+            ("BARTIZAN_ISSUER", ISSUER.to_owned()),
+            ("BARTIZAN_ISSUER_CERT", file("cert.pem")),
+            ("BARTIZAN_ISSUER_KEY", file("key.pem")),
+        ];
+        self.scene.server.stop().unwrap();
+        self.scene.server.configure(&format!("{}{oidc}", self.settings));
+        self.scene.server.start().unwrap();
+        self
     }
 
     /// Runs a script to its end; panics with all that it said when it fails.
@@ -52,6 +96,7 @@ impl Stage {
             .env("BARTIZAN_URL", format!("https://localhost:{}", self.scene.server.front().port()))
             .env("BARTIZAN_TOKEN", token.trim())
             .env("BARTIZAN_SYSLOG", SYSLOG)
+            .envs(self.more.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -181,6 +226,13 @@ fn texts_of_strangers_are_texts() {
 #[test]
 fn a_person_is_invited_may_what_the_role_may_and_is_sent_away() {
     plays("people");
+}
+
+#[test]
+fn people_of_an_identity_provider_come_in_with_what_their_groups_give() {
+    if let Some(stage) = Stage::new("oidc") {
+        stage.with_provider().run("oidc");
+    }
 }
 
 #[test]

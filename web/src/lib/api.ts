@@ -53,7 +53,7 @@ function readClock(response: Response): void {
 }
 
 /** Where 401 says that a password or code is wrong, and not that nobody is signed in. */
-const PROVES = /^(session|invitation|me\/.*)$/;
+const PROVES = /^(session|session\/provider.*|invitation|me\/.*)$/;
 
 let signedOut: () => void = () => {};
 

@@ -14,6 +14,8 @@ export interface Me {
   /** Whether bytes of packets and raw texts are shown. */
   payload: boolean;
   totp: boolean;
+  /** Whether an identity provider says who this is, so that there is no password here. */
+  provided?: boolean;
 }
 
 class Session {
@@ -69,6 +71,41 @@ export async function accept(code: string, password: string): Promise<void> {
   await entered();
 }
 
+/** The name of the identity provider, where there is one. A server that does not know the question is older, and has none. */
+export async function provider(): Promise<string | undefined> {
+  try {
+    return (await ask<{ name: string | null }>("session/provider")).name ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Leaves for the identity provider, which sends the browser back to `/sign-in`. */
+export async function leave(back: string): Promise<void> {
+  const { location: there } = await ask<{ location: string }>("session/provider", { back });
+  // what the server says; but never a script's address
+  if (!there.startsWith("https://")) throw new Error("the server names no address of the provider");
+  location.assign(there);
+}
+
+/** What an identity provider sent the browser back with. */
+export interface Returned {
+  state: string;
+  code?: string;
+  iss?: string;
+  error?: string;
+  error_description?: string;
+}
+
+/** The same out of an address. */
+export function returned(path: string, search: string): Returned | undefined {
+  const query = new URLSearchParams(search);
+  if (path !== "/sign-in" || !query.has("state") || !(query.has("code") || query.has("error"))) return undefined;
+  const names = ["code", "iss", "error", "error_description"];
+  const rest = names.filter((name) => query.has(name)).map((name) => [name, query.get(name)!]);
+  return { state: query.get("state")!, ...Object.fromEntries(rest) };
+}
+
 /** Ends this session, here and at the server. */
 export async function signOut(): Promise<void> {
   await call("DELETE", "session");
@@ -89,8 +126,30 @@ export function brought(hash: string): { token: string } | { code: string } | un
   return hash.startsWith("#token=") ? { token: text } : { code: text };
 }
 
-/** A link with a token signs in, one with an invitation asks for a password; both leave the address and the history. */
+/** Finishes a sign-in by the identity provider, and goes on where it was begun; why not, if it does not. */
+async function finish(back: Returned): Promise<string | undefined> {
+  // a code counts once: it is not for the history
+  history.replaceState(null, "", "/sign-in");
+  go("/sign-in", true);
+  try {
+    const { back: to } = await ask<{ back: string }>("session/provider/finish", back);
+    await entered();
+    go(to, true);
+    return undefined;
+  } catch (error) {
+    // whoever was signed in before still is: anybody can write such an address into a link
+    await meet();
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/**
+ * A link with a token signs in, one with an invitation asks for a password, and what an identity provider sends along
+ * signs in as well; all of them leave the address and the history.
+ */
 export async function signInByLink(): Promise<string | undefined> {
+  const back = returned(location.pathname, location.search);
+  if (back) return finish(back);
   const link = brought(location.hash);
   if (!link) {
     void meet();

@@ -6,7 +6,7 @@ mod questions;
 mod server;
 mod store;
 
-pub(crate) use people::{people, sign_in, signed_in};
+pub(crate) use people::{people, provider, sign_in, signed_in};
 pub(crate) use questions::questions;
 pub(crate) use store::deliveries;
 
@@ -19,7 +19,7 @@ pub(crate) fn others() -> Operations {
 
 /// Every operation, for the document.
 pub(crate) fn operations() -> Vec<Operation> {
-    [questions(), others(), signed_in(), people(), sign_in(), deliveries(), server::open()]
+    [questions(), others(), signed_in(), people(), sign_in(), provider(), deliveries(), server::open()]
         .into_iter()
         .flat_map(|operations| operations.described)
         .collect()

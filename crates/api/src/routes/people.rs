@@ -2,7 +2,7 @@
 
 use crate::needs::Needs;
 use crate::operations::{Answer, Operations, about};
-use crate::{audit, people, sessions};
+use crate::{audit, people, provider, sessions};
 use bartizan_model::Role;
 use bartizan_people::{Change, NewAccess, NewUser};
 
@@ -258,5 +258,43 @@ pub(crate) fn sign_in() -> Operations {
                 "Chooses a password with the code of an invitation, and signs in.",
             ),
             people::accept,
+        )
+}
+
+/// How a session begins at an identity provider.
+pub(crate) fn provider() -> Operations {
+    Operations::default()
+        .get(
+            about(
+                "/session/provider",
+                "provider",
+                "sessions",
+                Needs::Nothing,
+                Answer::Json("Provider"),
+                "The identity provider by which people sign in, if there is one.",
+            ),
+            provider::named,
+        )
+        .post::<provider::Begin, _, _>(
+            about(
+                "/session/provider",
+                "provider_begin",
+                "sessions",
+                Needs::Nothing,
+                Answer::Json("Leaving"),
+                "Begins a sign-in by the identity provider, and gets a cookie that belongs to it.",
+            ),
+            provider::begin,
+        )
+        .post::<provider::Finish, _, _>(
+            about(
+                "/session/provider/finish",
+                "provider_finish",
+                "sessions",
+                Needs::Nothing,
+                Answer::Json("Returned"),
+                "Gives what the provider sent the browser back with, and gets the cookie of a session.",
+            ),
+            provider::finish,
         )
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// What each operation needs, and whether it is about everything, so that a scope forbids it. An operation that is not
 /// here fails the test: whoever adds one says here who may.
 const NEEDS: &[(Option<Role>, bool, &[&str])] = &[
-    (None, false, &["health", "sign_in", "invitation"]),
+    (None, false, &["health", "sign_in", "invitation", "provider", "provider_begin", "provider_finish"]),
     (
         Some(Viewer),
         false,

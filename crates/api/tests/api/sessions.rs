@@ -173,3 +173,38 @@ async fn a_session_ends_with_who_made_it() {
         StatusCode::UNAUTHORIZED
     );
 }
+
+/// Everything else of it needs a provider: the walk through a real one is in `e2e/browser/oidc.mjs`.
+#[tokio::test]
+async fn without_a_provider_nobody_is_sent_anywhere_and_no_other_page_may_try() {
+    let server = server().await;
+    let request = |path: &str, site: Option<&str>, body: Value| {
+        let mut request = json_post(path).header(header::COOKIE, "__Host-bartizan-sign-in=x");
+        if let Some(site) = site {
+            request = request.header("sec-fetch-site", site);
+        }
+        request.body(Body::from(body.to_string())).unwrap()
+    };
+    let (status, _, named) =
+        told(&server, Request::get("/api/v1/session/provider").body(Body::empty()).unwrap()).await;
+    assert_eq!((status, named), (StatusCode::OK, json!({"name": null})));
+    let finish = json!({"state": "s", "code": "c".repeat(4000)});
+    for (path, body) in
+        [("/api/v1/session/provider", json!({"back": "/"})), ("/api/v1/session/provider/finish", finish)]
+    {
+        for (site, wanted) in [
+            (None, StatusCode::NOT_FOUND),
+            (Some("same-origin"), StatusCode::NOT_FOUND),
+            (Some("cross-site"), StatusCode::FORBIDDEN),
+            (Some("same-site"), StatusCode::FORBIDDEN),
+            (Some("none"), StatusCode::FORBIDDEN),
+        ] {
+            let (status, headers, problem) = told(&server, request(path, site, body.clone())).await;
+            assert_eq!(status, wanted, "{path} {site:?}: {problem}");
+            assert!(!headers.contains_key(header::SET_COOKIE), "{path} {site:?}");
+        }
+    }
+    let long =
+        request("/api/v1/session/provider/finish", None, json!({"state": "s", "code": "c".repeat(9000)}));
+    assert_eq!(told(&server, long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}

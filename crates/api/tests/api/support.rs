@@ -581,6 +581,7 @@ pub(crate) async fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         queries: Arc::new(Queries::new(7)),
         metrics: Arc::clone(&fleet) as _,
         people: Arc::clone(&people),
+        oidc: None,
         version: "1.2.3",
     });
     Server { app, feed, fleet, people, _dir: dir }

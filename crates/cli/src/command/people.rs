@@ -45,6 +45,7 @@ pub(crate) async fn users(args: &ConnectionArgs, command: UsersCommand, style: S
                 ("disabled", Look::Text),
                 ("last_sign_in", Look::Time),
                 ("invited_until", Look::Time),
+                ("provider", Look::Text),
             ];
             let answer = client.get("/api/v1/users").await.map_err(old)?;
             list(&answer, columns(COLUMNS), output.output, style)

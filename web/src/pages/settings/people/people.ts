@@ -13,6 +13,8 @@ export interface User {
   disabled: boolean;
   /** Until when a link is good with which a password is chosen. */
   invited_until?: string | null;
+  /** The identity provider by which he signs in, instead of with a password. */
+  provider?: string | null;
 }
 
 export interface Access {
