@@ -29,7 +29,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(too_long());
         }
         let refused = |rejection: JsonRejection| Problem::bad_request(rejection.status(), detail(&rejection));
-        let Json(question) = Json::<Box<RawValue>>::from_request(request, state).await.map_err(refused)?;
+        let reading = Json::<Box<RawValue>>::from_request(request, state);
+        let Json(question) =
+            tokio::time::timeout(READING, reading).await.map_err(|_| too_slow())?.map_err(refused)?;
         // serde would read a list as the members in their order.
         if !question.get().starts_with('{') {
             return Err(Problem::bad_request(
@@ -61,6 +63,14 @@ pub(crate) fn too_long() -> Problem {
 
 fn too_long_text() -> String {
     format!("a question has at most {BODY_LIMIT} bytes; a long list of addresses can be a @set")
+}
+
+/// For a question to come whole. Who dribbles holds no place for ever.
+const READING: Duration = Duration::from_secs(30);
+
+fn too_slow() -> Problem {
+    let text = format!("the question did not come to its end within {} seconds", READING.as_secs());
+    Problem::bad_request(StatusCode::REQUEST_TIMEOUT, text)
 }
 
 /// How long the question is, as its head says.

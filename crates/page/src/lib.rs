@@ -13,8 +13,9 @@
 //! - **Nothing is compressed here.** The build leaves `NAME.br` and `NAME.gz` beside `NAME`; the reader gets the one that
 //!   it likes best of those.
 //! - **Each form of a file has a tag of its own**, made of its content.
-//! - **Every answer carries the policy** ([`policy`]): no script but the page's own files and the scripts that stand in
-//!   `index.html`, by their hash; no style, connection or frame elsewhere; no HTML from data.
+//! - **Every answer of a router that is [`guarded`] carries the policy** ([`policy`]), unless it has a stricter one of its
+//!   own: no script but the page's own files and the scripts that stand in `index.html`, by their hash; no style,
+//!   connection or frame elsewhere; no HTML from data.
 //!
 //! A program that was built without the page compiles, starts and says so at `/`.
 //!
@@ -128,8 +129,7 @@ pub struct Refusals {
 }
 
 /// The routes of the page, for a router whose fallback answers everything else.
-pub fn router(page: Page, refusals: Refusals) -> Router {
-    let page = Arc::new(page);
+pub fn router(page: Arc<Page>, refusals: Refusals) -> Router {
     let mut router = Router::new();
     for path in PATHS {
         router = router.route(path, get(index));
@@ -146,8 +146,12 @@ pub fn router(page: Page, refusals: Refusals) -> Router {
     router
         .route(&format!("/{ASSETS}{{*name}}"), get(asset))
         .method_not_allowed_fallback(move |method: Method, uri: Uri| async move { wrong(&method, &uri) })
-        .layer(middleware::from_fn_with_state(Arc::clone(&page), guard))
         .with_state(page)
+}
+
+/// Puts the policy of the page on every answer of a router, those of others and of nobody too: a browser may show any.
+pub fn guarded(router: Router, page: Arc<Page>) -> Router {
+    router.layer(middleware::from_fn_with_state(page, guard))
 }
 
 async fn index(State(page): State<Arc<Page>>, asked: HeaderMap) -> Response {

@@ -17,7 +17,7 @@ hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=
 publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), \
 window-management=(), xr-spatial-tracking=()";
 
-/// The headers of every answer of the page.
+/// The headers of every answer.
 #[derive(Debug)]
 pub(crate) struct Policy {
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -50,9 +50,11 @@ impl Policy {
         Self { headers }
     }
 
-    /// Adds it to an answer. To a server with a name, a browser shall always come over TLS.
+    /// Adds it to an answer that has none of its own. To a server with a name, a browser shall always come over TLS.
     pub(crate) fn apply(&self, named: bool, headers: &mut HeaderMap) {
-        headers.extend(self.headers.iter().cloned());
+        for (name, value) in &self.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
         if named {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
         }

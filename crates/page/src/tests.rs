@@ -21,14 +21,14 @@ fn page(files: &[(&str, &str)]) -> Router {
     let file = |(name, text): &(&str, &str)| {
         ((*name).to_owned(), Bytes::from((*text).to_owned()), Sha256::digest(text).into())
     };
-    let page = Page::new(files.iter().map(file));
+    let page = Arc::new(Page::new(files.iter().map(file)));
     let refusals = Refusals {
         absent: |uri| (StatusCode::NOT_FOUND, format!("absent {uri}")).into_response(),
         method: |method, uri| (StatusCode::METHOD_NOT_ALLOWED, format!("not {method} {uri}")).into_response(),
     };
     let others = Router::new().route("/api/v1/health", get(async || "ok"));
     let none = async |uri: Uri| (StatusCode::NOT_FOUND, format!("nothing at {uri}")).into_response();
-    others.fallback(none).merge(router(page, refusals))
+    guarded(others.fallback(none).merge(router(Arc::clone(&page), refusals)), page)
 }
 
 async fn ask(

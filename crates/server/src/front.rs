@@ -1,4 +1,4 @@
-//! The front port: the API, the page in the place of its fallback, and enrolment.
+//! The front port: the API, the page in the place of its fallback, and enrolment; every answer with the page's policy.
 
 use axum::Router;
 use axum::extract::Request;
@@ -7,10 +7,11 @@ use axum::response::{IntoResponse, Response};
 use bartizan_api::{Asker, Problem};
 use bartizan_page::{Page, Refusals};
 use bartizan_wire::Connection;
+use std::sync::Arc;
 
 /// Everything that answers there; `services` are those of other protocols.
 pub(crate) fn router(api: Router, services: Router) -> Router {
-    let page = Page::embedded();
+    let page = Arc::new(Page::embedded());
     if !page.is_built() {
         tracing::warn!("this program was built without its web page");
     }
@@ -18,9 +19,8 @@ pub(crate) fn router(api: Router, services: Router) -> Router {
         absent: |uri| Problem::not_found(uri.path()).into_response(),
         method: |method, uri| Problem::wrong_method(method, uri.path()).into_response(),
     };
-    api.merge(bartizan_page::router(page, refusals))
-        .merge(services.reset_fallback())
-        .layer(middleware::from_fn(with_asker))
+    let all = api.merge(bartizan_page::router(Arc::clone(&page), refusals)).merge(services.reset_fallback());
+    bartizan_page::guarded(all.layer(middleware::from_fn(with_asker)), page)
 }
 
 /// Says to the API from where a request comes.
