@@ -177,7 +177,7 @@ impl From<WireError> for EnrolError {
     fn from(error: WireError) -> Self {
         match error.kind() {
             ErrorKind::Denied | ErrorKind::Refused | ErrorKind::Expired => Self::Refused(error.into()),
-            ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::OtherFleet => {
+            ErrorKind::Unreachable | ErrorKind::Ended | ErrorKind::Tls | ErrorKind::OtherFleet => {
                 Self::Unreachable(error.into())
             }
         }

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use bartizan_model::{Epoch, Lane, Micros, Seq};
 use bartizan_pki::CertInfo;
 use bartizan_wire::{
-    Ack, Backoff, Client, ClientSettings, Configured, Endpoint, ErrorKind, PutAcks, PutSender, Speaker, Told,
-    WireError,
+    Ack, Client, ClientSettings, Configured, Endpoint, ErrorKind, PutAcks, PutSender, Reconnect, Speaker,
+    Told, WireError,
 };
 use rand::Rng as _;
 use std::time::{Duration, Instant};
@@ -22,12 +22,6 @@ use tokio::task::JoinSet;
 
 /// Bytes of one lane that may be on their way.
 const IN_FLIGHT_BYTES: usize = 8 << 20;
-/// Pauses between connections: the range of the first, and of the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// A connection that lasted this long was a good one: the pauses begin anew.
-const STEADY: Duration = Duration::from_secs(10);
-/// After a refusal of this host a person has to act; asking again soon helps nobody.
-const DENIED_PAUSE: Duration = Duration::from_secs(30);
 /// Between attempts to renew a certificate that is still good: a part of its life, within these.
 const RENEWAL_PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6 * 3600));
 /// A clock that is off by more is worth a word.
@@ -51,50 +45,43 @@ pub(crate) struct Sender {
 impl Sender {
     /// Connects, sends until the connection is lost, pauses, and again.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut reconnect = Reconnect::default();
         // Whether the server wants the certificate renewed, whatever our clock says.
         let mut over = false;
         loop {
-            let mut since = None;
-            let error = match self.session(&mut since, over).await {
+            let mut met = None;
+            let error = match self.session(&mut met, over).await {
                 Ok(()) => {
                     self.board.disconnected(None);
-                    backoff.reset();
+                    reconnect.reset();
                     over = false;
                     continue;
                 }
                 Err(error) => error,
             };
             self.board.disconnected(Some(format!("{error:#}")));
-            if since.is_some_and(|since: Instant| since.elapsed() > STEADY) {
-                backoff.reset();
-            }
             let kind = error.downcast_ref::<WireError>().map(WireError::kind);
             over = kind == Some(ErrorKind::Expired);
-            let pause = match kind {
-                Some(ErrorKind::Denied | ErrorKind::OtherFleet) => {
-                    tracing::error!(
-                        error = format!("{error:#}"),
-                        "the server does not take this host; rows are kept"
-                    );
-                    DENIED_PAUSE
-                }
-                _ => {
-                    let pause = backoff.pause(&mut rand::rng());
-                    tracing::warn!(error = format!("{error:#}"), ?pause, "not connected; rows are kept");
-                    pause
-                }
-            };
+            let met = met.map(|(since, client): (Instant, Client)| (since.elapsed(), client.spread()));
+            let pause = reconnect.pause(kind, met, &mut rand::rng());
+            match kind {
+                Some(ErrorKind::Denied | ErrorKind::OtherFleet) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the server does not take this host; rows are kept"
+                ),
+                _ => tracing::warn!(error = format!("{error:#}"), ?pause, "not connected; rows are kept"),
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // another server may be there
-                Ok(()) = self.server.changed() => backoff.reset(),
+                Ok(()) = self.server.changed() => reconnect.reset(),
             }
         }
     }
 
-    /// One connection; ends well when it has to be made anew with a new certificate. Tells since when it was there.
-    async fn session(&mut self, since: &mut Option<Instant>, over: bool) -> anyhow::Result<()> {
+    /// One connection; ends well when it has to be made anew with a new certificate. Tells which there was, and since
+    /// when.
+    async fn session(&mut self, met: &mut Option<(Instant, Client)>, over: bool) -> anyhow::Result<()> {
         let (tls, info) = self.identity.tls()?;
         let configured = self.server.borrow_and_update().clone();
         let server = match configured {
@@ -118,7 +105,7 @@ impl Sender {
             return Ok(());
         }
         tracing::info!(server, host = info.name, "connected");
-        *since = Some(Instant::now());
+        *met = Some((Instant::now(), client.clone()));
         self.board.connected(&server, &info.name, info.not_after);
         self.shared.lanes().connected(Instant::now());
         let mut lanes = JoinSet::new();

@@ -155,6 +155,19 @@ impl Catalog {
         rows.iter().map(host_of).collect()
     }
 
+    /// How many hosts may send.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn hosts_in(&self) -> Result<usize, CatalogError> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM hosts WHERE revoked_at IS NULL AND waiting IS NULL")
+                .fetch_one(&self.pool)
+                .await
+                .map_err(doing("count the hosts"))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
     /// The host of a key.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ impl Window {
 
 /// Wrong passwords and tokens of the last minute.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts {
+pub struct Attempts {
     of: HashMap<IpAddr, Option<Window>>,
     accounts: HashMap<String, Option<Window>>,
     all: Option<Window>,
@@ -47,7 +47,8 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     /// How long somebody has to wait who has tried too much.
-    pub(crate) fn waits(&self, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
+    #[must_use]
+    pub fn waits(&self, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
         over((*self.of.get(&network(from?))?)?, OF_ONE, now)
     }
 
@@ -58,12 +59,7 @@ impl Attempts {
     }
 
     /// Notes a wrong token or password; how long everybody who has no right one has to wait, if there were too many.
-    pub(crate) fn failed(
-        &mut self,
-        from: Option<IpAddr>,
-        account: Option<&str>,
-        now: Instant,
-    ) -> Option<Duration> {
+    pub fn failed(&mut self, from: Option<IpAddr>, account: Option<&str>, now: Instant) -> Option<Duration> {
         if let Some(from) = from.map(network) {
             count(&mut self.of, from, now);
         }

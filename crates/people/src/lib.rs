@@ -31,7 +31,7 @@ mod trail;
 mod users;
 
 pub use access::{AccessInfo, MadeToken, NewAccess};
-pub use attempts::network;
+pub use attempts::{Attempts, network};
 pub use bartizan_catalog::{AuditEntry, AuditPage};
 pub use password::WeakPassword;
 pub use principal::{Principal, PrincipalKind};
@@ -41,7 +41,6 @@ pub use sign_in::{Refused, SignIn};
 pub use trail::{Deed, Trail, Verified};
 pub use users::{Change, Invitation, NewUser, PeopleError, UserInfo};
 
-use attempts::Attempts;
 use bartizan_catalog::Catalog;
 use bartizan_model::Micros;
 use known::Known;

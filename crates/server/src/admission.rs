@@ -15,9 +15,11 @@ use bartizan_people::Deed;
 use bartizan_pki::HostCertificate;
 use bartizan_wire::{
     Admission, Claim, Configured, Enrolled, Enrolment, Offence, Offer, Peer, Refusal, RefusalKind, Speaker,
+    spread_of,
 };
 use data_encoding::HEXLOWER;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long after its end a certificate is renewed without asking anybody.
@@ -78,6 +80,7 @@ impl Fleet {
         let Some(token) = self.catalog.token(hash).await.map_err(refusal)? else {
             tracing::warn!("enrolment with an unknown join token");
             tracing::debug!(%from, "enrolment with an unknown join token");
+            self.joining.guessed(from.ip(), Instant::now());
             return refused("unknown", "the server does not know this join token");
         };
         let address = from.ip().to_canonical();
@@ -155,7 +158,7 @@ impl Admission for Fleet {
         if peer.cert_not_after < now {
             return Err(Refusal::expired("this host's certificate has expired; it may have a new one"));
         }
-        self.catalog.touch(&[(peer.host, now)]).await.map_err(refusal)?;
+        self.contacts.note(peer.host, now);
         Ok(host.name)
     }
 
@@ -167,7 +170,15 @@ impl Admission for Fleet {
         claim
     }
 
+    fn spread(&self) -> Duration {
+        spread_of(self.size())
+    }
+
     async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal> {
+        let _turn = self.joining.turn(from.ip(), Instant::now()).await.map_err(|turned| {
+            self.refusals.enrolment(turned.as_str());
+            turned.refusal()
+        })?;
         let now = bartizan_clock::now();
         let hash = &enrolment.token.0;
         let token = self.redeem(from, hash, now).await?;

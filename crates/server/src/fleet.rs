@@ -2,6 +2,8 @@
 
 use crate::claims::Claims;
 use crate::configurations::Said;
+use crate::contacts::Contacts;
+use crate::joining::Joining;
 use crate::keys::Keys;
 use crate::others::Others;
 use crate::refusals::Refusals;
@@ -22,6 +24,7 @@ use bartizan_wire::Refusal;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A host that was heard of this recently is online: agents ping and send at least that often.
@@ -63,10 +66,14 @@ pub(crate) struct Fleet {
     pub(crate) agent_port: u16,
     pub(crate) claims: Claims,
     pub(crate) refusals: Refusals,
+    pub(crate) contacts: Contacts,
+    pub(crate) joining: Joining,
     pub(crate) trail: Trail,
     /// What is said of the hosts' configuration.
     pub(crate) said: Arc<Said>,
     others: Others,
+    /// Hosts that may send.
+    size: AtomicUsize,
 }
 
 impl Fleet {
@@ -75,6 +82,9 @@ impl Fleet {
             parts;
         let (claims, refusals) = (Claims::default(), Refusals::default());
         Self {
+            contacts: Contacts::new(catalog.clone()),
+            joining: Joining::default(),
+            size: AtomicUsize::new(0),
             catalog,
             keys,
             ingest,
@@ -131,7 +141,8 @@ impl Fleet {
     fn info(&self, host: Host, counts: Option<&(u64, u64)>, now: Micros) -> HostInfo {
         let activity = self.ingest.activity().of(host.id);
         let waiting = activity.and_then(|a| a.waiting);
-        let last_contact = activity.map(|a| a.last_contact).max(host.last_contact);
+        let last_contact =
+            activity.map(|a| a.last_contact).max(self.contacts.of(host.id)).max(host.last_contact);
         let online = last_contact.is_some_and(|at| now.0.saturating_sub(at.0) < ONLINE);
         let (events, lost) = counts.copied().unwrap_or_default();
         let refused = self.refusals.of_host(host.id);
@@ -168,8 +179,18 @@ impl Fleet {
             },
         }
     }
-    /// Lets groups have the hosts that tokens put there.
+
+    /// Hosts that may send.
+    pub(crate) fn size(&self) -> usize {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    /// Lets groups have the hosts that tokens put there, and counts who is in.
     pub(crate) async fn learn_members(&self) {
+        match self.catalog.hosts_in().await {
+            Ok(size) => self.size.store(size, Ordering::Relaxed),
+            Err(error) => tracing::error!(%error, "the size of the fleet is as it was"),
+        }
         match self.catalog.members().await {
             Ok(members) => {
                 let enrichment = Arc::clone(&self.enrichment);

@@ -14,6 +14,7 @@ use bartizan_ingest::Ingest;
 use bartizan_lake::{Space as _, Tables};
 use bartizan_model::{Kind, Micros};
 use bartizan_query::{Engine, Window};
+use bartizan_wire::Arrivals;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -59,6 +60,12 @@ const FAMILIES: &[(&str, &str, &str)] = &[
         "counter",
         "what was refused of hosts and of who wanted to become one, by reason",
     ),
+    ("bartizan_connections", "gauge", "connections that are open, by port"),
+    (
+        "bartizan_connections_refused_total",
+        "counter",
+        "connections that were ended before they were of use, by port and reason",
+    ),
     ("bartizan_host_losses_day", "gauge", "events that a host lost within the last day"),
     ("bartizan_queries_running", "gauge", "questions that are being answered"),
     ("bartizan_queries_total", "counter", "questions that were answered"),
@@ -79,6 +86,7 @@ pub(crate) struct Gauges {
     pub(crate) feed: Arc<Feed>,
     pub(crate) dir: PathBuf,
     pub(crate) started: Micros,
+    pub(crate) arrivals: [(&'static str, Arc<Arrivals>); 2],
 }
 
 /// The text, family by family.
@@ -243,6 +251,16 @@ impl Gauges {
         }
     }
 
+    fn of_ports(&self, page: &mut Page) {
+        for (port, arrivals) in &self.arrivals {
+            page.add("bartizan_connections", &[("port", port)], float(arrivals.open() as u64));
+            for (reason, n) in arrivals.turned_away() {
+                let of = [("port", *port), ("reason", reason)];
+                page.add("bartizan_connections_refused_total", &of, float(n));
+            }
+        }
+    }
+
     fn of_queries(&self, page: &mut Page) {
         let totals = self.queries.totals();
         page.add("bartizan_queries_running", &[], float(self.queries.running() as u64));
@@ -265,6 +283,7 @@ impl Metrics for Gauges {
         if let Some(bytes) = resident() {
             page.add("bartizan_resident_memory_bytes", &[], float(bytes));
         }
+        self.of_ports(&mut page);
         self.of_tables(&mut page, now);
         self.of_queries(&mut page);
         self.of_losses(&mut page).await;

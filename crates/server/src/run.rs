@@ -28,7 +28,8 @@ use bartizan_pki::{agent_server, front_server};
 use bartizan_prefix::Dialects;
 use bartizan_query::Engine;
 use bartizan_sql::Flight;
-use bartizan_wire::{Limits as WireLimits, ListenSettings, agent_service, front_service, serve};
+use bartizan_wire::{Arrivals, Limits as WireLimits, agent_service, front_service, serve};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -62,6 +63,7 @@ pub fn shut_in(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<()> 
 /// Whatever keeps it from starting: a wrong setting, a directory in use by another server, an address in use.
 pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Result<()> {
     let settings = load(config.as_deref(), dir.as_deref())?;
+    allow_files();
     let _lock = lock(&settings.dir)?;
     // also by its own name: it may be mounted in two directories
     let _lake =
@@ -106,6 +108,17 @@ fn temporary(dir: &Path) -> anyhow::Result<()> {
         _ => {}
     }
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+/// As many open files as this process may have: each connection is one, and what a shell gives at first is few.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, files = ?limit.current, "there are few open files for connections");
+    }
 }
 
 /// Two servers on one directory would both be right, and both be confused.
@@ -185,7 +198,9 @@ impl Server {
         let retain = settings.retain.clone();
         let keeping =
             Keeper::new(tables.clone(), catalog.clone(), names, retain, settings.compact.clone(), dir)?;
+        let (at_front, at_agents) = (Arc::<Arrivals>::default(), Arc::<Arrivals>::default());
         let metrics = Arc::new(Gauges {
+            arrivals: [("front", Arc::clone(&at_front)), ("agents", Arc::clone(&at_agents))],
             tables: tables.clone(),
             ingest: Arc::clone(&ingest),
             engine: Arc::clone(&engine),
@@ -234,17 +249,23 @@ impl Server {
         tokio::spawn(keep_house(Arc::clone(&keys), Arc::clone(&fleet)));
         tokio::spawn(crate::enrich::keep(Arc::clone(&enrichment), stopped.clone()));
         let collector = others.collect(settings, &ingest, &keys)?;
-        let keeper = tokio::spawn(others.keep(catalog, commits_stopped));
+        let noting = Arc::clone(&fleet);
+        let keeper = tokio::spawn(async move {
+            tokio::join!(
+                others.keep(catalog, commits_stopped.clone()),
+                noting.contacts.keep(commits_stopped)
+            );
+        });
         let kept = stopped.clone();
         tokio::spawn(async move { browsers.keep(kept).await });
         let router = crate::front::router(router, flight.into_routes().into_axum_router());
         let batches = agent_service(ingest, fleet, WireLimits::default(), None, stopped.clone());
         let front_tls = Arc::new(front_server(Arc::clone(&keys.certificate))?);
         let agents_tls = Arc::new(agent_server(Arc::clone(&keys.certificate), keys.authorities.hosts())?);
-        let bounds = ListenSettings::default();
+        let batches = batches.into_axum_router();
         let listeners = vec![
-            tokio::spawn(serve(front, front_tls, router, bounds, stopped.clone())),
-            tokio::spawn(serve(agents, agents_tls, batches.into_axum_router(), bounds, stopped)),
+            tokio::spawn(serve(front, front_tls, router, settings.front, at_front, stopped.clone())),
+            tokio::spawn(serve(agents, agents_tls, batches, settings.agents, at_agents, stopped)),
         ];
         if let Some(collector) = &collector {
             let lines = collector.addresses().iter().map(|(kind, address)| format!("{kind} {address}"));

@@ -13,6 +13,7 @@ use bartizan_model::Kind;
 use bartizan_oidc::{OidcSettings, OidcSettingsError, WrittenOidc};
 use bartizan_outgoing::{OutgoingSettings, OutgoingSettingsError, WrittenOutgoing};
 use bartizan_query::Limits;
+use bartizan_wire::ListenSettings;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub struct Written {
     pub spool: Spool,
     /// How hosts join and stay.
     pub enrolment: Enrolment,
+    /// What connections may take.
+    pub connections: Connections,
     /// What is known of addresses.
     pub enrich: Enrich,
     /// Networks with names, for filters: addresses, networks, ranges, other sets with `@`, paths of files.
@@ -82,6 +85,7 @@ impl Default for Written {
             sink: Vec::new(),
             spool: Spool::default(),
             enrolment: Enrolment::default(),
+            connections: Connections::default(),
             enrich: Enrich::default(),
             sets: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -118,6 +122,74 @@ impl Enrolment {
             return wrong("enrolment.certificate_minutes", format!("{minutes} is not in 1..=527040"));
         }
         Ok(EnrolmentSettings { approval, certificate: Duration::from_secs(minutes * 60) })
+    }
+}
+
+/// `[connections]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connections {
+    /// Connections of agents at one time.
+    pub agents: usize,
+    /// Connections to the page and the API at one time.
+    pub front: usize,
+    /// Of those, connections of one address.
+    pub front_of_one: usize,
+    /// Seconds for a handshake, and then for the head of a request.
+    pub handshake_seconds: u64,
+    /// Seconds for some ten kilobytes that somebody asked for and does not take.
+    pub stall_seconds: u64,
+}
+
+/// Connections of one host: one, those that it has lost and the server still believes in, and some more.
+const OF_ONE_HOST: usize = 8;
+/// Streams of one host's connection: its lanes, and a request for a certificate.
+const HOST_STREAMS: u32 = 16;
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { agents: 16_384, front: 16_384, front_of_one: 1024, handshake_seconds: 10, stall_seconds: 60 }
+    }
+}
+
+impl Connections {
+    /// Bounds of the front port and of the agents'.
+    fn check(&self) -> Result<[ListenSettings; 2], SettingsError> {
+        let Self { agents, front, front_of_one, handshake_seconds, stall_seconds } = *self;
+        for (key, count) in [("connections.agents", agents), ("connections.front", front)] {
+            if !(16..=1 << 20).contains(&count) {
+                return wrong(key, format!("{count} is not in 16..=1048576"));
+            }
+        }
+        if !(1..=front).contains(&front_of_one) {
+            return wrong(
+                "connections.front_of_one",
+                format!("{front_of_one} is not in 1..=connections.front"),
+            );
+        }
+        let times = [
+            ("connections.handshake_seconds", handshake_seconds),
+            ("connections.stall_seconds", stall_seconds),
+        ];
+        for (key, seconds) in times {
+            if !(1..=600).contains(&seconds) {
+                return wrong(key, format!("{seconds} is not in 1..=600"));
+            }
+        }
+        let both = ListenSettings {
+            handshake_time: Duration::from_secs(handshake_seconds),
+            stall_time: Duration::from_secs(stall_seconds),
+            ..ListenSettings::default()
+        };
+        Ok([
+            ListenSettings { connections: front, connections_of_one: front_of_one, ..both },
+            ListenSettings {
+                connections: agents,
+                connections_of_one: OF_ONE_HOST,
+                streams: HOST_STREAMS,
+                ..both
+            },
+        ])
     }
 }
 
@@ -360,6 +432,10 @@ pub struct Settings {
     pub spool_bytes: u64,
     /// How hosts join and stay.
     pub enrolment: EnrolmentSettings,
+    /// Bounds of the port of the page and the API.
+    pub front: ListenSettings,
+    /// Bounds of the agents' port.
+    pub agents: ListenSettings,
     /// What is known of addresses.
     pub enrichment: bartizan_enrich::Settings,
     /// What questions may use.
@@ -404,8 +480,11 @@ impl Settings {
             (address("listen", &written.listen)?, address("agents_listen", &written.agents_listen)?);
         let names_of_filters = groups(&written.groups)?;
         let oidc = written.oidc.map(|oidc| provider(oidc, &names_of_filters)).transpose()?;
+        let [front, agents] = written.connections.check()?;
         Ok(Self {
             query: Limits { spill_dir: Some(written.dir.join("tmp")), ..written.query.limits()? },
+            front,
+            agents,
             dir: written.dir,
             names: names(written.names, [listen, agents_listen]),
             prefixes: written.prefixes,
@@ -522,6 +601,15 @@ mod tests {
         assert!(
             error(Written { enrolment, ..Written::default() })
                 .starts_with("enrolment.certificate_minutes: 0")
+        );
+        let connections = Connections { front_of_one: 20_000, ..Connections::default() };
+        assert!(
+            error(Written { connections, ..Written::default() })
+                .starts_with("connections.front_of_one: 20000 is not in 1..=connections.front")
+        );
+        let connections = Connections { stall_seconds: 0, ..Connections::default() };
+        assert!(
+            error(Written { connections, ..Written::default() }).starts_with("connections.stall_seconds: 0")
         );
         let query = Query { question_megabytes: 1024, ..Query::default() };
         let error = error(Written { query, ..Written::default() });

@@ -5,8 +5,8 @@ use crate::{
     batch::messages,
     error::printable,
     message::{
-        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, Speaker, Told, from_json,
-        to_json,
+        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, SPREAD_HEADER, Speaker,
+        Told, from_json, to_json,
     },
 };
 use arrow_flight::{
@@ -118,6 +118,7 @@ pub struct Client {
     endpoint: Endpoint,
     settings: ClientSettings,
     fault: Fault,
+    spread: Arc<OnceLock<Duration>>,
 }
 
 /// The TLS error that ended the connection. A server that does not take our certificate says so only
@@ -164,7 +165,13 @@ impl Client {
         let flight = FlightServiceClient::new(channel)
             .max_decoding_message_size(1 << 20)
             .max_encoding_message_size(settings.limits.message_bytes + (64 << 10));
-        Ok(Self { flight, endpoint: endpoint.clone(), settings, fault })
+        Ok(Self { flight, endpoint: endpoint.clone(), settings, fault, spread: Arc::default() })
+    }
+
+    /// The time in which the server wants its hosts to come back should it be gone; it says so with the first stream.
+    #[must_use]
+    pub fn spread(&self) -> Option<Duration> {
+        self.spread.get().copied()
     }
 
     /// Asks to be let into the fleet. The connection must be one of `bartizan_pki::enrol_client`, so that
@@ -237,8 +244,13 @@ impl Client {
         sender.send(hello).await.map_err(|_| self.lost())?;
         let mut flight = self.flight.clone();
         let opening = async {
-            let answers = flight.do_put(ReceiverStream::new(outbound)).await?.into_inner();
-            let mut acks = PutAcks { answers, client: self.clone(), offers };
+            let answer = flight.do_put(ReceiverStream::new(outbound)).await?;
+            let spread = answer.metadata().get(SPREAD_HEADER).and_then(|ms| ms.to_str().ok()?.parse().ok());
+            if let Some(millis) = spread {
+                // Of several streams the first word counts.
+                let _ = self.spread.set(Duration::from_millis(millis));
+            }
+            let mut acks = PutAcks { answers: answer.into_inner(), client: self.clone(), offers };
             Ok::<_, tonic::Status>((acks.answers.message().await?, acks))
         };
         let (first, acks) = timeout(self.settings.connect_timeout, opening)

@@ -4,6 +4,7 @@ use crate::{
     Configured, DecodeError, IncomingBatch, Limits, Message, Offence, Peer, Refusal, RefusalKind, Sink,
     declared_bytes, decode,
     error::printable,
+    grpc::{Answer, Inbound},
     listen::stopped,
     message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Told, from_json, says_whose, to_json},
     offer::Has,
@@ -13,7 +14,7 @@ use arrow_flight::{FlightData, PutResult};
 use bartizan_model::{BatchId, Lane, Seq, StreamId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 /// Between two questions whether the host is still let in.
 const ADMIT_EVERY: Duration = Duration::from_secs(60);
@@ -37,8 +38,6 @@ pub(crate) struct Dialogue<S, A> {
     pub(crate) admit_every: Option<Duration>,
 }
 
-type Answer = Result<PutResult, Status>;
-
 /// Why reading ended before the sender was done.
 enum End {
     Refused(Seq, Offence, Refusal),
@@ -48,18 +47,14 @@ enum End {
 }
 
 impl<S: Sink, A: Admission> Dialogue<S, A> {
-    pub(crate) async fn run(mut self, inbound: Streaming<FlightData>, out: mpsc::Sender<Answer>) {
+    pub(crate) async fn run(mut self, inbound: Inbound, out: mpsc::Sender<Answer>) {
         if let Err(status) = self.talk(inbound, &out).await {
             // If it cannot be sent the sender is gone, and learns nothing anyhow.
             drop(out.send(Err(status)).await);
         }
     }
 
-    async fn talk(
-        &mut self,
-        mut inbound: Streaming<FlightData>,
-        out: &mpsc::Sender<Answer>,
-    ) -> Result<(), Status> {
+    async fn talk(&mut self, mut inbound: Inbound, out: &mpsc::Sender<Answer>) -> Result<(), Status> {
         let hello = tokio::time::timeout(HELLO_TIME, inbound.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no first message"))??;
@@ -99,13 +94,13 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                 () = stopped(&mut stop) => return Err(Status::unavailable("the server is stopping")),
                 () = out.closed() => return Ok(()),
                 () = stopped(&mut claim.lost) => {
-                    return Err(Status::unavailable("this stream was ended: ask again whether this process may send"));
+                    return Err(Status::aborted("this stream was ended: ask again whether this process may send"));
                 }
                 _ = admit.tick() => {
                     let admitted = self.admission.admit(&self.peer).await;
                     let name = admitted.map_err(|r| self.count(Offence::Standing, &r).status())?;
                     if name != self.peer.name {
-                        return Err(Status::unavailable("this host has another name now"));
+                        return Err(Status::aborted("this host has another name now"));
                     }
                     // its groups may be others by now
                     self.offer(&mut has, out).await?;
@@ -192,12 +187,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
     }
 
     /// Takes batches until the sender is done; gives the last number that was taken.
-    async fn read(
-        &self,
-        stream: StreamId,
-        resumed: Seq,
-        mut inbound: Streaming<FlightData>,
-    ) -> Result<Seq, End> {
+    async fn read(&self, stream: StreamId, resumed: Seq, mut inbound: Inbound) -> Result<Seq, End> {
         let mut taken = resumed;
         let mut before = Seq::ZERO;
         while let Some(first) = inbound.message().await.map_err(End::Status)? {
@@ -214,13 +204,14 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
                 return Err(refused((Offence::Order, Refusal::permanent("batches out of order"))));
             }
             before = meta.seq;
-            let messages = self.gather(first, &mut inbound).await.map_err(|end| match end {
+            let messages = Box::pin(self.gather(first, &mut inbound)).await.map_err(|end| match end {
                 GatherEnd::Refused(refusal) => refused((Offence::Malformed, refusal)),
                 GatherEnd::Status(status) => End::Status(status),
             })?;
             // What is committed already was sent again because its acknowledgement was lost.
             if meta.seq > self.sink.committed(&stream) {
-                self.take(stream, meta, messages).await.map_err(refused)?;
+                // In a box: a stream that is silent has no room for it.
+                Box::pin(self.take(stream, meta, messages)).await.map_err(refused)?;
             }
             taken = taken.max(meta.seq);
         }
@@ -228,11 +219,7 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
     }
 
     /// The messages of one batch: up to the one that holds its rows.
-    async fn gather(
-        &self,
-        first: FlightData,
-        inbound: &mut Streaming<FlightData>,
-    ) -> Result<Vec<Message>, GatherEnd> {
+    async fn gather(&self, first: FlightData, inbound: &mut Inbound) -> Result<Vec<Message>, GatherEnd> {
         const MOST_MESSAGES: usize = 256; // a schema, a dictionary per column, the rows
         let permanent = |why: String| GatherEnd::Refused(Refusal::permanent(why));
         let mut bytes = 0_usize;

@@ -91,6 +91,9 @@ pub enum WireError {
     /// The server cannot take this now, or the connection was lost.
     #[error("not now: {0}")]
     Retry(String),
+    /// The server ended this stream, and nothing else.
+    #[error("the server says: {0}")]
+    Ended(String),
     /// A batch above the limits; split it.
     #[error("a message of {bytes} bytes is above the limit of {limit}")]
     TooLarge {
@@ -122,6 +125,8 @@ pub enum ErrorKind {
     Refused,
     /// This host's certificate is over: renew it, then connect again.
     Expired,
+    /// This stream was ended alone: connect again soon.
+    Ended,
 }
 
 impl WireError {
@@ -134,6 +139,7 @@ impl WireError {
             Self::Tls { .. } | Self::Protocol(_) => ErrorKind::Tls,
             Self::Denied(_) => ErrorKind::Denied,
             Self::Expired(_) => ErrorKind::Expired,
+            Self::Ended(_) => ErrorKind::Ended,
             Self::Refused(_) | Self::TooLarge { .. } | Self::NotIpc(_) => ErrorKind::Refused,
         }
     }
@@ -144,6 +150,7 @@ impl WireError {
             Code::PermissionDenied => Self::Denied(text),
             Code::Unauthenticated => Self::Expired(text),
             Code::FailedPrecondition | Code::InvalidArgument | Code::OutOfRange => Self::Refused(text),
+            Code::Aborted => Self::Ended(text),
             Code::Unimplemented => Self::Protocol(text),
             _ => Self::Retry(text),
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! agents' port (mTLS 1.3)   DoPut       one gRPC stream per (lane, epoch)
 //!   -> descriptor, cmd = {"version":1,"lane":0,"epoch":7,"agent":"0.1.0","instance":"…","boot":"…"}
+//!   <- header bartizan-spread-ms: 40000        the time in which to come back, should this server be gone
 //!   <- {"committed":41}                        where to go on
 //!   -> schema message, app_metadata = {"kind":"events","epoch":7,"seq":42,"weight":900,"clock":1795…,
 //!                                          "waiting":{"batches":3,"bytes":70000,"oldest":1795…}}
@@ -26,9 +27,10 @@
 //! - **WI-6** one process of a host speaks at a time: [`Admission::claim`] decides which, before anything is taken.
 //! - **WI-7** whatever is refused of a host is told to [`Admission::refused`], which counts it.
 //! - **WI-8** a configuration is offered, not ordered: the agent says with the next stream what it made of it.
+//! - **WI-9** a fleet that loses its server does not come back as one: [`Reconnect`].
 //!
 //! On failure: a lost connection loses nothing, whatever was not acknowledged is sent again after
-//! [`Backoff`]; [`WireError::kind`] says what the sender should do.
+//! [`Reconnect::pause`]; [`WireError::kind`] says what the sender should do.
 //!
 //! What it does not do: it keeps no state between connections, and it reads no clock of day.
 
@@ -39,6 +41,9 @@ mod decode;
 mod dialogue;
 mod encode;
 mod error;
+mod gate;
+mod grpc;
+mod guarded;
 mod listen;
 mod message;
 mod offence;
@@ -47,12 +52,13 @@ mod pack;
 mod server;
 mod write;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Reconnect, spread_of};
 pub use batch::{Message, messages};
 pub use client::{Ack, Client, ClientSettings, Endpoint, PutAcks, PutSender};
 pub use decode::{DecodeError, Limits, declared_bytes, decode, decode_collected};
 pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
+pub use gate::Arrivals;
 pub use listen::{Connection, ListenSettings, Peer, serve};
 pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker, Told, Waiting};
 pub use offence::Offence;

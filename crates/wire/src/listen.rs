@@ -1,13 +1,19 @@
 //! TLS connections to services, with a bound on everything that happens before it is known who is there.
 //!
-//! - So many connections, and so many of them shaking hands at once; of one address (IPv4, or IPv6 /64)
-//!   only a part of those, so that one attacker cannot keep the others out.
-//! - A handshake has a time; then the first request must begin within the same time.
+//! - So many connections, so many of them of one host or network, and so many shaking hands at once ([`Gate`]), so that
+//!   one attacker cannot keep the others out.
+//! - A handshake has a time; then the first request must begin within the same time, and on HTTP/1 each one.
+//! - Heads of requests, streams, and what is buffered for a reader are bounded; a reader that stands still is left
+//!   ([`Guarded`]). Resets and pings of HTTP/2 that nobody needs end the connection (in `h2`, by its own bounds).
 //! - HTTP/2 pings end connections whose other side is gone.
 //!
 //! The request's extensions get a [`Connection`]: the service learns from it, and from nothing else, who
 //! speaks.
 
+use crate::{
+    gate::{Arrivals, Gate, Handshake, Turned, Whose},
+    guarded::Guarded,
+};
 use bartizan_model::{HostId, Micros};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,24 +22,19 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Sleep, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::{Service, ServiceExt};
+
+/// Bytes of a request's head.
+const HEAD: u32 = 16 << 10;
+/// Bytes that are buffered of a connection, each way; HTTP/1 has no other bound for a head.
+const BUFFER: usize = 64 << 10;
 
 /// An authenticated host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +63,18 @@ pub struct Connection {
 pub struct ListenSettings {
     /// Connections at one time.
     pub connections: usize,
+    /// Of them, those of one host, or of one network where nobody shows a certificate.
+    pub connections_of_one: usize,
+    /// Requests of one connection at one time.
+    pub streams: u32,
     /// Handshakes at one time.
     pub handshakes: usize,
-    /// Handshakes at one time from one address.
+    /// Handshakes at one time from one network.
     pub handshakes_of_one: usize,
-    /// For a handshake, and then for the first bytes of a request.
+    /// For a handshake, and then for the head of a request.
     pub handshake_time: Duration,
+    /// For some ten kilobytes that were asked for and are not taken.
+    pub stall_time: Duration,
     /// Between pings on HTTP/2.
     pub ping_interval: Duration,
     /// For the answer to a ping.
@@ -80,9 +87,12 @@ impl Default for ListenSettings {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_of_one: 1024,
+            streams: 128,
             handshakes: 256,
             handshakes_of_one: 32,
             handshake_time: Duration::from_secs(10),
+            stall_time: Duration::from_secs(60),
             ping_interval: Duration::from_secs(20),
             ping_timeout: Duration::from_secs(10),
             drain_time: Duration::from_secs(5),
@@ -96,6 +106,7 @@ pub async fn serve<S, B>(
     tls: Arc<rustls::ServerConfig>,
     service: S,
     settings: ListenSettings,
+    arrivals: Arc<Arrivals>,
     mut stop: watch::Receiver<bool>,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -105,7 +116,7 @@ pub async fn serve<S, B>(
 {
     let acceptor = TlsAcceptor::from(tls);
     let connections = Arc::new(Semaphore::new(settings.connections));
-    let gate = Arc::new(Gate::new(&settings));
+    let gate = Gate::new(&settings, arrivals);
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -113,17 +124,17 @@ pub async fn serve<S, B>(
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
             () = stopped(&mut stop) => break,
         };
-        let Some((stream, address, connection, handshake)) = accepted else { continue };
-        let (acceptor, service, stop) = (acceptor.clone(), service.clone(), stop.clone());
+        let Some(Place { stream, address, connection, handshake }) = accepted else { continue };
+        let (acceptor, service, gate, stop) =
+            (acceptor.clone(), service.clone(), Arc::clone(&gate), stop.clone());
         tasks.spawn(async move {
             let _connection = connection;
             drop(stream.set_nodelay(true)); // slower without, but not wrong
-            let shaken = timeout(settings.handshake_time, acceptor.accept(stream)).await;
-            drop(handshake);
-            match shaken {
-                Ok(Ok(tls)) => connected(tls, address, service, settings, stop).await,
-                Ok(Err(error)) => tracing::debug!(%address, %error, "handshake failed"),
-                Err(_) => tracing::debug!(%address, "handshake took too long"),
+            // In a box of its own, which is gone when it is done: what stays is small, ten thousand times.
+            let shaken =
+                Box::pin(shake(acceptor, stream, address, handshake, settings.handshake_time, &gate));
+            if let Some(tls) = shaken.await {
+                connected(tls, address, service, settings, &gate, stop).await;
             }
         });
     }
@@ -131,12 +142,16 @@ pub async fn serve<S, B>(
     while tasks.join_next().await.is_some() {}
 }
 
-type Place = (TcpStream, SocketAddr, OwnedSemaphorePermit, Handshake);
+struct Place {
+    stream: TcpStream,
+    address: SocketAddr,
+    connection: OwnedSemaphorePermit,
+    handshake: Handshake,
+}
 
 async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>, gate: &Arc<Gate>) -> Option<Place> {
-    // Places first: when there are none, more connections wait in the kernel's backlog.
+    // A place first: when there is none, more connections wait in the kernel's backlog.
     let connection = Arc::clone(connections).acquire_owned().await.ok()?;
-    let handshake = Arc::clone(&gate.all).acquire_owned().await.ok()?;
     let (stream, address) = match listener.accept().await {
         Ok(accepted) => accepted,
         Err(error) => {
@@ -146,18 +161,50 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>, gate: &Arc
             return None;
         }
     };
-    let Some(handshake) = gate.enter(address.ip(), handshake) else {
-        tracing::debug!(%address, "too many handshakes from one address");
+    let Some(handshake) = gate.enter(address.ip()) else {
+        tracing::debug!(%address, "too many handshakes from one network");
         return None;
     };
-    Some((stream, address, connection, handshake))
+    Some(Place { stream, address, connection, handshake })
+}
+
+/// The handshake, for as long as it has its place.
+async fn shake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    mut handshake: Handshake,
+    time: Duration,
+    gate: &Gate,
+) -> Option<Box<TlsStream<TcpStream>>> {
+    let why = tokio::select! {
+        shaken = timeout(time, acceptor.accept(stream)) => match shaken {
+            Ok(Ok(tls)) => return Some(Box::new(tls)),
+            Ok(Err(error)) => {
+                tracing::debug!(%address, %error, "handshake failed");
+                Turned::Handshake
+            }
+            Err(_) => {
+                tracing::debug!(%address, "handshake took too long");
+                Turned::Slow
+            }
+        },
+        // Counted where it was given away.
+        () = handshake.given_up() => {
+            tracing::debug!(%address, "handshake ended for another's");
+            return None;
+        }
+    };
+    gate.arrivals().turn_away(why);
+    None
 }
 
 async fn connected<S, B>(
-    tls: TlsStream<TcpStream>,
+    tls: Box<TlsStream<TcpStream>>,
     address: SocketAddr,
     service: S,
     settings: ListenSettings,
+    gate: &Arc<Gate>,
     mut stop: watch::Receiver<bool>,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -173,27 +220,17 @@ async fn connected<S, B>(
             Err(error) => return tracing::debug!(%address, %error, "a verified certificate cannot be read"),
         },
     };
+    let Some(_stay) = gate.stay(Whose::of(peer.as_ref().map(|peer| peer.host), address.ip())) else {
+        return tracing::debug!(%address, "too many connections of one");
+    };
     let http2 = session.alpn_protocol() == Some(b"h2");
     let connection = Connection { address, peer };
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
         service.clone().oneshot(request)
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(settings.handshake_time);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(settings.ping_interval)
-        .keep_alive_timeout(settings.ping_timeout)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .max_concurrent_streams(128)
-        .max_header_list_size(16 << 10);
-    let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    let io = TokioIo::new(FirstBytes { inner: tls, limit: Some(Box::pin(sleep(settings.handshake_time))) });
-    let serving = builder.serve_connection(io, service);
-    tokio::pin!(serving);
+    let io = TokioIo::new(Guarded::new(*tls, settings.handshake_time, settings.stall_time));
+    let mut serving = Box::pin(protocol(http2, &settings).serve_connection(io, service).into_owned());
     let result = tokio::select! {
         result = serving.as_mut() => result,
         () = stopped(&mut stop) => {
@@ -202,102 +239,41 @@ async fn connected<S, B>(
         }
     };
     if let Err(error) = result {
+        if is_stalled(&*error) {
+            gate.arrivals().turn_away(Turned::Stalled);
+        }
         tracing::debug!(%address, error, "connection ended");
     }
+}
+
+/// HTTP, and what it may take.
+fn protocol(http2: bool, settings: &ListenSettings) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.handshake_time)
+        .max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(settings.ping_interval)
+        .keep_alive_timeout(settings.ping_timeout)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .max_concurrent_streams(settings.streams)
+        .max_send_buf_size(BUFFER)
+        .max_header_list_size(HEAD);
+    if http2 { builder.http2_only() } else { builder.http1_only() }
+}
+
+/// Whether a connection ended because its other side stood still, as [`Guarded`] says.
+fn is_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut))
 }
 
 /// When `stop` is true, or nobody is left who could make it so.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|s| *s).await);
-}
-
-/// Counts handshakes, of all and of each address.
-struct Gate {
-    all: Arc<Semaphore>,
-    of_one: usize,
-    counts: Mutex<HashMap<IpAddr, usize>>,
-}
-
-struct Handshake {
-    gate: Arc<Gate>,
-    from: IpAddr,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Gate {
-    fn new(settings: &ListenSettings) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(settings.handshakes)),
-            of_one: settings.handshakes_of_one,
-            counts: Mutex::new(HashMap::new()),
-        }
-    }
-
-    fn enter(self: &Arc<Self>, from: IpAddr, permit: OwnedSemaphorePermit) -> Option<Handshake> {
-        let from = network_of(from);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(from).or_default();
-        if *count >= self.of_one {
-            return None;
-        }
-        *count += 1;
-        Some(Handshake { gate: Arc::clone(self), from, _permit: permit })
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.from) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.from);
-            }
-        }
-    }
-}
-
-fn network_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-/// Ends a connection whose first bytes do not come: HTTP/2 has no time for its preface otherwise.
-struct FirstBytes<S> {
-    inner: S,
-    limit: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if polled.is_ready() {
-            self.limit = None;
-        } else if let Some(limit) = &mut self.limit
-            && limit.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
 }

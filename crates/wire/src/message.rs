@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// The header in which a server says, as a stream begins, in how many milliseconds its hosts are to come back should it
+/// be gone.
+pub(crate) const SPREAD_HEADER: &str = "bartizan-spread-ms";
+
 /// Which process of a host speaks: two that hold the same key are told apart by it (fault F22).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Speaker {

@@ -3,6 +3,7 @@
 use crate::{
     Configured, Connection, Limits, Offence, Offer, Peer, Refusal, RefusalKind,
     dialogue::Dialogue,
+    grpc::{Inbound, response},
     message::{
         EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, Told, from_json, to_json,
     },
@@ -15,11 +16,20 @@ use arrow_flight::{
 };
 use async_trait::async_trait;
 use bartizan_model::{BatchId, Kind, Seq, StreamId};
-use futures::stream::BoxStream;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use futures::{future::BoxFuture, stream::BoxStream};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, service::Routes};
+use tonic::{Request, Response, Status, Streaming, body::Body, server::NamedService, service::Routes};
+use tower::Service;
+
+/// The call that is a stream of batches.
+const DO_PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
 /// A batch that passed all checks of the wire.
 #[derive(Debug)]
@@ -74,6 +84,8 @@ pub trait Admission: Send + Sync + 'static {
     async fn admit(&self, peer: &Peer) -> Result<String, Refusal>;
     /// Whether this process may send for its host, while another one may hold the same key. Asked once a stream.
     fn claim(&self, peer: &Peer, speaker: Speaker) -> Result<Claim, Refusal>;
+    /// The time in which hosts are to come back should this server be gone, as `spread_of` has it.
+    fn spread(&self) -> Duration;
     /// A new host with a token.
     async fn enrol(&self, from: SocketAddr, enrolment: Enrolment) -> Result<Enrolled, Refusal>;
     /// A new certificate for the key of an enrolled host, whose old one may be over. `request` (PKCS#10, DER) must be
@@ -104,9 +116,46 @@ pub fn agent_service<S: Sink, A: Admission>(
     stop: watch::Receiver<bool>,
 ) -> Routes {
     let memory = Arc::new(Semaphore::new(limits.decoding_bytes / 1024));
-    let agents = Agents { sink, admission, limits, memory, stop, admit_every };
-    // The size of a message, and a little for what is around it.
-    Routes::new(FlightServiceServer::new(agents).max_decoding_message_size(limits.message_bytes + (64 << 10)))
+    let agents = Arc::new(Agents { sink, admission, limits, memory, stop, admit_every });
+    let others = FlightServiceServer::from_arc(Arc::clone(&agents)).max_decoding_message_size(AROUND);
+    Routes::new(AgentsPort { agents, others })
+}
+
+/// Bytes around a batch in its message, and of a whole message that is no batch.
+const AROUND: usize = 64 << 10;
+
+/// What agents ask: streams of batches are read here, everything else by the library.
+struct AgentsPort<S, A> {
+    agents: Arc<Agents<S, A>>,
+    others: FlightServiceServer<Agents<S, A>>,
+}
+
+impl<S, A> Clone for AgentsPort<S, A> {
+    fn clone(&self) -> Self {
+        Self { agents: Arc::clone(&self.agents), others: self.others.clone() }
+    }
+}
+
+impl<S, A> NamedService for AgentsPort<S, A> {
+    const NAME: &'static str = "arrow.flight.protocol.FlightService";
+}
+
+impl<S: Sink, A: Admission> Service<http::Request<Body>> for AgentsPort<S, A> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != DO_PUT {
+            return self.others.call(request);
+        }
+        let agents = Arc::clone(&self.agents);
+        Box::pin(async move { Ok(put(&agents, request).await.unwrap_or_else(Status::into_http)) })
+    }
 }
 
 /// What hosts ask of the front port: enrolment, an action. One port has one Flight service, so whoever serves Flight
@@ -135,12 +184,12 @@ impl<A> std::fmt::Debug for Front<A> {
     }
 }
 
-fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {
-    request.extensions().get().cloned().ok_or_else(|| Status::internal("no connection is known"))
+fn connection(about: &http::Extensions) -> Result<Connection, Status> {
+    about.get().cloned().ok_or_else(|| Status::internal("no connection is known"))
 }
 
-fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
-    connection(request)?.peer.ok_or_else(|| Status::permission_denied("a client certificate is needed"))
+fn peer(about: &http::Extensions) -> Result<Peer, Status> {
+    connection(about)?.peer.ok_or_else(|| Status::permission_denied("a client certificate is needed"))
 }
 
 fn one<T: Send + 'static>(item: T) -> BoxStream<'static, Result<T, Status>> {
@@ -158,11 +207,11 @@ fn request_der(version: u32, base64: &str) -> Result<Vec<u8>, Status> {
         .map_err(|_| Refusal::permanent("the certificate request cannot be read").status())
 }
 
-async fn do_put<S: Sink, A: Admission>(
+async fn put<S: Sink, A: Admission>(
     agents: &Agents<S, A>,
-    request: Request<Streaming<FlightData>>,
-) -> Result<BoxStream<'static, Result<PutResult, Status>>, Status> {
-    let peer = peer(&request)?;
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Status> {
+    let peer = peer(request.extensions())?;
     let name = agents.admission.admit(&peer).await.map_err(|refusal| {
         if refusal.kind != RefusalKind::Retry {
             agents.admission.refused(&peer, Offence::Standing, &refusal.reason);
@@ -181,15 +230,16 @@ async fn do_put<S: Sink, A: Admission>(
         stop: agents.stop.clone(),
         admit_every: agents.admit_every,
     };
-    tokio::spawn(dialogue.run(request.into_inner(), out));
-    Ok(Box::pin(ReceiverStream::new(answers)))
+    let inbound = Inbound::new(request.into_body(), agents.limits.message_bytes + AROUND);
+    tokio::spawn(dialogue.run(inbound, out));
+    Ok(response(answers, agents.admission.spread()))
 }
 
 async fn renew<S: Sink, A: Admission>(
     agents: &Agents<S, A>,
     request: Request<Action>,
 ) -> Result<Enrolled, Status> {
-    let peer = peer(&request)?;
+    let peer = peer(request.extensions())?;
     let action = request.into_inner();
     if action.r#type != "renew" {
         return Err(Status::unimplemented("this port knows only the action `renew`"));
@@ -202,7 +252,7 @@ async fn renew<S: Sink, A: Admission>(
 }
 
 async fn enrol<A: Admission>(front: &Front<A>, request: Request<Action>) -> Result<Enrolled, Status> {
-    let from = connection(&request)?.address;
+    let from = connection(request.extensions())?.address;
     let action = request.into_inner();
     if action.r#type != "enrol" {
         return Err(Status::unimplemented("this port knows only the action `enrol`"));
@@ -223,7 +273,7 @@ fn answer(enrolled: &Enrolled) -> Response<BoxStream<'static, Result<arrow_fligh
 
 /// A Flight service of which only some calls exist.
 macro_rules! flight_service {
-    ($(<$($param:ident: $bound:ident),+>)? for $service:ty, put: |$put_self:ident, $put:ident| $do_put:expr, action: |$act_self:ident, $act:ident| $do_action:expr) => {
+    ($(<$($param:ident: $bound:ident),+>)? for $service:ty, action: |$act_self:ident, $act:ident| $do_action:expr) => {
         #[async_trait]
         impl<$($($param: $bound),+)?> FlightService for $service {
             type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
@@ -234,16 +284,14 @@ macro_rules! flight_service {
             type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
             type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
 
-            async fn do_put(&self, $put: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-                let $put_self = self;
-                $do_put
-            }
-
             async fn do_action(&self, $act: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
                 let $act_self = self;
                 $do_action
             }
 
+            async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+                Err(not_here())
+            }
             async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
                 Err(not_here())
             }
@@ -277,9 +325,7 @@ fn not_here() -> Status {
 }
 
 flight_service!(<S: Sink, A: Admission> for Agents<S, A>,
-    put: |service, request| do_put(service, request).await.map(Response::new),
     action: |service, request| renew(service, request).await.map(|e| answer(&e)));
 
 flight_service!(<A: Admission> for Front<A>,
-    put: |_service, _request| Err(not_here()),
     action: |service, request| enrol(service, request).await.map(|e| answer(&e)));

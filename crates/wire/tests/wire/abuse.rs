@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use bartizan_model::{Kind, Seq};
-use bartizan_wire::{Ack, Client, Limits, ListenSettings};
+use bartizan_wire::{Ack, Client, ErrorKind, Limits, ListenSettings};
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -61,4 +61,74 @@ async fn one_who_shakes_hands_and_says_nothing_is_sent_away() {
         let ended = tokio::time::timeout(Duration::from_secs(5), tls.read_to_end(&mut sink)).await;
         assert!(ended.is_ok(), "{}", String::from_utf8_lossy(alpn));
     }
+}
+
+/// A connection from one of this machine's addresses that says nothing.
+async fn silent(from: &str, to: std::net::SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Handshakes that would go on for ever if nobody ended them.
+fn patient() -> ListenSettings {
+    ListenSettings { handshake_time: Duration::from_secs(3600), ..ListenSettings::default() }
+}
+
+#[tokio::test]
+async fn a_crowd_of_many_networks_makes_room_for_who_comes_anew() {
+    let server = server_with(Limits::default(), patient()).await;
+    let mut crowd = Vec::new();
+    for n in 0..300 {
+        crowd.push(silent(&format!("127.0.1.{}", n % 20), server.agents).await);
+    }
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    client.put(LANE, EPOCH, &t()).await.unwrap();
+    let turned: Vec<_> = server.arrivals.turned_away().filter(|(_, n)| *n > 0).collect();
+    assert!(matches!(turned[..], [("crowd", 45)]), "300 and one for 256 places: {turned:?}");
+    let mut byte = [0];
+    assert_eq!(crowd[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest has gone");
+    let last = crowd.last_mut().unwrap().read(&mut byte);
+    assert!(tokio::time::timeout(Duration::from_millis(50), last).await.is_err(), "the youngest has not");
+}
+
+#[tokio::test]
+async fn one_host_has_so_many_connections_and_streams_and_no_more() {
+    let listen = ListenSettings { connections_of_one: 3, streams: 4, ..ListenSettings::default() };
+    let server = server_with(Limits::default(), listen).await;
+    let tls = server.host();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let client = server.connect(&tls).await;
+        held.push((client.put(LANE, EPOCH, &t()).await.unwrap(), client));
+    }
+    let fourth = server.connect(&tls).await;
+    assert_eq!(fourth.put(LANE, EPOCH, &t()).await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!((server.arrivals.open(), server.arrivals.turned_away().map(|(_, n)| n).sum::<u64>()), (3, 1));
+    let other = server.host();
+    server.connect(&other).await.put(LANE, EPOCH, &t()).await.unwrap();
+
+    // A fifth stream of one connection waits for one of the four to end.
+    let (_, client) = held.pop().unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(client.put(LANE, EPOCH, &t()).await.unwrap());
+    }
+    let speaker = t();
+    let fifth = client.put(LANE, EPOCH, &speaker);
+    tokio::pin!(fifth);
+    assert!(tokio::time::timeout(Duration::from_millis(100), fifth.as_mut()).await.is_err());
+    streams.pop();
+    fifth.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_tells_in_what_time_to_come_back() {
+    let server = server().await;
+    let tls = server.host();
+    let client = server.connect(&tls).await;
+    assert_eq!(client.spread(), None);
+    client.put(LANE, EPOCH, &t()).await.unwrap();
+    assert_eq!(client.spread(), Some(Duration::from_secs(40)));
 }

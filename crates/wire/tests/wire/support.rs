@@ -220,6 +220,10 @@ impl Admission for Door {
         Ok(Claim { lost, held: Box::new(speaker) })
     }
 
+    fn spread(&self) -> Duration {
+        spread_of(10_000)
+    }
+
     async fn enrol(&self, _from: SocketAddr, e: Enrolment) -> Result<Enrolled, Refusal> {
         if e.token != self.token.secret_hash() {
             return Err(Refusal::denied("unknown token"));
@@ -261,6 +265,8 @@ pub(crate) struct Server {
     pub(crate) door: Arc<Door>,
     pub(crate) front: SocketAddr,
     pub(crate) agents: SocketAddr,
+    /// Of the agents' port.
+    pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) task: tokio::task::JoinHandle<()>,
     pub(crate) settings: ClientSettings,
@@ -298,14 +304,16 @@ pub(crate) async fn server_with(limits: Limits, listen: ListenSettings) -> Serve
     let admit_every = Some(Duration::from_millis(50));
     let service = agent_service(Arc::clone(&sink), Arc::clone(&door), limits, admit_every, stopping.clone());
     let enrolment = Routes::new(FlightServiceServer::new(front_service(Arc::clone(&door))));
+    let arrivals = Arc::<Arrivals>::default();
+    let (at_front, at_agents) = (Arc::default(), Arc::clone(&arrivals));
     let task = tokio::spawn(async move {
         tokio::join!(
-            serve(front, front_tls, enrolment, listen, stopping.clone()),
-            serve(agents, agents_tls, service, listen, stopping),
+            serve(front, front_tls, enrolment, listen, Arc::clone(&at_front), stopping.clone()),
+            serve(agents, agents_tls, service, listen, at_agents, stopping),
         );
     });
     let settings = ClientSettings::default();
-    Server { sink, door, front: front_at, agents: agents_at, stop, task, settings }
+    Server { sink, door, front: front_at, agents: agents_at, arrivals, stop, task, settings }
 }
 
 pub(crate) fn at(address: SocketAddr) -> Endpoint {
