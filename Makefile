@@ -6,7 +6,7 @@
 #   make test              everything that CI runs
 #   make build             target/release/bartizan (with the web page) and target/release/bartizan-agent
 #   make bench             figures beside their goals; bench-decode, bench-spool, bench-capture, bench-delivery,
-#                          bench-latency, bench-syslog, bench-api, bench-page
+#                          bench-latency, bench-syslog, bench-api, bench-page, bench-agents
 #   make bench-lake        the store beside ClickHouse, DuckDB, VictoriaLogs and PostgreSQL, a quarter of an hour
 #   make bench-lake EVENTS=1000000
 #   make packages          .deb and .rpm of server and agent, sums and bills of material, into target/packages

@@ -47,10 +47,18 @@ pub(crate) fn peak_megabytes(pid: u32) -> Result<f64> {
 }
 
 fn peak_of_process(pid: u32) -> Result<f64> {
+    Ok(kilobytes(pid, "VmHWM:")? / 1000.0)
+}
+
+/// Kilobytes of memory that a process has in use (`VmRSS`).
+pub(crate) fn resident_kilobytes(pid: u32) -> Result<f64> {
+    kilobytes(pid, "VmRSS:")
+}
+
+fn kilobytes(pid: u32, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read the process's memory")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
-    Ok(kilobytes / 1000.0)
+    let line = status.lines().find_map(|l| l.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    line.trim().trim_end_matches(" kB").parse().with_context(|| name.to_owned())
 }
 
 /// Keeps a program, with all that it has started, on one core.

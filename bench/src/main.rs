@@ -6,6 +6,7 @@
 //! The real binaries are measured on real packets in network namespaces, each beside its peer in the same run.
 //! Parts of the product are measured by the `examples` of their crates, which print the same lines.
 
+mod agents;
 mod api;
 mod capture;
 mod database;
@@ -70,12 +71,16 @@ fn main() -> Result<()> {
         }
         _ => {}
     }
-    if let Some((verb @ ("api" | "page"), rest)) =
+    if let Some((verb @ ("api" | "page" | "agents"), rest)) =
         named.split_first().map(|(verb, rest)| (verb.as_str(), rest))
     {
         let (mut figures, lake) = (Vec::new(), rest.first().map(Path::new));
-        let run = if verb == "api" { api::run } else { page::run };
-        run(lake, &mut |figure| show(&mut figures, figure))?;
+        let figure = &mut |figure| show(&mut figures, figure);
+        match verb {
+            "api" => api::run(lake, figure)?,
+            "page" => page::run(lake, figure)?,
+            _ => agents::run(rest, figure)?,
+        }
         say(&table(&figures));
         return Ok(());
     }
