@@ -174,6 +174,20 @@ pub fn signal(pid: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Lets this process have so many open files: some tests are ten thousand senders.
+///
+/// # Errors
+/// When it may not have them.
+pub fn allow_files(count: u32) -> Result<()> {
+    let id = std::process::id().to_string();
+    let status = Command::new("prlimit").args(["--pid", &id, &format!("--nofile={count}:")]).status();
+    ensure!(
+        status.context("run prlimit")?.success(),
+        "this needs {count} open files: `ulimit -Hn` says how many there may be"
+    );
+    Ok(())
+}
+
 /// `bartizan server` on a folder.
 #[derive(Debug)]
 pub struct Server {

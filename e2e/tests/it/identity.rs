@@ -240,7 +240,7 @@ impl Rogue {
 }
 
 /// One event, perhaps with a column more.
-fn event(more: Option<(&str, ArrayRef)>) -> Vec<u8> {
+pub(crate) fn event(more: Option<(&str, ArrayRef)>) -> Vec<u8> {
     let all = wire_schema(Kind::Events);
     let mut columns: Vec<(Field, ArrayRef)> = Vec::new();
     for field in all.fields().iter().filter(|field| !field.is_nullable()) {

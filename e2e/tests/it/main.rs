@@ -23,6 +23,7 @@ mod exact;
 mod flows;
 mod frame;
 mod generations;
+mod hardening;
 mod identity;
 mod import;
 mod joined;
