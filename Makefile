@@ -14,14 +14,17 @@
 #   make packages PORTABLE=1   with the agent for old systems, also as a tar
 #   make packages-check    installs, upgrades and removes them in systems of their own, as root; some minutes
 #   make deny              licences, sources and what must not be in the tree, by cargo-deny
-#   make soak, make fuzz   the long ones
+#   make soak              a fleet at work while everything fails around it, half an hour, as root
+#   make soak SECONDS=120 SEED=7
+#   make rounds, make fuzz the tests with many more rounds, and every fuzz target
 
 SECONDS ?=
+SEED ?=
 EVENTS ?= 20000000
 KEY ?=
 PORTABLE ?=
 .DEFAULT_GOAL := help
-.PHONY: help ready build test run demo bench bench-lake soak fuzz packages repository packages-check deny
+.PHONY: help ready build test run demo bench bench-lake soak rounds fuzz packages repository packages-check deny
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,11 +35,14 @@ ready:
 	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq build-essential >&2; } \
 	  || { echo 'a C compiler is missing; type: sudo apt-get install build-essential' >&2; exit 2; }
 
-build test run bench soak fuzz packages-check deny: ready
+build test run bench rounds fuzz packages-check deny: ready
 	@cargo xtask $@
 
 demo: ready
 	@cargo xtask demo $(if $(SECONDS),--seconds $(SECONDS))
+
+soak: ready
+	@cargo xtask soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench-lake: ready
 	@cargo xtask bench store --events $(EVENTS)

@@ -16,7 +16,6 @@
 
 mod inside;
 mod local;
-mod signals;
 mod stage;
 
 pub use inside::inside;

@@ -107,6 +107,24 @@ impl Running {
         Ok(Self { child, log: log.to_owned() })
     }
 
+    /// The same, with a file of its own for what it prints; the log has the rest.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn apart(mut command: Command, out: &Path, log: &Path) -> Result<Self> {
+        let file = |path: &Path| {
+            let file = File::options().create(true).append(true).open(path);
+            file.with_context(|| format!("open {}", path.display()))
+        };
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file(out)?)
+            .stderr(file(log)?)
+            .spawn()
+            .with_context(|| format!("start {command:?}"))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -164,6 +182,17 @@ impl Drop for Running {
     }
 }
 
+/// A process and its children, whichever of its threads made them.
+#[must_use]
+pub fn family(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        all.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+    }
+    all
+}
+
 /// Sends a signal: `TERM`, `STOP`, `CONT`.
 ///
 /// # Errors
@@ -195,6 +224,7 @@ pub struct Server {
     settings: String,
     listen: [SocketAddr; 2],
     netns: Option<Arc<NetNs>>,
+    level: Option<String>,
     running: Option<Running>,
 }
 
@@ -214,7 +244,14 @@ impl Server {
     /// When the folder cannot be made.
     pub fn listening(dir: &Path, settings: &str, listen: [SocketAddr; 2]) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-        Ok(Self { dir: dir.to_owned(), settings: settings.to_owned(), listen, netns: None, running: None })
+        Ok(Self {
+            dir: dir.to_owned(),
+            settings: settings.to_owned(),
+            listen,
+            netns: None,
+            level: None,
+            running: None,
+        })
     }
 
     /// The same in a namespace, and whoever asks it too.
@@ -227,6 +264,11 @@ impl Server {
     /// Replaces its settings; they count from the next start on.
     pub fn configure(&mut self, settings: &str) {
         settings.clone_into(&mut self.settings);
+    }
+
+    /// How much its log tells from the next start on: `trace`.
+    pub fn tell(&mut self, level: &str) {
+        self.level = Some(level.to_owned());
     }
 
     /// Starts it and waits until it listens.
@@ -250,6 +292,7 @@ impl Server {
         }
         let mut command = program(self.netns.as_deref(), "bartizan")?;
         command.args(["server", "--config"]).arg(&config);
+        command.envs(self.level.iter().map(|level| ("BARTIZAN_LOG", level)));
         let running = self.running.insert(Running::start(command, &self.dir.join("server.log"))?);
         let dir = &self.dir;
         let listen = wait_until("the server to listen", PATIENCE, || {
@@ -284,6 +327,13 @@ impl Server {
     #[must_use]
     pub fn running(&mut self) -> Option<&mut Running> {
         self.running.as_mut()
+    }
+
+    /// A handle with which others ask it meanwhile; it can neither start nor stop what this one runs.
+    #[must_use]
+    pub fn asker(&self) -> Self {
+        let (dir, settings, netns) = (self.dir.clone(), self.settings.clone(), self.netns.clone());
+        Self { dir, settings, listen: self.listen, netns, level: None, running: None }
     }
 
     /// Its folder.
@@ -420,6 +470,7 @@ fn json_lines(text: &str) -> Result<Vec<Value>> {
 pub struct Agent {
     dir: PathBuf,
     settings: String,
+    level: Option<String>,
     running: Option<Running>,
 }
 
@@ -431,7 +482,7 @@ impl Agent {
     /// When the folder cannot be made.
     pub fn new(dir: &Path, settings: &str) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-        let agent = Self { dir: dir.to_owned(), settings: settings.to_owned(), running: None };
+        let agent = Self { dir: dir.to_owned(), settings: settings.to_owned(), level: None, running: None };
         agent.configure(settings)?;
         Ok(agent)
     }
@@ -444,6 +495,11 @@ impl Agent {
         let path = self.config();
         let text = format!("dir = {:?}\n{settings}\n", self.dir.display().to_string());
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// How much its log tells from the next start on: `trace`.
+    pub fn tell(&mut self, level: &str) {
+        self.level = Some(level.to_owned());
     }
 
     /// Its configuration file.
@@ -485,6 +541,7 @@ impl Agent {
         ensure!(self.running.is_none(), "the agent runs already");
         let mut command = program(netns, "bartizan-agent")?;
         command.args(["run", "--config"]).arg(self.config());
+        command.envs(self.level.iter().map(|level| ("BARTIZAN_LOG", level)));
         self.running = Some(Running::start(command, &self.dir.join("agent.log"))?);
         Ok(())
     }

@@ -24,7 +24,9 @@ cargo xtask bench [NAME]      decode, text, spool, lake, capture, delivery, late
                             syslog, enrich, filter; all without a name
 cargo xtask bench store [--events N] [--peers LIST]
                             the store beside others
-cargo xtask soak              the tests again, with many more rounds
+cargo xtask soak [--seconds N] [--seed N] [--hosts N]
+                            a fleet at work while everything fails, half an hour
+cargo xtask rounds            the tests again, with many more rounds
 cargo xtask fuzz [SECONDS]    every fuzz target, 60 seconds each
 cargo xtask page              the web page, into web/dist, if something has changed
 cargo xtask python            what tests need of PyPI, into target/python
@@ -79,7 +81,13 @@ fn run() -> Result<()> {
             shell::stage().arg("demo").args(rest).replace()
         }
         ["bench", names @ ..] => bench(names),
-        ["soak"] => soak(),
+        ["soak", rest @ ..] => {
+            needs::install(Need::DEMO)?;
+            needs::install(Need::SOAK)?;
+            build(STAGE)?;
+            Step::new("target/release/bartizan-soak").args(rest).replace()
+        }
+        ["rounds"] => rounds(),
         ["fuzz", rest @ ..] => fuzz(rest.first().copied().unwrap_or("60")),
         ["deny"] => needs::deny(TREE),
         ["deny", checks @ ..] => needs::deny(checks),
@@ -133,7 +141,7 @@ fn test() -> Result<()> {
     Step::cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
 }
 
-fn soak() -> Result<()> {
+fn rounds() -> Result<()> {
     needs::install(Need::TEST)?;
     needs::python()?;
     needs::client()?;

@@ -34,6 +34,10 @@ impl Need {
         command("iputils-ping", "ping"),
     ];
 
+    /// The soak, beside what the demo needs.
+    pub(crate) const SOAK: &'static [Self] =
+        &[command("rsyslog", "rsyslogd"), Self { package: "rsyslog-relp", proof: Proof::Package }];
+
     /// The benches, beside what the tests need.
     pub(crate) const BENCH: &'static [Self] = &[
         command("iperf3", "iperf3"),

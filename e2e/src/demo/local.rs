@@ -1,7 +1,10 @@
 //! `make run`: the server on this machine and, as root, the agent of this machine.
 
-use super::{say, signals::asked_to_stop};
-use crate::process::{Agent, Server, binaries};
+use super::say;
+use crate::{
+    process::{Agent, Server, binaries},
+    signals::asked_to_stop,
+};
 use anyhow::{Context as _, Result, bail};
 use std::{
     net::SocketAddr,

@@ -1,9 +1,10 @@
 //! The person's side of the demo.
 
-use super::{inside::Orders, say, signals::asked_to_stop};
+use super::{inside::Orders, say};
 use crate::{
     process::{Server, binaries, wait_until},
     relay::{Listener, Relay, Target},
+    signals::asked_to_stop,
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;

@@ -43,6 +43,7 @@ mod runaway;
 mod s3;
 mod scene;
 mod sinks;
+mod soak;
 mod sql;
 mod ulogd;
 mod upkeep;

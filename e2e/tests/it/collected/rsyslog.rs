@@ -1,10 +1,9 @@
 //! rsyslog, by every way that it has to forward.
 
 use super::stage::{Stage, free_port, have, line, listener, packet};
-use bartizan_e2e::process::{Running, wait_until};
+use bartizan_e2e::rsyslog::Rsyslog;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -12,40 +11,9 @@ use std::time::Duration;
 /// Lines by each way.
 const LINES: u16 = 2000;
 
-/// rsyslog in a folder of its own, that reads a socket there.
-struct Rsyslog {
-    _running: Running,
-    socket: UnixDatagram,
-}
-
-impl Rsyslog {
-    fn start(dir: &Path, rules: &str) -> Self {
-        std::fs::create_dir_all(dir).unwrap();
-        let (config, input) = (dir.join("rsyslog.conf"), dir.join("log.sock"));
-        let text = format!(
-            "global(workDirectory=\"{dir}\" net.enableDNS=\"off\")\n\
-             module(load=\"imuxsock\" SysSock.Use=\"off\")\n\
-             module(load=\"imtcp\")\nmodule(load=\"omrelp\")\n\
-             input(type=\"imuxsock\" Socket=\"{input}\" RateLimit.Interval=\"0\" UseSysTimeStamp=\"off\")\n{rules}",
-            dir = dir.display(),
-            input = input.display(),
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new("rsyslogd");
-        command.arg("-n").arg("-f").arg(&config).arg("-i").arg(dir.join("pid"));
-        let mut running = Running::start(command, &dir.join("rsyslog.log")).unwrap();
-        let socket = UnixDatagram::unbound().unwrap();
-        wait_until("rsyslog", Duration::from_secs(20), || {
-            assert!(running.ended()?.is_none(), "rsyslog ended: {}", running.log_tail());
-            Ok(socket.connect(&input).ok())
-        })
-        .unwrap();
-        Self { _running: running, socket }
-    }
-
-    fn log(&self, n: u16) {
-        self.socket.send(format!("<4>Nov 26 03:00:00 kernel: {}", packet(n)).as_bytes()).unwrap();
-    }
+/// Says line `n` to it.
+fn log(rsyslog: &Rsyslog, n: u16) {
+    rsyslog.say(&format!("<4>Nov 26 03:00:00 kernel: {}", packet(n))).unwrap();
 }
 
 /// A way with a name of its own, which the messages have as their host.
@@ -114,9 +82,9 @@ fn rsyslog_by_every_way() {
             ports[4]
         ),
     ];
-    let rsyslog = Rsyslog::start(&stage.path("rsyslog"), &rules.concat());
+    let rsyslog = Rsyslog::start(None, &stage.path("rsyslog"), &rules.concat()).unwrap();
     for n in 0..LINES {
-        rsyslog.log(n);
+        log(&rsyslog, n);
         // datagrams that the kernel has no room for are lost, and this is not about that
         if n % 100 == 0 {
             std::thread::sleep(Duration::from_millis(5));
@@ -152,19 +120,19 @@ fn relp_loses_nothing_and_repeats_nothing_over_kills_of_the_server() {
          action.resumeInterval=\"1\" queue.type=\"LinkedList\" queue.size=\"200000\" queue.dequeueBatchSize=\"100\")\n",
         template("gw")
     );
-    let rsyslog = Rsyslog::start(&stage.path("rsyslog"), &rules);
+    let rsyslog = Rsyslog::start(None, &stage.path("rsyslog"), &rules).unwrap();
     const MANY: u16 = 40_000;
     for kill in 0..4 {
         let from = MANY / 5 * kill;
         for n in from..from + MANY / 5 {
-            rsyslog.log(n);
+            log(&rsyslog, n);
         }
         std::thread::sleep(Duration::from_millis(30 + 150 * u64::from(kill)));
         stage.server.kill().unwrap();
         stage.server.start().unwrap();
     }
     for n in MANY / 5 * 4..MANY {
-        rsyslog.log(n);
+        log(&rsyslog, n);
     }
     stage.hosts(u64::from(MANY));
     std::thread::sleep(Duration::from_secs(1));
@@ -182,7 +150,7 @@ fn a_relay_keeps_the_names_of_the_hosts_behind_it() {
         "input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{inner}\" ruleset=\"on\")\nruleset(name=\"on\") {{ action(type=\"omfwd\" target=\"127.0.0.1\" \
          port=\"{port}\" protocol=\"tcp\" template=\"RSYSLOG_ForwardFormat\") }}\n"
     );
-    let _relay = Rsyslog::start(&stage.path("rsyslog"), &rules);
+    let _relay = Rsyslog::start(None, &stage.path("rsyslog"), &rules).unwrap();
     let mut hosts = ["web-1", "db-1"].map(|host| (host, TcpStream::connect(("127.0.0.1", inner)).unwrap()));
     for n in 0..100 {
         for (host, stream) in &mut hosts {

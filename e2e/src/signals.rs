@@ -1,3 +1,5 @@
+//! Ctrl-C, for programs that have to put away what they made.
+
 use anyhow::{Context as _, Result};
 use std::{
     sync::{
@@ -9,7 +11,10 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Becomes true with the first Ctrl-C, SIGTERM or SIGHUP; a second one ends the program.
-pub(super) fn asked_to_stop() -> Result<Arc<AtomicBool>> {
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub fn asked_to_stop() -> Result<Arc<AtomicBool>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot listen to signals")?;
     let entered = runtime.enter();
