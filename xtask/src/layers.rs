@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "bartizan-intake",
     // mechanisms
     "bartizan-clock",
+    "bartizan-notify",
     "bartizan-config",
     "bartizan-settings",
     "bartizan-sandbox",

@@ -44,7 +44,6 @@ mod listing;
 mod local_log;
 mod memory;
 mod namespaces;
-mod notify;
 mod open;
 mod opener;
 mod recorder;

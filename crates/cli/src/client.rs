@@ -69,6 +69,14 @@ impl Client {
         document(self.send(Method::GET, path, None).await?).await
     }
 
+    /// An answer that is no document.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let response = self.send(Method::GET, path, None).await?;
+        let body = Limited::new(response.into_body(), DOCUMENT_LIMIT).collect().await;
+        let bytes = body.map_err(|e| Failure::Partial(format!("the answer broke off: {e}")))?.to_bytes();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     pub(crate) async fn post(&self, path: &str, question: &Value) -> Result<Value, Failure> {
         document(self.post_stream(path, question).await?).await
     }

@@ -128,6 +128,14 @@ pub struct Moved {
 }
 
 impl Manifest {
+    /// Files that are not of the lake, by the names that they had there.
+    pub fn beside(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().filter_map(|name| match name.split_once('/') {
+            Some((folder, rest)) if folder.starts_with(BESIDE) => Some(rest),
+            _ => None,
+        })
+    }
+
     /// That of the backup at a place; nothing if there is none.
     ///
     /// # Errors
@@ -142,7 +150,10 @@ impl Manifest {
         let wrong = |text: String| BackupError::Manifest(text);
         let read: Self = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
         if read.format != FORMAT {
-            return Err(wrong(format!("its form is {}, this version knows {FORMAT}", read.format)));
+            return Err(wrong(format!(
+                "its form is {}, and this program knows {FORMAT}: run a newer one",
+                read.format
+            )));
         }
         if read.sealed().crc32c == read.crc32c {
             Ok(Some(read))
@@ -191,6 +202,12 @@ impl Backup {
         };
         let beside = format!("{BESIDE}{}", uuid::Uuid::new_v4());
         Ok(Self { to, before, manifest, beside, moved: Moved::default() })
+    }
+
+    /// The folder of what others add, from the backup's root.
+    #[must_use]
+    pub fn beside(&self) -> &str {
+        &self.beside
     }
 
     /// Adds a file of others.
@@ -337,7 +354,7 @@ pub async fn restore(
         // what is beside the lake comes back beside it
         let place = match name.split_once('/') {
             Some((folder, rest)) if folder.starts_with(BESIDE) => rest,
-            _ => name,
+            _ => name.as_str(),
         };
         let path = Path::from(place);
         to.put(&path, bytes.into()).await.map_err(failed("write", &path))?;
@@ -368,7 +385,7 @@ pub fn compare(tables: &Tables, manifest: &Manifest) -> Result<(), BackupError> 
 fn is_of_a_lake(name: &str) -> bool {
     let parts: Vec<_> = name.split('/').collect();
     match parts.as_slice() {
-        [beside, _] => beside.starts_with(BESIDE),
+        [beside, _, ..] if beside.starts_with(BESIDE) => true,
         [LAKE, _, "_delta_log", file] => matches!(LogFile::of(file), Some(LogFile::Checkpoint(_))),
         [LAKE, table, ..] => crate::keep::is_ours(&Path::from(*table), &Path::from(parts[1..].join("/"))),
         _ => false,

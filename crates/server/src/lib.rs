@@ -25,6 +25,7 @@ mod configurations;
 mod contacts;
 mod enrich;
 mod fleet;
+mod forward;
 mod front;
 mod holders;
 mod imports;
@@ -45,7 +46,9 @@ mod standing;
 mod upkeep;
 mod walls;
 
-pub use keeper::{Restored, RetainError, WrittenKeep, WrittenRetain, restore_backup, verify_stopped};
+pub use keeper::{
+    Restored, RetainError, WrittenKeep, WrittenRetain, check_backup, restore_backup, verify_stopped,
+};
 pub use place::{Place, WrittenLake};
 pub use run::{run, shut_in};
 pub use settings::{Commit, Compacting, Connections, Enrich, Settings, SettingsError, Spool, Written};

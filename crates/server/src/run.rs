@@ -17,10 +17,11 @@ use anyhow::{Context as _, bail};
 use bartizan_api::{ApiState, Feed, Names, Queries};
 use bartizan_catalog::Catalog;
 use bartizan_collect::Collector;
-use bartizan_config::{Setting, load_program};
+use bartizan_config::{Setting, load_program, program_paths};
 use bartizan_enrich::Enrichment;
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{Options, Tables};
+use bartizan_notify::Notify;
 use bartizan_oidc::Oidc;
 use bartizan_outgoing::Outgoing;
 use bartizan_people::{Invitation, People};
@@ -71,23 +72,44 @@ pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Resul
     if settings.dir.join(RESTORING).exists() {
         bail!("a restore into {} was not finished: begin it again", settings.dir.display());
     }
-    let server = Server::start(&settings).await?;
+    let notify = Arc::new(Notify::from_env());
+    let files = files(config.as_deref(), &settings)?;
+    let server = Server::start(&settings, files).await?;
     let mut signals = Signals::new()?;
+    notify.status(&server.line);
+    notify.ready();
+    tokio::spawn(tell_progress(Arc::clone(&notify), server.tables.clone()));
     loop {
         tokio::select! {
             signal = signals.next() => if signal == Signal::Stop { break },
             // What is not committed is sent again; who has the lake now takes it.
             lost = server.lost() => return Err(lost),
         }
+        notify.reloading();
         if let Err(error) = server.reload(load(config.as_deref(), dir.as_deref())).await {
             tracing::error!(
                 error = format!("{error:#}"),
                 "the new configuration is wrong; the old one counts"
             );
         }
+        notify.ready();
     }
+    notify.stopping();
     server.stop().await;
     Ok(())
+}
+
+/// Tells the service manager that the server lives, as often as it wants to hear it: this task gets its turn among all
+/// others, and every table can be looked into. A store that is slow, or a disk that is full, is no reason to be killed.
+async fn tell_progress(notify: Arc<Notify>, tables: Tables) {
+    let Some(every) = bartizan_notify::watchdog() else { return };
+    loop {
+        for table in tables.all() {
+            drop(table.view());
+        }
+        notify.progress();
+        tokio::time::sleep(every).await;
+    }
 }
 
 fn written(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Written> {
@@ -121,6 +143,13 @@ fn allow_files() {
     }
 }
 
+/// The files that say what the settings are: for a backup.
+fn files(config: Option<&Path>, settings: &Settings) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = program_paths(config, Path::new(CONFIG))?;
+    files.extend(settings.prefixes.clone());
+    Ok(files)
+}
+
 /// Two servers on one directory would both be right, and both be confused.
 pub(crate) fn lock(dir: &Path) -> anyhow::Result<fs::File> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -137,12 +166,16 @@ pub(crate) fn lock(dir: &Path) -> anyhow::Result<fs::File> {
 }
 
 struct Server {
+    /// Where it listens, in a line for people.
+    line: String,
+    tables: Tables,
     stop: watch::Sender<bool>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
     sinks: Vec<tokio::task::JoinHandle<()>>,
     collector: Option<Collector>,
     committers: Vec<tokio::task::JoinHandle<()>>,
     stop_commits: watch::Sender<bool>,
+    forwarding: Option<tokio::task::JoinHandle<()>>,
     keeper: tokio::task::JoinHandle<()>,
     upkeep: std::thread::JoinHandle<()>,
     writer: Option<Writer>,
@@ -151,7 +184,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(settings: &Settings) -> anyhow::Result<Self> {
+    async fn start(settings: &Settings, files: Vec<PathBuf>) -> anyhow::Result<Self> {
         let dir = &settings.dir;
         let now = bartizan_clock::now();
         let dialects = dialects(settings.prefixes.as_deref())?;
@@ -197,7 +230,8 @@ impl Server {
         let names = Arc::clone(&enrichment) as Arc<dyn Names>;
         let retain = settings.retain.clone();
         let keeping =
-            Keeper::new(tables.clone(), catalog.clone(), names, retain, settings.compact.clone(), dir)?;
+            Keeper::new(tables.clone(), catalog.clone(), names, retain, settings.compact.clone(), dir)?
+                .with_files(files);
         let (at_front, at_agents) = (Arc::<Arrivals>::default(), Arc::<Arrivals>::default());
         let metrics = Arc::new(Gauges {
             arrivals: [("front", Arc::clone(&at_front)), ("agents", Arc::clone(&at_agents))],
@@ -245,10 +279,13 @@ impl Server {
         tokio::spawn(async move { relay.relay_commits().await });
         // Before anything of the log is deleted.
         let sinks = crate::sinks::start(&settings.sinks, &tables, &stopped);
-        let upkeep = upkeep::start(Work::new(settings, tables, keeping), commits_stopped.clone())?;
+        let upkeep = upkeep::start(Work::new(settings, tables.clone(), keeping), commits_stopped.clone())?;
         tokio::spawn(keep_house(Arc::clone(&keys), Arc::clone(&fleet)));
         tokio::spawn(crate::enrich::keep(Arc::clone(&enrichment), stopped.clone()));
         let collector = others.collect(settings, &ingest, &keys)?;
+        let forwarding = settings.audit_syslog.clone().map(|to| {
+            tokio::spawn(crate::forward::forward(catalog.clone(), dir.clone(), to, commits_stopped.clone()))
+        });
         let noting = Arc::clone(&fleet);
         let keeper = tokio::spawn(async move {
             tokio::join!(
@@ -278,12 +315,15 @@ impl Server {
         announce(dir, "agents_address", &agents_address.to_string())?;
         tracing::info!(front = %front_address, agents = %agents_address, dir = %dir.display(), "ready");
         Ok(Self {
+            line: format!("people at {front_address}, agents at {agents_address}"),
+            tables,
             stop,
             listeners,
             sinks,
             collector,
             committers,
             stop_commits,
+            forwarding,
             keeper,
             upkeep,
             writer,
@@ -325,6 +365,9 @@ impl Server {
         self.stop_commits.send_replace(true);
         for committer in self.committers {
             drop(tokio::time::timeout(Duration::from_secs(30), committer).await);
+        }
+        if let Some(forwarding) = self.forwarding {
+            drop(tokio::time::timeout(Duration::from_secs(5), forwarding).await);
         }
         drop(tokio::time::timeout(Duration::from_secs(5), self.keeper).await);
         // What it has at hand may take longer than anybody wants to wait, and nothing is lost without it.

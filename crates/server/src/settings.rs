@@ -1,6 +1,7 @@
 //! Settings in two stages: what was written in `server.toml`, and what was meant by it.
 
 use crate::fleet::EnrolmentSettings;
+use crate::forward::Destination;
 use crate::keeper::{Retain, RetainError, WrittenKeep, WrittenRetain};
 use crate::place::{Place, WrittenLake};
 use crate::sinks::{Sink, SinkError, WrittenSink};
@@ -68,6 +69,8 @@ pub struct Written {
     pub oidc: Option<WrittenOidc>,
     /// Where requests to the outside may go.
     pub outgoing: WrittenOutgoing,
+    /// What becomes of the audit log.
+    pub audit: Audit,
 }
 
 impl Default for Written {
@@ -95,6 +98,7 @@ impl Default for Written {
             keep: WrittenKeep::default(),
             oidc: None,
             outgoing: WrittenOutgoing::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -190,6 +194,21 @@ impl Connections {
                 ..both
             },
         ])
+    }
+}
+
+/// `[audit]` as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// A receiver of syslog: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`.
+    pub syslog: Option<String>,
+}
+
+impl Audit {
+    fn destination(&self) -> Result<Option<Destination>, SettingsError> {
+        let place = self.syslog.as_deref().map(str::parse).transpose();
+        place.or_else(|problem| wrong("audit.syslog", problem))
     }
 }
 
@@ -442,6 +461,8 @@ pub struct Settings {
     pub query: Limits,
     /// How long rows are kept.
     pub(crate) retain: Retain,
+    /// Where the audit log is forwarded to.
+    pub audit_syslog: Option<Destination>,
     /// How long a file stays after it was replaced or removed, in microseconds.
     pub removed_age: i64,
     /// The identity provider by which people sign in.
@@ -507,6 +528,7 @@ impl Settings {
                 sets: Sets::new(&written.sets)?,
                 names: names_of_filters,
             },
+            audit_syslog: written.audit.destination()?,
             retain: Retain::new(&written.retain, written.keep)?,
             removed_age: i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000_000),
             oidc,
@@ -611,6 +633,8 @@ mod tests {
         assert!(
             error(Written { connections, ..Written::default() }).starts_with("connections.stall_seconds: 0")
         );
+        let audit = Audit { syslog: Some("syslog:514".into()) };
+        assert!(error(Written { audit, ..Written::default() }).starts_with("audit.syslog: `syslog:514`"));
         let query = Query { question_megabytes: 1024, ..Query::default() };
         let error = error(Written { query, ..Written::default() });
         assert!(error.starts_with("query.question_megabytes: 1024"), "{error}");

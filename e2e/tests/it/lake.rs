@@ -81,7 +81,10 @@ fn whenever_the_server_is_killed_no_row_is_lost_or_there_twice() {
     for (round, millis) in [5, 15, 30, 60, 120, 250].into_iter().enumerate() {
         for work in works {
             let mut command = scene.server.cli().unwrap();
-            command.arg("lake").args(work).stdout(Stdio::null()).stderr(Stdio::null());
+            if work[0] != "backup" {
+                command.arg("lake");
+            }
+            command.args(work).stdout(Stdio::null()).stderr(Stdio::null());
             let mut running = command.spawn().unwrap();
             thread::sleep(Duration::from_millis(millis));
             scene.server.kill().unwrap();
@@ -95,7 +98,7 @@ fn whenever_the_server_is_killed_no_row_is_lost_or_there_twice() {
     }
     scene.works(&["erase", ERASED, "--reason", "request 12"]);
     assert_eq!(scene.rows(""), kept);
-    scene.works(&["backup", to]);
+    scene.server.ask(&["backup", to]).unwrap();
     scene.verify();
 
     let restored = scene.path("restored");
@@ -107,7 +110,7 @@ fn whenever_the_server_is_killed_no_row_is_lost_or_there_twice() {
 
 fn restore(from: &Path, to: &Path) -> Server {
     let output = Command::new(binaries().unwrap().join("bartizan"))
-        .args(["lake", "restore"])
+        .arg("restore")
         .arg(from)
         .arg("--to")
         .arg(to)
@@ -123,7 +126,7 @@ fn a_backup_of_a_running_server_comes_back_somewhere_else() {
     scene.bring(0);
     let backup = scene.path("backup");
     let to = backup.to_str().unwrap();
-    scene.works(&["backup", to]);
+    scene.server.ask(&["backup", to]).unwrap();
     scene.bring(1);
     let mut server = restore(&backup, &scene.path("restored"));
     server.start().unwrap();
@@ -143,7 +146,7 @@ fn a_backup_of_a_running_server_comes_back_somewhere_else() {
 
     // A directory that has something is not overwritten; a backup that is not whole is not restored.
     let again = Command::new(binaries().unwrap().join("bartizan"))
-        .args(["lake", "restore", to, "--to"])
+        .args(["restore", to, "--to"])
         .arg(scene.path("restored"))
         .output()
         .unwrap();
@@ -156,7 +159,7 @@ fn a_backup_of_a_running_server_comes_back_somewhere_else() {
     fs::write(&files[0], bytes).unwrap();
     let broken = scene.path("broken");
     let output = Command::new(binaries().unwrap().join("bartizan"))
-        .args(["lake", "restore", to, "--to"])
+        .args(["restore", to, "--to"])
         .arg(&broken)
         .output()
         .unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attribution;
+mod audit;
 mod browser;
 mod caps;
 mod clone;
@@ -42,11 +43,14 @@ mod prometheus;
 mod runaway;
 mod s3;
 mod scene;
+mod secrets;
 mod sinks;
 mod soak;
 mod sql;
+mod systemd;
 mod ulogd;
 mod upkeep;
 mod walls;
 mod watch;
+mod whole;
 mod wrong;

@@ -5,7 +5,6 @@ use super::link::{Notice, Order};
 use super::lock::Holder;
 use super::protocol::{Refusal, Reply, Request};
 use super::start::{self, Started};
-use crate::notify::Notify;
 use crate::open::{self, Direct, Open as _};
 use crate::sandbox;
 use crate::settings::Settings;
@@ -15,6 +14,7 @@ use bartizan_netfilter::{
     Asker, ConntrackSocket, Interfaces, NetfilterError, Netns, NflogConfig, NflogSocket, Question,
     RulesetMonitor,
 };
+use bartizan_notify::Notify;
 use bartizan_ruleset::Form;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::CapabilitySet;

@@ -12,6 +12,28 @@ pub(crate) struct Output {
     pub(crate) output: Format,
 }
 
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupArgs {
+    /// The folder, on the server's machine; a backup that is there is brought up to date
+    #[arg(value_name = "FOLDER")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FOLDER")]
+    pub(crate) from: PathBuf,
+    /// The server's new directory, empty
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) to: Option<PathBuf>,
+    /// Only see whether every file of the backup is what was written
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) check: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum LakeCommand {
     /// Show what each table holds
@@ -64,23 +86,6 @@ pub(crate) enum LakeCommand {
     },
     /// Show receipts of what was erased
     Erasures(Output),
-    /// Copy the lake, the catalog and the keys to a folder of the server's machine, while the server runs
-    Backup {
-        /// The folder; a backup that is there is brought up to date
-        #[arg(value_name = "FOLDER")]
-        to: PathBuf,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Restore a backup into the directory of a server that does not run
-    Restore {
-        /// The backup
-        #[arg(value_name = "FOLDER")]
-        from: PathBuf,
-        /// The server's new directory, empty
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-    },
     /// Keep rows whatever the rules of retention say
     Hold {
         /// What the hold is called

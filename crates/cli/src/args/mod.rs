@@ -13,10 +13,10 @@ pub(crate) use ask::{
 };
 pub(crate) use fleet::{AuthorityCommand, ConfigCommand, FleetArgs, HostsArgs, HostsCommand, TokenCommand};
 pub(crate) use kept::{ContextCommand, LoginArgs, QueriesCommand, ViewsCommand};
-pub(crate) use lake::{LakeCommand, Output};
+pub(crate) use lake::{BackupArgs, LakeCommand, Output, RestoreArgs};
 pub(crate) use people::{AccessCommand, AuditArgs, AuditCommand, May, UsersCommand};
 pub(crate) use work::{
-    EnrichCommand, FilterCommand, ImportArgs, ImportOutput, ParseArgs, ParseFormat, ParseOutput,
+    DoctorArgs, EnrichCommand, FilterCommand, ImportArgs, ImportOutput, ParseArgs, ParseFormat, ParseOutput,
     PrefixCommand, ServerArgs,
 };
 
@@ -163,7 +163,7 @@ pub(crate) enum Command {
         command: Option<ContextCommand>,
     },
     /// Try whether the server is reached and all is well there
-    Doctor,
+    Doctor(DoctorArgs),
     /// Say what agents do: versions of their configuration, for all, a group or one host
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -191,6 +191,10 @@ pub(crate) enum Command {
     /// Look after the lake: what it holds, whether it is whole, what may go
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Copy all of the server, with keys, people and configuration, to a folder while it runs
+    Backup(BackupArgs),
+    /// Bring a backup back into the directory of a server that does not run, or only check it
+    Restore(RestoreArgs),
     /// See what log prefixes say
     #[command(subcommand)]
     Prefix(PrefixCommand),

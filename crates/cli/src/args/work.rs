@@ -180,6 +180,16 @@ pub(crate) struct FilterArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Write what somebody who helps has to know to this file: no event, no secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// The server's configuration, for the bundle
+    #[arg(long, value_name = "FILE", default_value = "/etc/bartizan/server.toml", requires = "bundle")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct ServerArgs {
     /// The configuration file [default: /etc/bartizan/server.toml, if it exists]
     #[arg(long, value_name = "FILE")]

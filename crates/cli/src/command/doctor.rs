@@ -1,8 +1,14 @@
 //! Is the server reached, and is all well there? Each line says what was tried; what is wrong says what to do.
 
+use super::bundle::bundle;
 use crate::{
-    args::ConnectionArgs, client::Client, connection::Connection, contexts::Contexts, escape::for_terminal,
-    failure::Failure, render::Style,
+    args::{ConnectionArgs, DoctorArgs},
+    client::Client,
+    connection::Connection,
+    contexts::Contexts,
+    escape::for_terminal,
+    failure::Failure,
+    render::Style,
 };
 use anyhow::anyhow;
 use serde_json::Value;
@@ -35,7 +41,16 @@ impl Report {
     }
 }
 
-pub(crate) async fn doctor(args: &ConnectionArgs, style: Style) -> Result<(), Failure> {
+pub(crate) async fn doctor(args: &ConnectionArgs, doctor: DoctorArgs, style: Style) -> Result<(), Failure> {
+    let examined = examine(args, style).await;
+    if let Some(to) = &doctor.bundle {
+        let client = Connection::find(args).and_then(Client::new).ok();
+        bundle(args, client.as_ref(), &doctor.config, to).await?;
+    }
+    examined
+}
+
+async fn examine(args: &ConnectionArgs, style: Style) -> Result<(), Failure> {
     let mut report = Report { out: io::stdout(), colour: style.colour_stdout, bad: 0 };
     let current = Contexts::find().and_then(|contexts| contexts.current());
     match (&args.server, args.context.as_ref().or(current.as_ref())) {

@@ -13,10 +13,9 @@ use crate::stream::Lines;
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
-use std::path::Path;
 
 /// Columns of an answer.
-type Shown = &'static [(&'static str, Look)];
+pub(super) type Shown = &'static [(&'static str, Look)];
 
 const STATUS: Shown = &[
     ("table", Look::Text),
@@ -74,13 +73,6 @@ const ERASURES: Shown = &[
     ("held", Look::Number),
     ("reason", Look::Text),
 ];
-const BACKUP: Shown = &[
-    ("table", Look::Text),
-    ("version", Look::Number),
-    ("files", Look::Number),
-    ("rows", Look::Number),
-    ("damaged", Look::Number),
-];
 const HOLDS: Shown = &[
     ("name", Look::Text),
     ("table", Look::Text),
@@ -90,12 +82,8 @@ const HOLDS: Shown = &[
 ];
 
 pub(crate) async fn lake(args: &ConnectionArgs, command: LakeCommand, style: Style) -> Result<(), Failure> {
-    match &command {
-        LakeCommand::Restore { from, to } => return restore(from, to).await,
-        LakeCommand::Verify { stopped: true, quick, output, .. } => {
-            return verify_stopped(args, *quick, *output, style).await;
-        }
-        _ => {}
+    if let LakeCommand::Verify { stopped: true, quick, output, .. } = &command {
+        return verify_stopped(args, *quick, *output, style).await;
     }
     let client = Client::new(Connection::find(args)?)?;
     let asker = Asker { client, style };
@@ -127,10 +115,6 @@ pub(crate) async fn lake(args: &ConnectionArgs, command: LakeCommand, style: Sty
             let answer = asker.client.get("/api/v1/lake/erasures").await?;
             super::ask::list(&answer, columns(ERASURES), output.output, style)
         }
-        LakeCommand::Backup { to, output } => {
-            let to = std::path::absolute(&to)?;
-            asker.work("backup", &json!({ "to": to }), BACKUP, output).await.map(drop)
-        }
         LakeCommand::Hold { name, filter, table, comment } => {
             let question = json!({ "name": name, "filter": filter, "table": table, "comment": comment });
             let answer = asker.client.post("/api/v1/lake/holds", &question).await;
@@ -143,28 +127,7 @@ pub(crate) async fn lake(args: &ConnectionArgs, command: LakeCommand, style: Sty
         LakeCommand::Release { name } => {
             asker.client.post("/api/v1/lake/holds/release", &json!({ "name": name })).await.map(drop)
         }
-        LakeCommand::Restore { from, to } => restore(&from, &to).await,
     }
-}
-
-async fn restore(from: &Path, to: &Path) -> Result<(), Failure> {
-    let restored = bartizan_server::restore_backup(from, to).await?;
-    let rows: u64 = restored.manifest.tables.values().map(|table| table.rows).sum();
-    talk(&format!(
-        "-- {} files, {rows} rows: every file and every row is verified --",
-        restored.manifest.files.len()
-    ));
-    let mut out = io::stdout();
-    for (table, copy) in &restored.manifest.tables {
-        writeln!(out, "{table}: {} rows as of entry {}", copy.rows, copy.version)?;
-    }
-    if restored.problems.is_empty() {
-        return Ok(());
-    }
-    for problem in &restored.problems {
-        talk(&for_terminal(&problem.to_string()));
-    }
-    Err(Failure::Partial("the lake was damaged already when the backup was made".into()))
 }
 
 async fn verify_stopped(
@@ -193,14 +156,15 @@ fn columns(shown: Shown) -> Vec<Column> {
     shown.iter().map(|(name, look)| Column { name: (*name).into(), look: *look }).collect()
 }
 
-struct Asker {
-    client: Client,
-    style: Style,
+/// Who has work done.
+pub(super) struct Asker {
+    pub(super) client: Client,
+    pub(super) style: Style,
 }
 
 impl Asker {
     /// Has work done, and shows what comes of it; gives its end.
-    async fn work(
+    pub(super) async fn work(
         &self,
         path: &str,
         question: &Value,

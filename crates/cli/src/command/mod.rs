@@ -1,6 +1,8 @@
 //! What the commands do.
 
 mod ask;
+mod backup;
+mod bundle;
 mod config;
 mod contexts;
 mod doctor;
@@ -23,6 +25,7 @@ mod tail;
 mod top;
 
 pub(crate) use ask::{each_row, losses, rows, search};
+pub(crate) use backup::{backup, restore};
 pub(crate) use config::config;
 pub(crate) use contexts::{context, login};
 pub(crate) use doctor::doctor;

@@ -1,19 +1,27 @@
 //! Backup of a running server, and restore into the directory of one that is not.
 //!
-//! Beside the lake a backup has the catalog, as of a moment after the lake's, and the keys by which agents know the
-//! server; so it is as secret as the server's directory. The collector's spool is not in it: what waits there is
-//! not in the lake yet.
+//! In this order:
+//! 1. the collector's spool: what leaves it meanwhile is in the lake when that is copied, and what is in both is there
+//!    once, because its records have the names by which the lake knows them. The end of a record that is being written
+//!    was promised to nobody;
+//! 2. the lake as of one moment;
+//! 3. the catalog, as of a moment after that: people, access tokens, sessions, the audit log, hosts;
+//! 4. the keys by which agents know the server, and the configuration's files.
+//!
+//! So it is as secret as the server's directory: what is beside the lake is for its owner only.
 
 use super::retention::KeepError;
 use super::{End, Keeper, Listener};
 use anyhow::{Context as _, bail};
-use bartizan_lake::{Backup, DurableLocal, Manifest, Moved, Options, Problem, Tables, compare, restore};
+use bartizan_lake::{
+    Backup, DurableLocal, Manifest, Moved, Options, Problem, Tables, compare, restore, verify_backup,
+};
 use bartizan_pki::AUTHORITY_FILES;
 use object_store::ObjectStore;
 use serde_json::json;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,9 +34,14 @@ const BESIDE: &[&str] = &[
     "server.key",
     "admin.token",
     "collector.id",
+    crate::forward::POSITION,
 ];
 /// The catalog.
 const CATALOG: &str = "catalog.db";
+/// The collector's spool, in the server's directory.
+const SPOOL: &str = "spool/collected";
+/// Where the configuration is in a backup, and in a directory that was restored from one.
+const CONFIG: &str = "config";
 /// Stands in a directory while a restore into it is not finished.
 pub(crate) const RESTORING: &str = "restoring";
 
@@ -44,6 +57,15 @@ pub(super) async fn backup(keeper: Keeper, mut listener: Listener, to: PathBuf) 
         DurableLocal::new(&to).map_err(|e| KeepError::File(format!("use {}", to.display()), e.into()))?,
     );
     let mut backup = Backup::begin(store, now).await?;
+    let folder = to.join(backup.beside());
+    fs::DirBuilder::new().mode(0o700).create(&folder).map_err(file("make", &folder))?;
+    let spool = keeper.dir.join(SPOOL);
+    for name in segments(&spool).map_err(file("read", &spool))? {
+        let path = spool.join(&name);
+        if let Some(bytes) = read(&path).map_err(file("read", &path))? {
+            backup.add_beside(&format!("{SPOOL}/{name}"), bytes.into()).await?;
+        }
+    }
     let tell = |moved: &Moved| listener.progress(|| format!("{} MB copied", moved.bytes >> 20));
     backup.add_lake(&keeper.tables, tell).await?;
     let copy = keeper.dir.join("catalog.copy");
@@ -54,12 +76,16 @@ pub(super) async fn backup(keeper: Keeper, mut listener: Listener, to: PathBuf) 
     backup.add_beside(CATALOG, bytes.into()).await?;
     for name in BESIDE {
         let path = keeper.dir.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => backup.add_beside(name, bytes.into()).await?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(file("read", &path)(error)),
+        if let Some(bytes) = read(&path).map_err(file("read", &path))? {
+            backup.add_beside(name, bytes.into()).await?;
         }
     }
+    for path in keeper.files.iter() {
+        if let Some(bytes) = read(path).map_err(file("read", path))? {
+            backup.add_beside(&format!("{CONFIG}/{}", name_of(path, &keeper.files)), bytes.into()).await?;
+        }
+    }
+    protect(&folder).map_err(file("protect", &folder))?;
     let (manifest, moved) = backup.finish().await?;
     let mut damaged = 0;
     for (table, copy) in &manifest.tables {
@@ -77,10 +103,66 @@ pub(super) async fn backup(keeper: Keeper, mut listener: Listener, to: PathBuf) 
     let rows: u64 = manifest.tables.values().map(|t| t.rows).sum();
     let sums = json!({
         "to": to.display().to_string(), "rows": rows, "files": manifest.files.len(), "copied": moved.files,
-        "bytes_copied": moved.bytes, "kept": moved.kept, "damaged": damaged,
+        "bytes_copied": moved.bytes, "beside": manifest.beside().count(), "kept": moved.kept, "damaged": damaged,
         "took_ms": u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     });
     Ok(End::new(damaged == 0, sums))
+}
+
+/// The segments of a spool, the oldest first.
+fn segments(spool: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match fs::read_dir(spool) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        names.extend(name.to_str().filter(|name| name.ends_with(".seg")).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// What is in a file; nothing if there is none (any more).
+fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// What a file of the configuration is called in a backup: drop-ins are in a folder beside the first file.
+fn name_of(path: &Path, all: &[PathBuf]) -> String {
+    let name = |path: Option<&std::ffi::OsStr>| path.unwrap_or_default().to_string_lossy().into_owned();
+    let folder = path.parent();
+    if folder == all.first().and_then(|first| first.parent()) {
+        return name(path.file_name());
+    }
+    format!("{}/{}", name(folder.and_then(Path::file_name)), name(path.file_name()))
+}
+
+/// Lets nobody but its owner into a folder and what is in it.
+fn protect(path: &Path) -> std::io::Result<()> {
+    let is_folder = fs::symlink_metadata(path)?.is_dir();
+    fs::set_permissions(path, fs::Permissions::from_mode(if is_folder { 0o700 } else { 0o600 }))?;
+    if is_folder {
+        for entry in fs::read_dir(path)? {
+            protect(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a folder and all that is in it to somebody.
+fn give(path: &Path, owner: (u32, u32)) -> std::io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(owner.0), Some(owner.1))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), owner)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {
@@ -88,6 +170,17 @@ fn remove(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether each file of a backup is what was written; the names of those that are not.
+///
+/// # Errors
+/// If there is no backup, or it cannot be read.
+pub async fn check_backup(from: &Path) -> anyhow::Result<(Manifest, Vec<String>)> {
+    if !from.is_dir() {
+        bail!("there is no directory {}", from.display());
+    }
+    Ok(verify_backup(&DurableLocal::new(from)?, |_| {}).await?)
 }
 
 /// What came of a restore.
@@ -99,7 +192,8 @@ pub struct Restored {
     pub problems: Vec<Problem>,
 }
 
-/// Restores a backup into a directory that is empty, or where a restore was not finished, and verifies every row.
+/// Restores a backup into a directory that is empty, or where a restore was not finished, and verifies every row. What is
+/// restored belongs to whom the directory belongs to.
 ///
 /// # Errors
 /// If there is something else in the directory, or anything in the backup is not what was written.
@@ -122,12 +216,9 @@ pub async fn restore_backup(from: &Path, dir: &Path) -> anyhow::Result<Restored>
     fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))?;
     let target = DurableLocal::new(dir)?;
     let manifest = restore(&DurableLocal::new(from)?, &target, |_| {}).await?;
-    for name in BESIDE.iter().chain(&[CATALOG]) {
-        let path = dir.join(name);
-        if path.exists() {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-                .with_context(|| format!("cannot protect {}", path.display()))?;
-        }
+    for name in manifest.beside() {
+        let first = dir.join(name.split('/').next().unwrap_or(name));
+        protect(&first).with_context(|| format!("cannot protect {}", first.display()))?;
     }
     let store: Arc<dyn ObjectStore> = Arc::new(DurableLocal::new(&dir.join("lake"))?);
     let tables = Tables::open(&store, &Options::default(), bartizan_clock::now()).await?;
@@ -135,6 +226,11 @@ pub async fn restore_backup(from: &Path, dir: &Path) -> anyhow::Result<Restored>
     let mut problems = Vec::new();
     for table in tables.all() {
         problems.extend(table.verify(true).await?);
+    }
+    let owner = fs::metadata(dir)?;
+    if rustix::process::geteuid().is_root() && owner.uid() != 0 {
+        give(dir, (owner.uid(), owner.gid()))
+            .with_context(|| format!("cannot give {} away", dir.display()))?;
     }
     fs::remove_file(&marker)?;
     fs::File::open(dir)?.sync_all()?;
@@ -159,4 +255,35 @@ pub async fn verify_stopped(dir: &Path, quick: bool) -> anyhow::Result<Vec<(Stri
         problems.extend(found.into_iter().map(|problem| (table.relation().to_string(), problem)));
     }
     Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_configuration_keep_their_places() {
+        let files = [
+            "/etc/bartizan/server.toml",
+            "/etc/bartizan/server.d/10-lake.toml",
+            "/etc/bartizan/prefixes.toml",
+        ];
+        let files = files.map(PathBuf::from);
+        let names = files.iter().map(|path| name_of(path, &files)).collect::<Vec<_>>();
+        assert_eq!(names, ["server.toml", "server.d/10-lake.toml", "prefixes.toml"]);
+    }
+
+    #[test]
+    fn segments_come_in_their_order_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["00000000000000000009-b-0.seg", "00000000000000000001-a-0.seg", "acked", "x.seg.bad"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let found = segments(dir.path()).unwrap();
+        assert_eq!(found, ["00000000000000000001-a-0.seg", "00000000000000000009-b-0.seg"]);
+        assert!(segments(&dir.path().join("none")).unwrap().is_empty());
+        protect(dir.path()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(dir.path()), mode(&dir.path().join("acked"))), (0o700, 0o600));
+    }
 }

@@ -11,7 +11,7 @@ mod rules;
 mod steady;
 
 pub(crate) use copy::RESTORING;
-pub use copy::{Restored, restore_backup, verify_stopped};
+pub use copy::{Restored, check_backup, restore_backup, verify_stopped};
 pub(crate) use rules::Retain;
 pub use rules::{RetainError, WrittenKeep, WrittenRetain};
 
@@ -57,6 +57,8 @@ pub(crate) struct Keeper {
     retain: Arc<Retain>,
     compact: Compact,
     dir: PathBuf,
+    /// The files of the configuration, the first one first.
+    files: Arc<Vec<PathBuf>>,
     space: Arc<DiskSpace>,
     steady: Arc<tokio::sync::Mutex<Option<steady::Steady>>>,
     /// Files that retention leaves alone because they cannot be read.
@@ -87,12 +89,19 @@ impl Keeper {
             retain: Arc::new(retain),
             compact,
             dir: dir.to_owned(),
+            files: Arc::default(),
             space: Arc::new(DiskSpace(dir.join("lake"))),
             steady: Arc::default(),
             unreadable: Arc::default(),
             doing: Arc::default(),
             looks: Arc::default(),
         })
+    }
+
+    /// With the configuration's files, which a backup has beside everything else.
+    #[must_use]
+    pub(crate) fn with_files(self, files: Vec<PathBuf>) -> Self {
+        Self { files: Arc::new(files), ..self }
     }
 
     /// Whether it is time to look; then the next time is after `every`.

@@ -91,8 +91,8 @@ pub(super) const CASES: &[Case] = &[
     asks("lake retain", &["-n"], lake_retain),
     asks("lake erase", &["192.0.2.1", "-n"], lake_erase),
     asks("lake erasures", &[], lake_erasures),
-    asks("lake backup", &["/nowhere"], lake_backup),
-    alone("lake restore", &["x", "--to", "y"], lake_restore),
+    asks("backup", &["/nowhere"], backup),
+    alone("restore", &["x", "--to", "y"], restore),
     alone("prefix test", &["x"], prefix_test),
     alone("prefix list", &[], prefix_list),
     asks("enrich status", &[], enrich_status),
@@ -373,6 +373,11 @@ fn doctor(run: &Run<'_>) {
     assert!(code == 0 && out.contains("the server of the context here"), "{code}: {out}{err}");
     let (code, out, _) = run.elsewhere(&["--dir", &run.file("empty")]);
     assert!(code == 1 || code == 7, "{code}: {out}");
+    let bundle = run.file("bundle.json");
+    assert_eq!(run.elsewhere(&["--bundle", &bundle]).0, 0);
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    assert!(text.contains("bartizan_build_info") && text.contains("\"program\""), "{text}");
+    assert_eq!(run.elsewhere(&["--bundle", &bundle]).0, 1, "it is not overwritten");
 }
 
 fn token_create(run: &Run<'_>) {
@@ -629,12 +634,13 @@ fn lake_erasures(run: &Run<'_>) {
     assert!(receipts.contains("a test") && !receipts.contains("192.0.2.66"), "{receipts}");
 }
 
-fn lake_backup(run: &Run<'_>) {
+fn backup(run: &Run<'_>) {
     work(run, &[&run.file("backup")]);
     run.fails(2, &[&run.of_server("backup")]);
 }
 
-fn lake_restore(run: &Run<'_>) {
+fn restore(run: &Run<'_>) {
+    assert!(run.ok(&[&run.file("backup"), "--check"]).contains("events: "));
     let to = run.file("restored");
     run.ok(&[&run.file("backup"), "--to", &to]);
     assert!(Path::new(&to).join("lake/events/_delta_log").is_dir());

@@ -1,23 +1,38 @@
-//! What systemd is told: ready, reloading, stopping, a line of state, and that there is progress.
+//! What systemd is told of a service: ready, reloading, stopping, a line of state, and that there is progress.
 //!
-//! The main process tells it, which is the opener; the worker says it to the opener. Without `NOTIFY_SOCKET`
-//! nothing is told to nobody.
+//! Only the main process of a unit is believed (`NotifyAccess=main`). Without `NOTIFY_SOCKET` nothing is told to nobody.
+//! A manager that does not listen never makes the service wait.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// How often the manager wants to hear of progress, if it does: it hears it twice as often.
+#[must_use]
+pub fn watchdog() -> Option<Duration> {
+    let text = |name| std::env::var(name).ok();
+    every(text("WATCHDOG_USEC")?.as_str(), text("WATCHDOG_PID").as_deref(), std::process::id())
+}
+
+fn every(micros: &str, process: Option<&str>, ours: u32) -> Option<Duration> {
+    let is_ours = process.is_none_or(|process| process.parse() == Ok(ours));
+    let micros: u64 = micros.parse().ok().filter(|micros| *micros > 0 && is_ours)?;
+    Some(Duration::from_micros(micros) / 2)
+}
 
 /// The way to the service manager.
 #[derive(Debug)]
-pub(crate) struct Notify {
+pub struct Notify {
     to: Option<(UnixDatagram, SocketAddr)>,
 }
 
 impl Notify {
     /// As the environment says.
-    pub(crate) fn from_env() -> Self {
+    #[must_use]
+    pub fn from_env() -> Self {
         Self::to(std::env::var_os("NOTIFY_SOCKET").as_deref())
     }
 
@@ -30,30 +45,30 @@ impl Notify {
         Self { to }
     }
 
-    /// Capturing has begun.
-    pub(crate) fn ready(&self) {
+    /// The service does its work.
+    pub fn ready(&self) {
         self.send("READY=1");
     }
 
     /// The configuration is read anew; until the next [`Notify::ready`].
-    pub(crate) fn reloading(&self) {
+    pub fn reloading(&self) {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
     /// The end has begun.
-    pub(crate) fn stopping(&self) {
+    pub fn stopping(&self) {
         self.send("STOPPING=1");
     }
 
     /// Something moved, or there was nothing to do.
-    pub(crate) fn progress(&self) {
+    pub fn progress(&self) {
         self.send("WATCHDOG=1");
     }
 
     /// One line for people.
-    pub(crate) fn status(&self, line: &str) {
+    pub fn status(&self, line: &str) {
         let line: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
         self.send(&format!("STATUS={line}"));
     }
@@ -101,6 +116,14 @@ mod tests {
         assert_eq!(next(), "WATCHDOG=1");
         notify.reloading();
         assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    }
+
+    #[test]
+    fn a_manager_that_wants_to_hear_of_somebody_else_is_told_nothing() {
+        assert_eq!(every("60000000", None, 7), Some(Duration::from_secs(30)));
+        assert_eq!(every("60000000", Some("7"), 7), Some(Duration::from_secs(30)));
+        assert_eq!(every("60000000", Some("8"), 7), None);
+        assert_eq!((every("0", None, 7), every("soon", None, 7)), (None, None));
     }
 
     #[test]
