@@ -14,8 +14,13 @@ pub enum CatalogError {
         source: sqlx::Error,
     },
     /// A newer program made it.
-    #[error("the catalog is of version {found}, this program knows {known}: update it")]
+    #[error(
+        "the catalog {path} is of version {found}, and this program knows {known}: run the newer program, or restore a backup \
+         from before the upgrade"
+    )]
     Newer {
+        /// The file.
+        path: PathBuf,
         /// Version of the file.
         found: i64,
         /// The newest that this program knows.
@@ -52,6 +57,7 @@ impl CatalogError {
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
             Self::Database { source, .. } => Self::Open { path: path.to_owned(), source },
+            Self::Newer { found, known, .. } => Self::Newer { path: path.to_owned(), found, known },
             other => other,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{CatalogError, error::doing};
 use sqlx::{Row, sqlite::SqlitePool};
+use std::path::PathBuf;
 
 /// One step from each version to the next. Steps are only ever added. Times are microseconds since 1970.
 const STEPS: &[&str] = &[
@@ -224,9 +225,101 @@ pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), CatalogError> {
     let found: i64 = row.try_get(0).map_err(doing(WHAT))?;
     let known = i64::try_from(STEPS.len()).expect("a handful of steps");
     let done = usize::try_from(found).ok().filter(|done| *done <= STEPS.len());
-    let Some(done) = done else { return Err(CatalogError::Newer { found, known }) };
+    let Some(done) = done else { return Err(CatalogError::Newer { path: PathBuf::new(), found, known }) };
     for step in &STEPS[done..] {
         sqlx::raw_sql(*step).execute(&mut *tx).await.map_err(doing(WHAT))?;
     }
     tx.commit().await.map_err(doing(WHAT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AuditPage, Catalog, NewAudit};
+    use bartizan_model::Micros;
+    use sqlx::sqlite::SqliteConnectOptions;
+    use std::hash::{BuildHasher as _, BuildHasherDefault};
+
+    /// What catalogs that are out there were made by: a step that was given away is never changed. Another one is added
+    /// to the end here.
+    const GIVEN: [u64; 9] = [
+        0xb859_1c5e_fb87_e6c7,
+        0x75a4_b284_9bad_6880,
+        0x53bd_44b0_3b86_e428,
+        0x1320_e2b1_2b63_ee95,
+        0xaf4e_e8df_b73e_d60f,
+        0x543f_2efd_0b57_899e,
+        0x2dab_5575_8b89_015b,
+        0x365d_4b75_a7ff_8073,
+        0x77fd_137f_be78_b180,
+    ];
+
+    /// FNV-1a, which is the same on every machine and for ever.
+    struct Fnv(u64);
+
+    impl Default for Fnv {
+        fn default() -> Self {
+            Self(0xcbf2_9ce4_8422_2325)
+        }
+    }
+
+    impl std::hash::Hasher for Fnv {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+
+    fn sum(step: &str) -> u64 {
+        BuildHasherDefault::<Fnv>::default().hash_one(step.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn steps_that_were_given_away_are_never_changed() {
+        let sums: Vec<u64> = STEPS.iter().map(|step| sum(step)).collect();
+        assert!(sums.starts_with(&GIVEN), "of now: {sums:#x?}");
+        for (n, step) in STEPS.iter().enumerate() {
+            assert!(step.contains(&format!("PRAGMA user_version = {};", n + 1)), "step {n} says which it is");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_catalog_of_every_version_becomes_one_of_today_with_what_is_in_it() {
+        for version in 1..=STEPS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("catalog.db");
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            let pool = SqlitePool::connect_with(options).await.unwrap();
+            for step in &STEPS[..version] {
+                sqlx::raw_sql(*step).execute(&pool).await.unwrap();
+            }
+            let old = "INSERT INTO hosts (id, name, first_seen, serial, not_after, agent_version) \
+                       VALUES ('01010101010101010101010101010101', 'web-01', 5, 'aa', 9, '0.1.0')";
+            sqlx::raw_sql(old).execute(&pool).await.unwrap();
+            if version >= 6 {
+                let view = "INSERT INTO views (name, in_table, filter, columns, shared, changed) \
+                            VALUES ('mine', 'events', 'dport:22', '', 1, 7)";
+                sqlx::raw_sql(view).execute(&pool).await.unwrap();
+            }
+            pool.close().await;
+
+            // twice: what was brought up to date stays as it is
+            for life in 0..2 {
+                let catalog = Catalog::open(&path).await.unwrap();
+                let hosts = catalog.hosts().await.unwrap();
+                assert_eq!((hosts.len(), hosts[0].name.as_str()), (1, "web-01"), "of version {version}");
+                assert!(hosts[0].is_in() && hosts[0].first_seen == Micros(5), "of version {version}");
+                let entry = NewAudit { who: "ada".into(), what: "update".into(), ..NewAudit::default() };
+                catalog.add_audit(&entry, Micros(life), |_, _, _| [1; 32]).await.unwrap();
+                let page = AuditPage { limit: 10, ..AuditPage::default() };
+                assert_eq!(catalog.audit(&page).await.unwrap().len() as i64, life + 1);
+                catalog.close().await;
+            }
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub enum LakeError {
         reason: String,
     },
     /// The table uses something that this version does not know; it is left alone.
-    #[error("table `{table}` needs what this version does not know: {what}")]
+    #[error("table `{table}` needs what this program does not know ({what}): run a newer one")]
     Unsupported {
         /// The table's folder.
         table: Path,

@@ -5,8 +5,8 @@ use crate::{
     batch::messages,
     error::printable,
     message::{
-        BatchMeta, EnrolCall, Enrolled, Hello, PROTOCOL_VERSION, RenewCall, Reply, SPREAD_HEADER, Speaker,
-        Told, from_json, to_json,
+        BatchMeta, EnrolCall, Enrolled, Hello, RenewCall, Reply, SPREAD_HEADER, Speaker, Told, Versions,
+        from_json, to_json,
     },
 };
 use arrow_flight::{
@@ -188,7 +188,8 @@ impl Client {
         replace: bool,
     ) -> Result<Enrolled, WireError> {
         let call = EnrolCall {
-            version: PROTOCOL_VERSION,
+            version: Versions::OURS.newest,
+            oldest: Versions::OURS.oldest,
             token: token.reveal(),
             request: request_of(key)?,
             name: name.to_owned(),
@@ -204,7 +205,8 @@ impl Client {
     /// If the host is revoked, or the server is not reached.
     pub async fn renew(&self, key: &HostKey, agent_version: &str) -> Result<Enrolled, WireError> {
         let call = RenewCall {
-            version: PROTOCOL_VERSION,
+            version: Versions::OURS.newest,
+            oldest: Versions::OURS.oldest,
             request: request_of(key)?,
             agent: agent_version.to_owned(),
         };

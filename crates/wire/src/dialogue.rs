@@ -6,7 +6,7 @@ use crate::{
     error::printable,
     grpc::{Answer, Inbound},
     listen::stopped,
-    message::{BatchMeta, Hello, PROTOCOL_VERSION, Reply, Told, from_json, says_whose, to_json},
+    message::{BatchMeta, Hello, Reply, Told, Versions, from_json, says_whose, to_json},
     offer::Has,
     server::Admission,
 };
@@ -174,13 +174,10 @@ impl<S: Sink, A: Admission> Dialogue<S, A> {
         if says_whose(&command) {
             return Err((Offence::Identity, Refusal::permanent(WHOSE)));
         }
-        if hello.version != PROTOCOL_VERSION {
-            return Err(wrong(format!(
-                "agent {} speaks protocol {}, this server {PROTOCOL_VERSION}: update the older one",
-                printable(&hello.agent),
-                hello.version
-            )));
-        }
+        let theirs = Versions { newest: hello.version, oldest: hello.oldest };
+        theirs
+            .common(Versions::OURS)
+            .map_err(|why| wrong(format!("agent {}: {why}", printable(&hello.agent))))?;
         let lane =
             Lane::from_number(hello.lane).ok_or_else(|| wrong(format!("there is no lane {}", hello.lane)))?;
         Ok((StreamId { host: self.peer.host, lane, epoch: hello.epoch }, hello))

@@ -60,7 +60,7 @@ pub use encode::{Compression, EncodeError, Encoder, encode, split};
 pub use error::{ErrorKind, Refusal, RefusalKind, WireError};
 pub use gate::Arrivals;
 pub use listen::{Connection, ListenSettings, Peer, serve};
-pub use message::{Enrolled, Enrolment, PROTOCOL_VERSION, Speaker, Told, Waiting};
+pub use message::{Enrolled, Enrolment, OLDEST_PROTOCOL, PROTOCOL_VERSION, Speaker, Told, Waiting};
 pub use offence::Offence;
 pub use offer::{Configured, NotTaken, Offer, Part};
 pub use server::{Admission, Claim, Front, IncomingBatch, Sink, agent_service, front_service};

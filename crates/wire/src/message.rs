@@ -6,8 +6,54 @@ use bartizan_model::{Epoch, Kind, Lane, Micros, Seq};
 use bartizan_pki::SecretHash;
 use serde::{Deserialize, Serialize};
 
-/// The version of the protocol that this program speaks.
+/// The version of the protocol that this program speaks. It names the messages, and the kinds and columns of batches.
 pub const PROTOCOL_VERSION: u32 = 1;
+/// The oldest version that this program still speaks. Programs two versions apart understand one another, so this is
+/// never more than two behind.
+pub const OLDEST_PROTOCOL: u32 = 1;
+
+/// Versions that a program speaks, as it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Versions {
+    /// The newest.
+    pub(crate) newest: u32,
+    /// The oldest; one that does not say speaks one only.
+    pub(crate) oldest: Option<u32>,
+}
+
+impl Versions {
+    /// What this program speaks.
+    pub(crate) const OURS: Self = Self { newest: PROTOCOL_VERSION, oldest: Some(OLDEST_PROTOCOL) };
+
+    fn oldest(self) -> u32 {
+        self.oldest.unwrap_or(self.newest).min(self.newest)
+    }
+
+    /// The newest version that both sides speak; the newer program speaks as that one did.
+    ///
+    /// # Errors
+    /// In words, if there is none.
+    pub(crate) fn common(self, other: Self) -> Result<u32, String> {
+        let newest = self.newest.min(other.newest);
+        if newest >= self.oldest().max(other.oldest()) {
+            return Ok(newest);
+        }
+        let what = match self.newest < other.newest {
+            true => "update the agent",
+            false => "update the server",
+        };
+        Err(format!("the agent speaks protocol {self}, the server {other}: {what}"))
+    }
+}
+
+impl std::fmt::Display for Versions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.oldest() {
+            oldest if oldest == self.newest => write!(f, "{oldest}"),
+            oldest => write!(f, "{oldest} to {}", self.newest),
+        }
+    }
+}
 
 /// The header in which a server says, as a stream begins, in how many milliseconds its hosts are to come back should it
 /// be gone.
@@ -28,6 +74,8 @@ pub struct Speaker {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) version: u32,
+    #[serde(default)]
+    pub(crate) oldest: Option<u32>,
     pub(crate) lane: u8,
     pub(crate) epoch: Epoch,
     pub(crate) agent: String,
@@ -43,8 +91,9 @@ pub(crate) struct Hello {
 impl Hello {
     pub(crate) fn new(lane: Lane, epoch: Epoch, speaker: &Speaker, configured: Option<Configured>) -> Self {
         let Speaker { version, instance, boot } = speaker.clone();
+        let Versions { newest, oldest } = Versions::OURS;
         let lane = lane.number();
-        Self { version: PROTOCOL_VERSION, lane, epoch, agent: version, instance, boot, configured }
+        Self { version: newest, oldest, lane, epoch, agent: version, instance, boot, configured }
     }
 
     /// Bounded: it is kept while the host is known.
@@ -143,6 +192,8 @@ pub struct Enrolled {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EnrolCall {
     pub(crate) version: u32,
+    #[serde(default)]
+    pub(crate) oldest: Option<u32>,
     pub(crate) token: String,
     /// DER in base64.
     pub(crate) request: String,
@@ -156,6 +207,8 @@ pub(crate) struct EnrolCall {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct RenewCall {
     pub(crate) version: u32,
+    #[serde(default)]
+    pub(crate) oldest: Option<u32>,
     /// DER in base64.
     pub(crate) request: String,
     pub(crate) agent: String,
@@ -184,6 +237,48 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_version_that_both_speak_is_spoken() {
+        let speaks = |newest, oldest| Versions { newest, oldest };
+        let same = |agent: Versions, server: Versions| agent.common(server).ok();
+        // an agent of before versions had a range, a newer one that still knows how, and one that does not
+        assert_eq!(same(speaks(1, None), Versions::OURS), Some(1));
+        assert_eq!(same(speaks(3, Some(1)), speaks(1, Some(1))), Some(1));
+        assert_eq!(same(speaks(2, Some(1)), speaks(4, Some(2))), Some(2));
+        assert_eq!(same(speaks(4, Some(2)), speaks(2, Some(1))), Some(2));
+        assert_eq!(same(speaks(1, Some(9)), Versions::OURS), Some(1), "what makes no sense is one version");
+        let words = |agent: Versions, server| agent.common(server).unwrap_err();
+        assert_eq!(
+            words(speaks(4, Some(2)), speaks(1, Some(1))),
+            "the agent speaks protocol 2 to 4, the server 1: update the server"
+        );
+        assert_eq!(
+            words(speaks(1, None), speaks(4, Some(2))),
+            "the agent speaks protocol 1, the server 2 to 4: update the agent"
+        );
+        assert!(PROTOCOL_VERSION - OLDEST_PROTOCOL <= 2);
+    }
+
+    /// What the agents of versions that were given away say, byte by byte: it is understood for ever.
+    #[test]
+    fn what_older_agents_say_is_understood() {
+        const HELLO: &[u8] = br#"{"version":1,"lane":0,"epoch":7,"agent":"0.1.0"}"#;
+        let hello: Hello = from_json("it", HELLO).unwrap();
+        assert_eq!((hello.version, hello.oldest, hello.speaker().instance.as_str()), (1, None, ""));
+        const META: &[u8] = br#"{"kind":"events","epoch":7,"seq":9,"weight":3}"#;
+        let meta: BatchMeta = from_json("it", META).unwrap();
+        assert_eq!(
+            (meta.kind, meta.seq, meta.clock, meta.waiting.is_none()),
+            (Kind::Events, Seq(9), None, true)
+        );
+        const ENROL: &[u8] = br#"{"version":1,"token":"x","request":"","name":"web-01","agent":"0.1.0"}"#;
+        let call: EnrolCall = from_json("it", ENROL).unwrap();
+        assert!(!call.replace && call.oldest.is_none());
+        // and what newer ones say beside it is passed over
+        let newer = String::from_utf8_lossy(HELLO).replacen('{', r#"{"features":["x"],"oldest":1,"#, 1);
+        assert_eq!(from_json::<Hello>("it", newer.as_bytes()).unwrap().oldest, Some(1));
+    }
 
     #[test]
     fn a_message_that_says_whose_it_is_is_told_from_those_that_do_not() {

@@ -4,9 +4,7 @@ use crate::{
     Configured, Connection, Limits, Offence, Offer, Peer, Refusal, RefusalKind,
     dialogue::Dialogue,
     grpc::{Inbound, response},
-    message::{
-        EnrolCall, Enrolled, Enrolment, PROTOCOL_VERSION, RenewCall, Speaker, Told, from_json, to_json,
-    },
+    message::{EnrolCall, Enrolled, Enrolment, RenewCall, Speaker, Told, Versions, from_json, to_json},
 };
 use arrow_array::RecordBatch;
 use arrow_flight::{
@@ -196,12 +194,8 @@ fn one<T: Send + 'static>(item: T) -> BoxStream<'static, Result<T, Status>> {
     Box::pin(futures::stream::once(std::future::ready(Ok(item))))
 }
 
-fn request_der(version: u32, base64: &str) -> Result<Vec<u8>, Status> {
-    if version != PROTOCOL_VERSION {
-        let why =
-            format!("protocol {version} here and {PROTOCOL_VERSION} at the server: update the older one");
-        return Err(Refusal::permanent(why).status());
-    }
+fn request_der(theirs: Versions, base64: &str) -> Result<Vec<u8>, Status> {
+    theirs.common(Versions::OURS).map_err(|why| Refusal::permanent(why).status())?;
     data_encoding::BASE64
         .decode(base64.as_bytes())
         .map_err(|_| Refusal::permanent("the certificate request cannot be read").status())
@@ -246,7 +240,7 @@ async fn renew<S: Sink, A: Admission>(
     }
     let call: RenewCall =
         from_json("the request", &action.body).map_err(|e| Refusal::permanent(e).status())?;
-    let request = request_der(call.version, &call.request)?;
+    let request = request_der(Versions { newest: call.version, oldest: call.oldest }, &call.request)?;
     let agent = crate::error::printable(&call.agent).chars().take(64).collect();
     agents.admission.renew(&peer, request, agent).await.map_err(|r| r.status())
 }
@@ -259,7 +253,7 @@ async fn enrol<A: Admission>(front: &Front<A>, request: Request<Action>) -> Resu
     }
     let call: EnrolCall =
         from_json("the request", &action.body).map_err(|e| Refusal::permanent(e).status())?;
-    let request = request_der(call.version, &call.request)?;
+    let request = request_der(Versions { newest: call.version, oldest: call.oldest }, &call.request)?;
     let token =
         bartizan_pki::Secret::parse(&call.token).map_err(|e| Refusal::denied(e.to_string()).status())?.hash();
     let enrolment =

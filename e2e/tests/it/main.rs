@@ -50,6 +50,7 @@ mod sql;
 mod systemd;
 mod ulogd;
 mod upkeep;
+mod versions;
 mod walls;
 mod watch;
 mod whole;

@@ -11,6 +11,7 @@ mod files;
 mod follow;
 mod full_disk;
 mod model;
+mod older;
 mod readers;
 mod retain;
 mod rollup;

@@ -5,6 +5,7 @@
 mod basics;
 mod damage;
 mod failpoints;
+mod frozen;
 mod full_disk;
 mod kill;
 mod machine;
