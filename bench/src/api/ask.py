@@ -89,14 +89,19 @@ def facets(server, since, until, count):
     return {"whole": whole, "some": some, "slowest": sorted(slow)[-8:]}
 
 
-async def tail(server, filter, ready, end):
-    """One tail; the last totals and the rows that were seen."""
-    reader, writer = await asyncio.open_connection(server.host, server.port, ssl=server.tls)
+async def opened(server, filter, turns):
+    """A tail that was asked for. In turns: the server shakes hands with few of one address at once, and ends the rest."""
+    async with turns:
+        reader, writer = await asyncio.open_connection(server.host, server.port, ssl=server.tls)
     body = json.dumps({"filter": filter})
     head = f"POST /api/v1/tail HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
     writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    return reader, writer
+
+
+async def tail(reader, writer, end):
+    """The last totals and the rows that were seen."""
     totals, rows, name = {}, 0, None
-    ready.release()
     while not end.is_set():
         try:
             line = await asyncio.wait_for(reader.readline(), 0.5)
@@ -116,10 +121,9 @@ async def tail(server, filter, ready, end):
 
 
 async def tails(server, filter, count):
-    ready, end = asyncio.Semaphore(0), asyncio.Event()
-    all = [asyncio.create_task(tail(server, filter, ready, end)) for _ in range(int(count))]
-    for _ in all:
-        await ready.acquire()
+    turns, end = asyncio.Semaphore(16), asyncio.Event()
+    streams = await asyncio.gather(*(opened(server, filter, turns) for _ in range(int(count))))
+    all = [asyncio.create_task(tail(*stream, end)) for stream in streams]
     await asyncio.sleep(1)
     print(json.dumps("ready"), flush=True)
     await asyncio.to_thread(sys.stdin.read)

@@ -118,6 +118,7 @@ mod logemu;
 mod metrics;
 mod ndjson;
 mod needs;
+mod onlookers;
 mod openapi;
 mod operations;
 mod people;
@@ -151,6 +152,7 @@ pub use lake::{
 };
 pub use live::{Feed, Live, LiveItem, Subscription};
 pub use metrics::Metrics;
+pub use onlookers::Onlookers;
 pub use openapi::document;
 pub use problem::{PROBLEM_JSON, Problem, Span};
 pub use queries::{QUERY_HEADER, Queries, QueryTotals, Running};
@@ -220,6 +222,8 @@ pub struct ApiState {
     pub lake: Arc<dyn LakeKeeper>,
     /// Rows as they arrive.
     pub live: Arc<dyn Live>,
+    /// Runs what looks at them.
+    pub onlookers: Arc<Onlookers>,
     /// What a filter may name: sets, the fleet's addresses, services.
     pub names: Arc<dyn Names>,
     /// What is known of addresses.

@@ -9,14 +9,14 @@ use bartizan_model::Micros;
 use bartizan_query::Arrival;
 use futures::stream::BoxStream;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// The next rows of a subscription.
 #[derive(Clone, Debug)]
 pub struct LiveItem {
-    /// Rows in the schema of `events`.
-    pub rows: RecordBatch,
+    /// Rows in the schema of `events`; one batch for all who look on, because a copy of it counts every column.
+    pub rows: Arc<RecordBatch>,
     /// Rows published before these and after the item before, which this subscriber was too slow to get.
     pub missed: u64,
     /// When these arrived: later than all that were published before.
@@ -48,7 +48,7 @@ pub trait Live: Send + Sync {
 
 #[derive(Clone)]
 struct Piece {
-    rows: RecordBatch,
+    rows: Arc<RecordBatch>,
     /// Rows published before this piece.
     before: u64,
     received: Micros,
@@ -96,7 +96,7 @@ impl Feed {
         let before = published.rows;
         *published = Published { rows: before.saturating_add(rows.num_rows() as u64), last: received };
         // An error means that nobody looks on.
-        let _ = self.sender.send(Piece { rows, before, received });
+        let _ = self.sender.send(Piece { rows: Arc::new(rows), before, received });
     }
 }
 

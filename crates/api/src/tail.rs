@@ -20,7 +20,7 @@ use crate::ask::parse;
 use crate::body::Body;
 use crate::queries::{Asked, Current};
 use crate::{ApiState, Live, LiveItem, Problem, Subscription};
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::RecordBatch;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
@@ -105,7 +105,7 @@ pub(crate) async fn tail(
         rate: body.rate.map(|rate| Rate::new(rate, Instant::now())),
     };
     let question = Arc::clone(&asked);
-    tokio::spawn(async move { question.inside(tail.run(subscription, after, asked)).await });
+    state.onlookers.spawn(async move { question.inside(tail.run(subscription, after, asked)).await });
     let chunks = tokio_stream::wrappers::ReceiverStream::new(receiver).map(Ok::<Bytes, Infallible>);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -237,9 +237,11 @@ impl Tail {
         } else {
             self.totals.missed += item.missed;
         }
-        let matches: BooleanArray = self.matcher.matches(&item.rows);
-        let matched: Vec<usize> =
-            (0..matches.len()).filter(|row| matches.is_valid(*row) && matches.value(*row)).collect();
+        self.at = Arrival::end_of(item.received);
+        let matched: Vec<usize> = self.matcher.matches(&item.rows).values().set_indices().collect();
+        if matched.is_empty() {
+            return Ok(());
+        }
         self.totals.matched += matched.len() as u64;
         let may = self.rate.as_mut().map_or(matched.len(), |rate| rate.take(matched.len(), Instant::now()));
         self.totals.sampled += (matched.len() - may) as u64;
@@ -254,7 +256,6 @@ impl Tail {
             }
         }
         self.newest(&item.rows, wanted.last().copied());
-        self.at = Arrival::end_of(item.received);
         Ok(())
     }
 

@@ -53,7 +53,7 @@ pub use export::{Encoder, ExportError, FileFormat};
 pub use files::{Damage, LeftOut};
 pub use id::{ID, RowId, RowIdError};
 pub use position::{Position, PositionError};
-pub use question::{Cost, Inquiry, asked_by, asked_for};
+pub use question::{Cost, Inquiry, asked_by, asked_for, background};
 pub use rollup::{Bucket, Counted};
 pub use sight::{Scoped, Sight};
 pub use source::{Counts, DataFile, History, Part, Rolled, Source, View, Window};

@@ -14,10 +14,10 @@ use crate::sessions::Browsers;
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
 use anyhow::{Context as _, bail};
-use bartizan_api::{ApiState, Feed, Names, Queries};
+use bartizan_api::{ApiState, Feed, Names, Onlookers, Queries};
 use bartizan_catalog::Catalog;
 use bartizan_collect::Collector;
-use bartizan_config::{Setting, load_program, program_paths};
+use bartizan_config::{Setting, load_program, program_paths, program_place};
 use bartizan_enrich::Enrichment;
 use bartizan_ingest::{Ingest, commit_forever};
 use bartizan_lake::{Options, Tables};
@@ -44,6 +44,8 @@ use tokio::sync::watch;
 
 /// Where the configuration is looked for when nothing is said.
 const CONFIG: &str = "/etc/bartizan/server.toml";
+/// Environment variables that are settings begin with this.
+const PREFIX: &str = "BARTIZAN_";
 /// Batches that a tail may lag behind before rows are passed over.
 const TAIL_BATCHES: usize = 256;
 /// How often the certificate is looked at.
@@ -112,13 +114,19 @@ async fn tell_progress(notify: Arc<Notify>, tables: Tables) {
     }
 }
 
+fn flags(dir: Option<&Path>) -> Vec<Setting> {
+    dir.map(|dir| Setting::flag("dir", dir.display().to_string())).into_iter().collect()
+}
+
 fn written(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Written> {
-    let flags: Vec<_> = dir.map(|dir| Setting::flag("dir", dir.display().to_string())).into_iter().collect();
-    Ok(load_program(config, Path::new(CONFIG), "BARTIZAN_", &flags)?)
+    Ok(load_program(config, Path::new(CONFIG), PREFIX, &flags(dir))?)
 }
 
 fn load(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Settings> {
-    Ok(Settings::new(written(config, dir)?)?)
+    Settings::new(written(config, dir)?).map_err(|error| {
+        let place = program_place(config, Path::new(CONFIG), PREFIX, &flags(dir), error.key());
+        place.into_iter().fold(anyhow::Error::new(error), anyhow::Error::context)
+    })
 }
 
 /// A folder for temporary files of questions; what a killed server left there goes.
@@ -262,6 +270,7 @@ impl Server {
             sessions: Arc::clone(&browsers) as _,
             lake: Arc::new(keeping.clone()),
             live: feed,
+            onlookers: Arc::new(Onlookers::new(settings.query.partitions)?),
             names: Arc::clone(&enrichment) as _,
             enrichment: Arc::clone(&enrichment),
             queries,

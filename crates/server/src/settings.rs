@@ -410,6 +410,21 @@ pub enum SettingsError {
     Outgoing(#[from] OutgoingSettingsError),
 }
 
+impl SettingsError {
+    /// The key that it is about, dotted, or the table or list that holds it: by it the place is found.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Own { key, .. } => key,
+            Self::Listener(_) => "collect",
+            Self::Sink(_) => "sink",
+            Self::Set(_) => "sets",
+            Self::Retain(_) => "retain",
+            Self::Oidc(_) => "oidc",
+            Self::Outgoing(_) => "outgoing",
+        }
+    }
+}
+
 fn wrong<T>(key: &'static str, problem: String) -> Result<T, SettingsError> {
     Err(SettingsError::Own { key, problem })
 }

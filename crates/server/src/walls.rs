@@ -88,6 +88,8 @@ fn needs(written: &Written, config: &Path, own_user: bool) -> Needs {
     read.extend(written.sets.values().flatten().filter_map(|member| named(member)));
     read.extend(written.lake.credentials.as_deref().and_then(named));
     read.extend(written.sink.iter().filter_map(|sink| sink.password_file.as_deref()).map(folder));
+    let secret = written.oidc.as_ref().and_then(|oidc| oidc.client_secret_file.as_deref());
+    read.extend(secret.into_iter().chain(written.outgoing.ca_file.as_deref()).map(folder));
     read.extend(sandbox.read.iter().cloned());
     // The last two may be links to other disks.
     let mut own = vec![dir.clone(), dir.join("lake"), dir.join("spool")];
@@ -116,17 +118,21 @@ mod tests {
     fn what_the_settings_name_is_needed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["dir", "etc", "enrich", "sets", "secret", "sockets", "backup", "elsewhere"] {
+        for name in ["dir", "etc", "enrich", "sets", "oidc", "ca", "secret", "sockets", "backup", "elsewhere"]
+        {
             std::fs::create_dir(at(name)).unwrap();
         }
         let text = format!(
             "dir = {:?}\nlisten = \"127.0.0.1:8443\"\nenrich.files = [{:?}]\nsets.x = [{:?}, \"192.0.2.0/24\"]\n\
-             sandbox.write = [{:?}]\n[[collect]]\nkind = \"syslog-tls\"\naddress = \"127.0.0.1:6514\"\nkey_file = {:?}\n\
+             sandbox.write = [{:?}]\n[oidc]\nurl = \"https://a.example\"\nissuer = \"https://b.example\"\nclient_id = \"c\"\n\
+             client_secret_file = {:?}\n[outgoing]\nca_file = {:?}\n[[collect]]\nkind = \"syslog-tls\"\naddress = \"127.0.0.1:6514\"\nkey_file = {:?}\n\
              [[collect]]\nkind = \"ulogd-unix\"\npath = {:?}\n",
             at("dir"),
             at("enrich/a.mmdb"),
             at("sets/x.txt"),
             at("backup"),
+            at("oidc/secret"),
+            at("ca/ca.pem"),
             at("secret/key.pem"),
             at("sockets/u.sock"),
         );
@@ -137,7 +143,7 @@ mod tests {
         assert_eq!(needs.listen, [6514, 8443, 8444]);
         let ours: Vec<_> =
             needs.read.iter().filter(|path| path.starts_with(folder.path())).cloned().collect();
-        assert_eq!(ours, [at("etc"), at("enrich"), at("sets"), at("secret")]);
+        assert_eq!(ours, [at("etc"), at("enrich"), at("sets"), at("oidc"), at("ca"), at("secret")]);
         assert!(!needs.read.contains(&PathBuf::from("/etc")) && !needs.read.contains(&PathBuf::from("/")));
     }
 }

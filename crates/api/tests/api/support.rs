@@ -15,9 +15,10 @@ use bartizan_api::{
     ConfigurationPage, ConfigurationRefusal, Configurations, ContentCheck, Feed, Finish, FleetAuthority,
     HoldInfo, HostChange, HostConfiguration, HostInfo, HostRefusal, HostStanding, HostState, Hosts,
     ImportError, ImportInfo, Imports, LakeKeeper, LakeLine, LakeRefusal, LakeStatus, LakeTask, MadeToken,
-    Mark, Metrics, NewConfiguration, NewHold, NewImport, NewSession, NewToken, NewView, OpenImport,
-    OpenSession, Piece, Queries, Retention, RetentionRule, Saved, SenderInfo, Session, SessionInfo, Sessions,
-    Standing, StandingChange, TableStatus, TokenInfo, TokenState, Tokens, Unavailable, ViewInfo, router,
+    Mark, Metrics, NewConfiguration, NewHold, NewImport, NewSession, NewToken, NewView, Onlookers,
+    OpenImport, OpenSession, Piece, Queries, Retention, RetentionRule, Saved, SenderInfo, Session,
+    SessionInfo, Sessions, Standing, StandingChange, TableStatus, TokenInfo, TokenState, Tokens, Unavailable,
+    ViewInfo, router,
 };
 use bartizan_catalog::Catalog;
 use bartizan_filter::Context;
@@ -574,6 +575,7 @@ pub(crate) async fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         sessions: Arc::clone(&fleet) as _,
         lake: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
+        onlookers: Arc::new(Onlookers::new(2).unwrap()),
         names: Arc::new(Arc::new(
             Context::default().with_group("edge", &["gw1".to_owned(), "gw2*".to_owned()]),
         )),

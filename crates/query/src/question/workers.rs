@@ -26,6 +26,26 @@ const STACK: usize = 8 << 20;
 /// Threads that may wait for a disk.
 const BLOCKING: usize = 16;
 
+/// A runtime whose threads stand back by `nice` behind those that take rows in.
+///
+/// # Errors
+/// If there can be no threads.
+pub fn background(name: &str, threads: usize, nice: i32) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .max_blocking_threads(BLOCKING)
+        .thread_name(name)
+        .thread_stack_size(STACK)
+        .enable_all()
+        .on_thread_start(move || {
+            // Of the calling thread alone, on Linux. Without the right to it nothing is lost but the order.
+            if let Err(error) = rustix::process::setpriority_process(None, nice) {
+                tracing::debug!(%error, "background threads keep their priority");
+            }
+        })
+        .build()
+}
+
 /// A runtime of its own.
 #[derive(Debug)]
 pub(crate) struct Workers {
@@ -35,20 +55,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) fn new(threads: usize, questions: usize) -> Result<Self, QueryError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .max_blocking_threads(BLOCKING)
-            .thread_name("query")
-            .thread_stack_size(STACK)
-            .enable_all()
-            .on_thread_start(|| {
-                // Of the calling thread alone, on Linux. Without the right to it nothing is lost but the order.
-                if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-                    tracing::debug!(%error, "query threads keep their priority");
-                }
-            })
-            .build()
-            .map_err(|e| QueryError::from(DataFusionError::from(e)))?;
+        let runtime = background("query", threads, NICE).map_err(DataFusionError::from)?;
         Ok(Self { runtime: Some(runtime), gate: Gate::new(questions) })
     }
 

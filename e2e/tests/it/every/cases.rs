@@ -685,9 +685,10 @@ fn filter_explain(run: &Run<'_>) {
 
 fn server(run: &Run<'_>) {
     let config = run.file("other.toml");
+    let wrong = format!("{config}:1: listen: `nowhere` is not ADDRESS:PORT");
     fs::write(&config, "listen = \"nowhere\"\n").unwrap();
     let (code, _, err) = run.elsewhere(&["--config", &config]);
-    assert!(code == 2 && err.contains("listen: `nowhere` is not ADDRESS:PORT"), "{code}: {err}");
+    assert!(code == 2 && err.contains(&wrong), "{code}: {err}");
     let dir = run.file("other");
     let text = format!("dir = {dir:?}\nlisten = \"127.0.0.1:0\"\nagents_listen = \"127.0.0.1:0\"\n");
     fs::write(&config, text).unwrap();
