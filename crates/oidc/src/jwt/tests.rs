@@ -15,25 +15,25 @@ const RSA: &[u8] = include_bytes!("../../testdata/rsa.pk8");
 
 /// A key of a provider.
 pub(crate) enum Signer {
-    Rsa(RsaKeyPair),
-    Ec(EcdsaKeyPair),
-    Ed(Ed25519KeyPair),
+    Rsa(Box<RsaKeyPair>),
+    Ec(Box<EcdsaKeyPair>),
+    Ed(Box<Ed25519KeyPair>),
 }
 
 impl Signer {
     pub(crate) fn rsa() -> Self {
-        Self::Rsa(RsaKeyPair::from_pkcs8(RSA).unwrap())
+        Self::Rsa(Box::new(RsaKeyPair::from_pkcs8(RSA).unwrap()))
     }
 
     pub(crate) fn ec() -> Self {
         let (random, kind) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
         let key = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
-        Self::Ec(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).unwrap())
+        Self::Ec(Box::new(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).unwrap()))
     }
 
     pub(crate) fn ed() -> Self {
         let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        Self::Ed(Ed25519KeyPair::from_pkcs8(key.as_ref()).unwrap())
+        Self::Ed(Box::new(Ed25519KeyPair::from_pkcs8(key.as_ref()).unwrap()))
     }
 
     pub(crate) const fn alg(&self) -> &'static str {
