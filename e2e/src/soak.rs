@@ -6,7 +6,8 @@
 //!
 //! - of each host, rows and losses are what its rules counted;
 //! - of the sender, every line is there;
-//! - a tail has shown as many rows as there are, and whoever asks in four ways gets one number.
+//! - a tail has shown as many rows as there are, but those that it was told to be too slow for, and whoever asks in four
+//!   ways gets one number.
 //!
 //! In the end each event is stored once and was shown once, the lake is whole, and memory and descriptors of the programs
 //! that lived through it are flat. In a run of some minutes the server is ended only in the first half of the time, so

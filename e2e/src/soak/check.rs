@@ -25,14 +25,17 @@ pub(super) struct Sums {
     pub(super) lost: u64,
     /// Lines of the sender.
     pub(super) lines: u64,
-    /// Rows that the tails have shown.
+    /// Rows that the tails have shown, or were told to be too slow for.
     pub(super) shown: u64,
+    /// Of these, the second.
+    pub(super) skipped: u64,
 }
 
 impl fmt::Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { counted, rows, lost, lines, shown } = self;
-        write!(f, "{counted} counted = {rows} rows + {lost} lost; {lines} lines; {shown} shown by tails")
+        let Self { counted, rows, lost, lines, shown, skipped } = self;
+        write!(f, "{counted} counted = {rows} rows + {lost} lost; {lines} lines; tails: {shown} rows, ")?;
+        write!(f, "{skipped} of them passed over")
     }
 }
 
@@ -75,6 +78,7 @@ pub(super) fn check(
     }
     for tail in tails {
         sums.shown += tail.settle(server)?;
+        sums.skipped += tail.skipped()?;
     }
     let answers = four_ways(server, "")?;
     let all = sums.rows + sums.lines;

@@ -49,7 +49,7 @@ pub(super) fn report(
     memory: &[Memory; 3],
 ) -> Report {
     let mut report = Report { lines: Vec::new() };
-    let Sums { counted, rows, lost, lines, shown } = *sums;
+    let Sums { counted, rows, lost, lines, shown, skipped } = *sums;
     report.lines.push(json!({ "figure": "soak seed", "value": plan.seed, "unit": "" }));
     for (name, value, unit) in [
         ("soak time", plan.seconds, "s"),
@@ -57,7 +57,8 @@ pub(super) fn report(
         ("soak rows of agents", rows, "packets"),
         ("soak on the ledger", lost, "packets"),
         ("soak lines by RELP", lines, "lines"),
-        ("soak shown by tails, each once", shown, "rows"),
+        ("soak shown by tails, each once", shown - skipped, "rows"),
+        ("soak tails were told to be too slow for", skipped, "rows"),
         ("soak answers that agree", asked, "answers"),
         ("soak faults", faults.values().sum(), "faults"),
     ] {
