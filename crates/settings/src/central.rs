@@ -140,7 +140,7 @@ mod tests {
         let many = vec![source("*", ""); PARTS + 1];
         assert!(read(&many).unwrap_err().to_string().contains("more than 16 parts"));
         // Deep nesting is refused by the parser, before anything is built of it.
-        for deep in [format!("a={}", "[".repeat(10_000)), format!("{}=1", vec!["a"; 10_000].join("."))] {
+        for deep in [format!("a={}", "[".repeat(10_000)), format!("{}=1", vec!["a"; 5_000].join("."))] {
             assert!(refusal(&deep).starts_with("group:db:1: "), "deep");
         }
     }
