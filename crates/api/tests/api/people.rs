@@ -350,7 +350,10 @@ async fn somebody_is_invited_chooses_a_password_and_signs_in() {
 
     let first = cookie(&headers);
     let (_, _, me) = told(&server, by_cookie(Method::GET, "/api/v1/me", &first, &json!({}))).await;
-    let want = json!({"name": "anna", "kind": "user", "role": "viewer", "scope": "host:web1", "payload": false, "totp": false});
+    let want = json!({
+        "name": "anna", "kind": "user", "role": "viewer", "scope": "host:web1", "payload": false, "totp": false,
+        "provided": false,
+    });
     assert_eq!(me, want);
 
     let sign_in =
