@@ -135,7 +135,7 @@ mod tests {
         .bounded();
         let refused = configured.refused.unwrap();
         assert_eq!((configured.versions.len(), refused.versions.len(), configured.held.len()), (64, 64, 64));
-        assert!(refused.why.len() <= WHY && !refused.why.contains('\u{1b}'));
+        assert!(refused.why.chars().count() <= WHY && !refused.why.contains('\u{1b}'));
         assert_eq!(configured.held[0].len(), KEY);
     }
 }

@@ -332,6 +332,8 @@ async fn hosts_are_listed_and_tokens_made() {
         "state": "online", "reports": "agent", "version": "0.1.0", "rate": 1.5, "spool_bytes": 4096, "spool_batches": 2,
         "spool_oldest": "2026-11-23T05:00:43.000000Z", "group": "edge", "waiting_for": null, "refused": 2,
         "refused_at": "2026-11-23T05:00:43.000000Z", "refused_why": "order: batches out of order",
+        "config": "refused", "config_wanted": [1, 3], "config_has": [1], "config_why": "too much", "config_held": [],
+        "config_after_restart": [],
     }]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
 
