@@ -54,8 +54,9 @@ fn secrets_are_nowhere_but_where_they_belong() {
     let (address, ca) = (front.to_string(), server.join("ca.pem"));
     let admin = server.join("admin.token");
     let args = ["join", &address, ca.to_str().unwrap(), admin.to_str().unwrap(), "ada"];
-    let script = scene.netns.run(|| Script::start("people.py", &args)).unwrap().unwrap();
-    let ada: Value = serde_json::from_str(&script.finish().unwrap().pop().unwrap()).unwrap();
+    // it dies with the thread that starts it
+    let said = scene.netns.run(|| Script::start("people.py", &args)?.finish()).unwrap().unwrap();
+    let ada: Value = serde_json::from_str(said.last().unwrap()).unwrap();
     let url = format!("postgres://reader:{IMPORT}@127.0.0.1:1/ulog");
     outputs.push(("import", said_by(scene.server.cli().unwrap().args(["import", &url, "--host", "gw"]))));
     scene.send(PORT, 100, 0);
