@@ -26,7 +26,8 @@ fn page(files: &[(&str, &str)]) -> Router {
         absent: |uri| (StatusCode::NOT_FOUND, format!("absent {uri}")).into_response(),
         method: |method, uri| (StatusCode::METHOD_NOT_ALLOWED, format!("not {method} {uri}")).into_response(),
     };
-    let others = Router::new().route("/api/v1/health", get(async || "ok"));
+    let stricter = async || ([(header::CONTENT_SECURITY_POLICY, "default-src 'none'")], "docs");
+    let others = Router::new().route("/api/v1/health", get(async || "ok")).route("/docs", get(stricter));
     let none = async |uri: Uri| (StatusCode::NOT_FOUND, format!("nothing at {uri}")).into_response();
     guarded(others.fallback(none).merge(router(Arc::clone(&page), refusals)), page)
 }
@@ -136,9 +137,14 @@ async fn a_file_comes_in_the_form_that_is_liked_best_and_not_twice() {
 #[tokio::test]
 async fn every_answer_carries_the_policy() {
     let router = page(FILES);
-    for (method, path) in
-        [("GET", "/"), ("GET", "/assets/app-1.css"), ("GET", "/assets/none"), ("PUT", "/map")]
-    {
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/assets/app-1.css"),
+        ("GET", "/assets/none"),
+        ("PUT", "/map"),
+        ("GET", "/api/v1/health"),
+        ("GET", "/nothing"),
+    ] {
         let (_, headers, _) = ask(&router, method, path, &[("host", "watch.example.net")]).await;
         let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         let hash = data_encoding::BASE64.encode(&Sha256::digest("theme()"));
@@ -162,8 +168,9 @@ async fn every_answer_carries_the_policy() {
     }
     let (_, headers, _) = ask(&router, "GET", "/", &[("host", "127.0.0.1:8443")]).await;
     assert!(!headers.contains_key("strict-transport-security"));
-    let (_, headers, _) = ask(&router, "GET", "/api/v1/health", &[]).await;
-    assert!(headers.is_empty() || !headers.contains_key(header::CONTENT_SECURITY_POLICY));
+    let (_, headers, _) = ask(&router, "GET", "/docs", &[]).await;
+    assert_eq!(headers[header::CONTENT_SECURITY_POLICY], "default-src 'none'", "its own is stricter");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
 }
 
 #[tokio::test]

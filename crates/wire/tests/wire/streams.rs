@@ -176,7 +176,7 @@ async fn f22_a_clone_is_refused_for_now_and_who_was_replaced_is_told() {
     server.door.take_over.send_replace(true);
     let error = acks.next().await.unwrap_err();
     assert!(error.to_string().contains("this stream was ended"), "{error}");
-    assert_eq!(error.kind(), ErrorKind::Unreachable, "it tries again, and keeps its rows");
+    assert_eq!(error.kind(), ErrorKind::Ended, "it tries again soon, and keeps its rows");
 }
 
 #[tokio::test]

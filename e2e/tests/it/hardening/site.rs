@@ -87,7 +87,7 @@ impl Site {
         let body = format!(r#"{{"token":"{}"}}"#, self.token);
         let headers = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")];
         let answer = self.ask(HOME, &request("POST", "/api/v1/session", &headers, body.as_bytes()));
-        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.status, 204, "{answer:?}");
         let cookie = answer.header("set-cookie").unwrap();
         for part in ["__Host-", "Secure", "HttpOnly", "SameSite=", "Path=/"] {
             assert!(cookie.contains(part), "{cookie}");
