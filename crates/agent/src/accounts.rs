@@ -15,12 +15,14 @@
 //! do not fit are left out, and what their rules counted while no agent ran is not known after a restart.
 //!
 //! Rows in the memory lane are not on disk. While there are any, notes are made from accounts that leave them
-//! out, so that rows which die with the process are found missing after the restart.
+//! out, so that rows which die with the process are found missing after the restart; what the server has of them is in
+//! the notes from then on, whatever waits behind it.
 
 use crate::lanes::Kept;
 use crate::source::{NetnsId, SourceId};
+use bartizan_model::Seq;
 use bartizan_ruleset::{Account, Balance, Incarnation, LogRule};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,8 @@ pub(crate) struct Accounts {
     live: State,
     /// What is true without what is in memory only, while there is any.
     secured: Option<State>,
+    /// What is in memory only, by the numbers of its records there; as many as the memory lane holds.
+    in_memory: VecDeque<(Seq, Books)>,
     /// Accounts of an earlier life of the agent whose namespaces were not met yet.
     stored: Vec<Account>,
 }
@@ -81,6 +85,13 @@ impl State {
         if let Some(log) = &books.log {
             self.log = Some(Arc::clone(log));
         }
+    }
+
+    /// Books what is older than what was booked last: positions do not go back.
+    fn book_late(&mut self, books: &Books) {
+        let newer = books.mark.and_then(|(life, mark)| self.marks.get(&life.0).map(|known| (life, mark.max(*known))));
+        let mark = newer.or(books.mark);
+        self.book(&Books { packets: books.packets.clone(), mark, log: None });
     }
 
     /// What `books` would change.
@@ -117,6 +128,7 @@ impl Accounts {
             stamp: newest.stamp,
             live: State { accounts: BTreeMap::new(), marks: newest.marks, log: newest.log },
             secured: None,
+            in_memory: VecDeque::new(),
             stored,
         }
     }
@@ -223,9 +235,10 @@ impl Accounts {
         let kept = keep(&self.note());
         match kept {
             Kept::OnDisk => {}
-            Kept::InMemory => {
+            Kept::InMemory(seq) => {
                 let state = self.secured.get_or_insert_with(|| self.live.clone());
                 state.restore(secured.unwrap_or(live), books);
+                self.in_memory.push_back((seq, books.clone()));
             }
             Kept::Nowhere(_) => {
                 self.live.restore(live, books);
@@ -237,8 +250,18 @@ impl Accounts {
         kept
     }
 
+    /// The server has what was in memory only, up to a record of it.
+    pub(crate) fn arrived(&mut self, upto: Seq) {
+        while let Some((_, books)) = self.in_memory.pop_front_if(|(seq, _)| *seq <= upto) {
+            if let Some(state) = &mut self.secured {
+                state.book_late(&books);
+            }
+        }
+    }
+
     /// The server has all that was in memory only.
     pub(crate) fn memory_is_empty(&mut self) {
+        self.in_memory.clear();
         self.secured = None;
     }
 
@@ -418,12 +441,31 @@ mod tests {
     fn rows_in_memory_are_left_out_of_notes_until_the_server_has_them() {
         let mut accounts = joined(&[5]);
         booked(&mut accounts, 5, 1, Kept::OnDisk);
-        booked(&mut accounts, 5, 10, Kept::InMemory);
+        booked(&mut accounts, 5, 10, Kept::InMemory(Seq(1)));
         let note = booked(&mut accounts, 5, 100, Kept::OnDisk);
         assert_eq!(note.accounts, [expected(101)]);
         accounts.memory_is_empty();
         let note = booked(&mut accounts, 5, 0, Kept::OnDisk);
         assert_eq!(note.accounts, [expected(111)]);
+    }
+
+    #[test]
+    fn what_the_server_has_of_memory_is_in_the_notes_whatever_waits_behind_it() {
+        let mut accounts = joined(&[5]);
+        let counters = |mark| Books { mark: Some((LIFE, mark)), ..Books::packets(source(5), 1000) };
+        accounts.record(&counters(3), |_| Kept::InMemory(Seq(1)));
+        booked(&mut accounts, 5, 10, Kept::InMemory(Seq(2)));
+        accounts.record(&counters(4), |_| Kept::OnDisk);
+        accounts.arrived(Seq(1));
+        let note = booked(&mut accounts, 5, 100, Kept::OnDisk);
+        assert_eq!((&note.accounts[..], note.marks[&LIFE.0]), (&[expected(2100)][..], 4));
+        accounts.arrived(Seq(1));
+        accounts.arrived(Seq(2));
+        let note = booked(&mut accounts, 5, 0, Kept::OnDisk);
+        assert_eq!(note.accounts, [expected(2110)]);
+        accounts.memory_is_empty();
+        let note = booked(&mut accounts, 5, 0, Kept::OnDisk);
+        assert_eq!(note.accounts, [expected(2110)], "and nothing of it twice");
     }
 
     #[test]

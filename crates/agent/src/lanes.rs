@@ -77,7 +77,8 @@ pub(crate) struct Parcel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     OnDisk,
-    InMemory,
+    /// Under this number of the memory lane.
+    InMemory(Seq),
     Nowhere(Reason),
 }
 
@@ -177,7 +178,7 @@ impl Lanes {
             }
         }
         match self.memory.push(kind, weight, payload) {
-            Some(_) => Kept::InMemory,
+            Some(seq) => Kept::InMemory(seq),
             None => Kept::Nowhere(Reason::DiskError),
         }
     }

@@ -3,8 +3,9 @@
 //! Its epoch is new at each start of the agent, because its numbers do not survive the process; whatever it
 //! holds when the process dies is found again as `not delivered` against the rules' counters.
 //!
-//! Known gap: its rows are in no account on the disk until the disk works again. A process that dies before that counts
-//! all of them as lost, also those that the server has: the ledger then says too much, never too little.
+//! Known gap: that the server has some of its rows is in no account on the disk before the disk works again. A process that
+//! dies before that counts them as lost, and so it does with what the server has and has not acknowledged yet: the ledger
+//! then says too much, never too little.
 
 use bartizan_model::{Epoch, Kind, Seq};
 use std::collections::VecDeque;

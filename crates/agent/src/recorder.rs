@@ -497,12 +497,13 @@ impl Recorder {
         if lanes.memory_is_empty() {
             self.accounts.memory_is_empty();
         }
+        self.accounts.arrived(lanes.acknowledged(Lane::MEMORY));
         let kept =
             self.accounts.record(books, |note| lanes.append(kind, weight, note, payload, Instant::now()));
         drop(lanes);
         match kept {
             Kept::OnDisk => {}
-            Kept::InMemory => self.shared.news.notify_waiters(),
+            Kept::InMemory(_) => self.shared.news.notify_waiters(),
             // the caller keeps losses until they are recorded
             Kept::Nowhere(_) if kind == Kind::Losses => return,
             Kept::Nowhere(reason) => self.give_up(kind, weight, reason, books),

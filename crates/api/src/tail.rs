@@ -106,7 +106,12 @@ pub(crate) async fn tail(
     };
     let question = Arc::clone(&asked);
     state.onlookers.spawn(async move { question.inside(tail.run(subscription, after, asked)).await });
-    let chunks = tokio_stream::wrappers::ReceiverStream::new(receiver).map(Ok::<Bytes, Infallible>);
+    // Whoever reads keeps the threads, so that the last words are said when the server stops.
+    let onlookers = Arc::clone(&state.onlookers);
+    let chunks = tokio_stream::wrappers::ReceiverStream::new(receiver).map(move |chunk| {
+        let _kept = &onlookers;
+        Ok::<Bytes, Infallible>(chunk)
+    });
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
