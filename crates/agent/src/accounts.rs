@@ -89,7 +89,8 @@ impl State {
 
     /// Books what is older than what was booked last: positions do not go back.
     fn book_late(&mut self, books: &Books) {
-        let newer = books.mark.and_then(|(life, mark)| self.marks.get(&life.0).map(|known| (life, mark.max(*known))));
+        let newer =
+            books.mark.and_then(|(life, mark)| self.marks.get(&life.0).map(|known| (life, mark.max(*known))));
         let mark = newer.or(books.mark);
         self.book(&Books { packets: books.packets.clone(), mark, log: None });
     }

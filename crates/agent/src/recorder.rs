@@ -14,7 +14,7 @@ use crate::source::{NetnsId, SourceId, Window};
 use crate::steps::Steps;
 use arrow_array::RecordBatch;
 use bartizan_decode::losses::Losses;
-use bartizan_model::{Kind, Loss, Reason, Stage};
+use bartizan_model::{Kind, Lane, Loss, Reason, Stage};
 use bartizan_ruleset::{Balance, Incarnation, LogRule};
 use bartizan_wire::{Compression, Encoder, encode, split};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,8 +1,8 @@
 //! What goes wrong. Each fault begins, lasts, and ends with everything as it should be; two of them at one time never
 //! hold the same thing.
 //!
-//! An agent is left alone while its spool has no disk, and until it works again: what it sent from memory meanwhile is in no
-//! account on the disk, so one that dies then counts as lost what has arrived (`agent/src/memory.rs`).
+//! An agent is left alone while its spool has no disk, and until nothing waits in its memory: what it sends from there is in
+//! no account on the disk yet, so one that dies then counts as lost what has arrived (`agent/src/memory.rs`).
 
 use super::{stage::Stage, weather::Weather};
 use crate::process::{signal, wait_until};
@@ -80,8 +80,17 @@ struct Fault {
     kind: Kind,
     host: usize,
     until: Instant,
-    /// It is over, and its host is still left alone.
-    healing: bool,
+    phase: Phase,
+}
+
+/// How far a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Lasts,
+    /// It is over, and its host is left alone until nothing waits in its agent's memory.
+    Heals,
+    /// And for a moment more, so that this is on the disk.
+    Rests,
 }
 
 impl Fault {
@@ -97,8 +106,8 @@ impl Fault {
     }
 }
 
-/// How long an agent is left alone after its spool has a disk again: until its account is on it.
-const HEALING: Duration = Duration::from_secs(3);
+/// Between two looks at an agent that heals, and how long it is left alone after that.
+const HEALING: Duration = Duration::from_secs(2);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,12 +153,17 @@ impl Faults {
         let now = Instant::now();
         while let Some(over) = self.now.iter().position(|fault| fault.until <= now) {
             let fault = self.now.swap_remove(over);
-            if fault.healing {
-                continue;
-            }
-            end(fault, stage, weather).with_context(|| format!("the end of {fault}"))?;
+            let phase = match fault.phase {
+                Phase::Rests => continue,
+                Phase::Heals if stage.hosts[fault.host].holds_in_memory()? => Phase::Heals,
+                Phase::Heals => Phase::Rests,
+                Phase::Lasts => {
+                    end(fault, stage, weather).with_context(|| format!("the end of {fault}"))?;
+                    Phase::Heals
+                }
+            };
             if fault.kind == Kind::SpoolFull {
-                self.now.push(Fault { healing: true, until: Instant::now() + HEALING, ..fault });
+                self.now.push(Fault { phase, until: Instant::now() + HEALING, ..fault });
             }
         }
         if self.next <= now {
@@ -166,7 +180,7 @@ impl Faults {
 
     /// Ends all of them.
     pub(super) fn end(&mut self, stage: &mut Stage, weather: &Weather) -> Result<()> {
-        for fault in self.now.drain(..).filter(|fault| !fault.healing) {
+        for fault in self.now.drain(..).filter(|fault| fault.phase == Phase::Lasts) {
             end(fault, stage, weather).with_context(|| format!("the end of {fault}"))?;
         }
         Ok(())
@@ -184,7 +198,12 @@ impl Faults {
 
     /// In words for the line of progress.
     pub(super) fn words(&self) -> String {
-        self.now.iter().filter(|fault| !fault.healing).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        self.now
+            .iter()
+            .filter(|fault| fault.phase == Phase::Lasts)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The next one of the pack that holds nothing that is held.
@@ -204,7 +223,7 @@ impl Faults {
                 && !(server_stays && kind.ends_server())
             {
                 self.pack.remove(place);
-                return Some(Fault { kind, host, until: Instant::now() + lasts, healing: false });
+                return Some(Fault { kind, host, until: Instant::now() + lasts, phase: Phase::Lasts });
             }
         }
         None

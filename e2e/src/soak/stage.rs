@@ -11,10 +11,11 @@
 use super::disk::Disk;
 use crate::{
     netns::{End, NetNs},
-    process::{Agent, Server, family},
+    process::{Agent, Server, family, program},
     traffic,
 };
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
@@ -110,6 +111,15 @@ impl Host {
     pub(super) fn mark(&self) -> Result<()> {
         let to = (Ipv4Addr::LOCALHOST, MARKER).into();
         self.netns.run(|| traffic::udp_burst(to, MARKERS, 0, 20))?.map(drop)
+    }
+
+    /// Whether rows wait in the agent's memory; also when it does not say.
+    pub(super) fn holds_in_memory(&self) -> Result<bool> {
+        let mut command = program(Some(&self.netns), "bartizan-agent")?;
+        command.args(["status", "-o", "json", "--config"]).arg(self.agent.config());
+        let said = command.output().context("ask the agent")?.stdout;
+        let status: Value = serde_json::from_slice(&said).unwrap_or_default();
+        Ok(status["spool"]["memory"]["records"] != 0)
     }
 
     /// The agent's processes: who has rights first, then who has none.
