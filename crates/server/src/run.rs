@@ -38,7 +38,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 
@@ -204,8 +204,8 @@ impl Server {
         let knows = |who: &str| people.principal(who).is_some();
         let browsers = Arc::new(Browsers::load(catalog.clone(), knows, bartizan_clock::now).await?);
 
-        let front = listen("listen", settings.listen).await?;
-        let agents = listen("agents_listen", settings.agents_listen).await?;
+        let front = listen("listen", settings.listen)?;
+        let agents = listen("agents_listen", settings.agents_listen)?;
         let (tables, writer) = open_lake(settings).await?;
         let feed = Arc::new(Feed::new(TAIL_BATCHES, now));
         let queries = Arc::new(Queries::new(now.0.cast_unsigned() / 1_000_000));
@@ -445,8 +445,16 @@ async fn keep_house(keys: Arc<Keys>, fleet: Arc<Fleet>) {
     }
 }
 
-async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}"))
+/// Listens, with a queue as long as the kernel allows: a whole fleet, or a flood, may come within a moment, and who does
+/// not get into the queue tries again only after a second.
+fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(1 << 16)
+    };
+    listen().with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
 /// The token that may ask everything, made at the first start.

@@ -1,4 +1,4 @@
-//! A connection with limits of time: until its first bytes, and for bytes that the other side does not take.
+//! Limits of time of a connection: until its first bytes, and for bytes that the other side does not take.
 
 use std::{
     io,
@@ -11,19 +11,17 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Ends a connection on which the other side sends nothing at first (HTTP/2 has no time for its preface otherwise), or
-/// does not take what it asked for. What is buffered before it is some ten kilobytes, so that the second limit is a
-/// least speed as well.
-pub(crate) struct Guarded<S> {
+/// Ends a connection whose other side does not take what it asked for. It lies below TLS, which takes some ten kilobytes
+/// whatever becomes of them.
+pub(crate) struct Moving<S> {
     inner: S,
-    first: Option<Pin<Box<Sleep>>>,
-    stall: Duration,
+    limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S, first: Duration, stall: Duration) -> Self {
-        Self { inner, first: Some(Box::pin(sleep(first))), stall, stalled: None }
+impl<S> Moving<S> {
+    pub(crate) const fn new(inner: S, limit: Duration) -> Self {
+        Self { inner, limit, stalled: None }
     }
 
     /// Lets a write that does not go on come to its end in time.
@@ -32,16 +30,66 @@ impl<S> Guarded<S> {
             self.stalled = None;
             return polled;
         }
-        let stall = self.stall;
-        let limit = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
-        match limit.as_mut().poll(cx) {
+        let limit = self.limit;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        match stalled.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Moving<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Moving<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.within(polled, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.within(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// Ends a connection on which nothing comes at first: HTTP/2 has no time for its preface otherwise.
+pub(crate) struct FirstBytes<S> {
+    inner: S,
+    limit: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> FirstBytes<S> {
+    pub(crate) fn new(inner: S, limit: Duration) -> Self {
+        Self { inner, limit: Some(Box::pin(sleep(limit))) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,8 +97,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if polled.is_ready() {
-            self.first = None;
-        } else if let Some(limit) = &mut self.first
+            self.limit = None;
+        } else if let Some(limit) = &mut self.limit
             && limit.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -59,20 +107,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.within(polled, cx)
+        Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_flush(cx);
-        self.within(polled, cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.within(polled, cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 
@@ -87,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_taken_ends_and_what_is_taken_slowly_goes_on() {
         let (near, mut far) = duplex(16);
-        let mut near = Guarded::new(near, LONG, LONG);
+        let mut near = Moving::new(near, LONG);
         let reading = tokio::spawn(async move {
             let mut piece = [0; 8];
             for _ in 0..8 {
@@ -98,19 +143,19 @@ mod tests {
         near.write_all(&[1; 64]).await.unwrap();
         reading.await.unwrap();
         let (near, _far) = duplex(16);
-        let error = Guarded::new(near, LONG, SHORT).write_all(&[1; 64]).await.unwrap_err();
+        let error = Moving::new(near, SHORT).write_all(&[1; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
     async fn only_the_first_bytes_have_a_time() {
         let (near, mut far) = duplex(16);
-        let mut near = Guarded::new(near, SHORT, LONG);
+        let mut near = FirstBytes::new(near, SHORT);
         far.write_all(&[7]).await.unwrap();
         assert_eq!(near.read_u8().await.unwrap(), 7);
         assert!(tokio::time::timeout(SHORT * 5, near.read_u8()).await.is_err(), "it waits on");
         let (near, _far) = duplex(16);
-        let error = Guarded::new(near, SHORT, LONG).read_u8().await.unwrap_err();
+        let error = FirstBytes::new(near, SHORT).read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -4,7 +4,7 @@
 //!   one attacker cannot keep the others out.
 //! - A handshake has a time; then the first request must begin within the same time, and on HTTP/1 each one.
 //! - Heads of requests, streams, and what is buffered for a reader are bounded; a reader that stands still is left
-//!   ([`Guarded`]). Resets and pings of HTTP/2 that nobody needs end the connection (in `h2`, by its own bounds).
+//!   ([`Moving`]). Resets and pings of HTTP/2 that nobody needs end the connection (in `h2`, by its own bounds).
 //! - HTTP/2 pings end connections whose other side is gone.
 //!
 //! The request's extensions get a [`Connection`]: the service learns from it, and from nothing else, who
@@ -12,7 +12,7 @@
 
 use crate::{
     gate::{Arrivals, Gate, Handshake, Turned, Whose},
-    guarded::Guarded,
+    guarded::{FirstBytes, Moving},
 };
 use bartizan_model::{HostId, Micros};
 use bytes::Bytes;
@@ -130,17 +130,19 @@ pub async fn serve<S, B>(
         tasks.spawn(async move {
             let _connection = connection;
             drop(stream.set_nodelay(true)); // slower without, but not wrong
-            // In a box of its own, which is gone when it is done: what stays is small, ten thousand times.
+            let stream = Moving::new(stream, settings.stall_time);
             let shaken =
                 Box::pin(shake(acceptor, stream, address, handshake, settings.handshake_time, &gate));
-            if let Some(tls) = shaken.await {
-                connected(tls, address, service, settings, &gate, stop).await;
-            }
+            // The box is gone when it is done: what stays is small, ten thousand times.
+            let Some(tls) = shaken.await else { return };
+            connected(tls, address, service, settings, &gate, stop).await;
         });
     }
     drop(listener);
     while tasks.join_next().await.is_some() {}
 }
+
+type Tls = TlsStream<Moving<TcpStream>>;
 
 struct Place {
     stream: TcpStream,
@@ -171,12 +173,12 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>, gate: &Arc
 /// The handshake, for as long as it has its place.
 async fn shake(
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    stream: Moving<TcpStream>,
     address: SocketAddr,
     mut handshake: Handshake,
     time: Duration,
     gate: &Gate,
-) -> Option<Box<TlsStream<TcpStream>>> {
+) -> Option<Box<Tls>> {
     let why = tokio::select! {
         shaken = timeout(time, acceptor.accept(stream)) => match shaken {
             Ok(Ok(tls)) => return Some(Box::new(tls)),
@@ -200,7 +202,7 @@ async fn shake(
 }
 
 async fn connected<S, B>(
-    tls: Box<TlsStream<TcpStream>>,
+    tls: Box<Tls>,
     address: SocketAddr,
     service: S,
     settings: ListenSettings,
@@ -229,7 +231,7 @@ async fn connected<S, B>(
         request.extensions_mut().insert(connection.clone());
         service.clone().oneshot(request)
     });
-    let io = TokioIo::new(Guarded::new(*tls, settings.handshake_time, settings.stall_time));
+    let io = TokioIo::new(FirstBytes::new(*tls, settings.handshake_time));
     let mut serving = Box::pin(protocol(http2, &settings).serve_connection(io, service).into_owned());
     let result = tokio::select! {
         result = serving.as_mut() => result,
@@ -267,7 +269,7 @@ fn protocol(http2: bool, settings: &ListenSettings) -> auto::Builder<TokioExecut
     if http2 { builder.http2_only() } else { builder.http1_only() }
 }
 
-/// Whether a connection ended because its other side stood still, as [`Guarded`] says.
+/// Whether a connection ended because its other side stood still, as [`FirstBytes`] and [`Moving`] say.
 fn is_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut))
