@@ -219,9 +219,8 @@ impl Faults {
             // The first host's agent is left alone, and its disk.
             let first = usize::from(matches!(kind.held(), Held::Agent | Held::Spool));
             let host = self.random.random_range(first..hosts);
-            if !self.now.iter().any(|fault| fault.excludes(kind, host))
-                && !(server_stays && kind.ends_server())
-            {
+            let excluded = self.now.iter().any(|fault| fault.excludes(kind, host));
+            if !(excluded || server_stays && kind.ends_server()) {
                 self.pack.remove(place);
                 return Some(Fault { kind, host, until: Instant::now() + lasts, phase: Phase::Lasts });
             }
@@ -240,7 +239,7 @@ fn begin(fault: Fault, stage: &mut Stage, weather: &Weather) -> Result<()> {
         Kind::ServerRestarted => stage.server.stop(),
         Kind::ServerPaused => signal(server(stage)?, "STOP"),
         // Now and then a commit still fits, and a merged file does not.
-        Kind::LakeFull => stage.lake.squeeze(if fault.host % 2 == 0 { 0 } else { 18 << 20 }),
+        Kind::LakeFull => stage.lake.squeeze(if fault.host.is_multiple_of(2) { 0 } else { 18 << 20 }),
         Kind::AgentKilled => host.agent.kill(),
         Kind::AgentRestarted => host.agent.stop(),
         Kind::WorkerKilled => {
