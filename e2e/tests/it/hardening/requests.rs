@@ -27,10 +27,13 @@ fn check_policy(what: &str, answer: &Answer) {
     assert!(answer.header("server").is_none(), "{what}: nobody need know what this is");
 }
 
+/// Method, path, headers, body, and the status of the answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+
 pub(super) fn every_answer_has_the_policy(site: &Site) {
     let token = format!("Bearer {}", site.token);
     let (bearer, json) = (("authorization", token.as_str()), ("content-type", "application/json"));
-    let cases: &[(&str, &str, &[(&str, &str)], &str, u16)] = &[
+    let cases: &[Case<'_>] = &[
         ("GET", "/", &[], "", 200),
         ("HEAD", "/explore", &[], "", 200),
         ("GET", "/docs", &[], "", 200),
