@@ -126,7 +126,7 @@ fn a_token_of_others_is_verified() {
     let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\
         hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     // Its signature is right; what it signs is no JSON.
-    assert_eq!(verified(token, &keys(&[key.clone()])), Err(TokenFault::Form));
+    assert_eq!(verified(token, &keys(std::slice::from_ref(&key))), Err(TokenFault::Form));
     let changed = token.replace("hgyY0il", "hgyY0im");
     assert_eq!(verified(&changed, &keys(&[key])), Err(TokenFault::Signature));
 }
