@@ -208,8 +208,10 @@ impl Faults {
 
     /// The next one of the pack that holds nothing that is held.
     fn draw(&mut self, hosts: usize, server_stays: bool) -> Option<Fault> {
+        let may = |kind: &Kind| !(server_stays && kind.ends_server());
+        self.pack.retain(may);
         if self.pack.is_empty() {
-            self.pack.extend(Kind::ALL.into_iter().filter(|kind| !(server_stays && kind.ends_server())));
+            self.pack.extend(Kind::ALL.iter().filter(|kind| may(kind)));
             self.pack.shuffle(&mut self.random);
         }
         let lasts = if self.short { 100..2000 } else { 100..15_000 };
@@ -219,8 +221,7 @@ impl Faults {
             // The first host's agent is left alone, and its disk.
             let first = usize::from(matches!(kind.held(), Held::Agent | Held::Spool));
             let host = self.random.random_range(first..hosts);
-            let excluded = self.now.iter().any(|fault| fault.excludes(kind, host));
-            if !(excluded || server_stays && kind.ends_server()) {
+            if !self.now.iter().any(|fault| fault.excludes(kind, host)) {
                 self.pack.remove(place);
                 return Some(Fault { kind, host, until: Instant::now() + lasts, phase: Phase::Lasts });
             }
