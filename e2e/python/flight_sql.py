@@ -128,6 +128,8 @@ with connect(**bearer(token)) as connection:
         text = "SELECT b.src FROM events a, events b"
         cursor.execute(text)
         reader = cursor.fetch_record_batch()
+        # The driver asks for the rows in the background: only a first batch says that the server is at work on them.
+        reader.read_next_batch()
         listed = [query for query in http("queries")[0] if query.get("question") == {"query": text}]
         for query in listed:
             http("queries/cancel", {"id": query["id"]})
