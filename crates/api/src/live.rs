@@ -1,8 +1,12 @@
 //! Rows as they arrive, for whoever looks on.
 //!
-//! A [`Feed`] is a ring of batches: publishing never waits, every subscriber reads at its own pace, and one
-//! that falls behind by more than the ring learns exactly how many rows it missed, because each batch carries
-//! the number of rows published before it.
+//! ```text
+//! whoever takes rows in --> ring --> relay --> ring --> every subscriber
+//!                                    on the threads of those who look on
+//! ```
+//! Publishing never waits, every subscriber reads at its own pace, and one that falls behind by more than the ring
+//! learns exactly how many rows it missed, because each batch carries the number of rows published before it. Waking
+//! hundreds of subscribers for each batch is work, too: whoever takes rows in wakes the relay alone.
 
 use arrow_array::RecordBatch;
 use bartizan_model::Micros;
@@ -10,7 +14,9 @@ use bartizan_query::Arrival;
 use futures::stream::BoxStream;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{Receiver, Sender, WeakSender, error::RecvError};
+
+use crate::Onlookers;
 
 /// The next rows of a subscription.
 #[derive(Clone, Debug)]
@@ -62,7 +68,10 @@ struct Published {
 
 /// A bounded feed with any number of subscribers.
 pub struct Feed {
-    sender: broadcast::Sender<Piece>,
+    /// To the relay.
+    inlet: Sender<Piece>,
+    /// The relay's, so that it ends with the relay, and that with the inlet.
+    outlet: WeakSender<Piece>,
     published: Mutex<Published>,
 }
 
@@ -70,15 +79,18 @@ impl Feed {
     /// A feed that keeps the last `batches` batches (at least 1) for slow subscribers. Without subscribers it
     /// keeps nothing. What arrived up to `since` is known to whoever asks the store.
     #[must_use]
-    pub fn new(batches: usize, since: Micros) -> Self {
+    pub fn new(batches: usize, since: Micros, onlookers: &Onlookers) -> Self {
         let published = Mutex::new(Published { rows: 0, last: since });
-        Self { sender: broadcast::Sender::new(batches.max(1)), published }
+        let (inlet, outlet) = (Sender::new(batches.max(1)), Sender::new(batches.max(1)));
+        let feed = Self { outlet: outlet.downgrade(), published, inlet };
+        onlookers.spawn(relay(feed.inlet.subscribe(), outlet));
+        feed
     }
 
     /// How many look on.
     #[must_use]
     pub fn watchers(&self) -> usize {
-        self.sender.receiver_count()
+        self.outlet.upgrade().map_or(0, |outlet| outlet.receiver_count())
     }
 
     fn published(&self) -> MutexGuard<'_, Published> {
@@ -95,37 +107,58 @@ impl Feed {
         let received = Arrival::of(&rows, 0).map_or(published.last, Arrival::received);
         let before = published.rows;
         *published = Published { rows: before.saturating_add(rows.num_rows() as u64), last: received };
+        if self.watchers() > 0 {
+            // An error means that the relay ended with its threads: nobody can look on.
+            let _ = self.inlet.send(Piece { rows: Arc::new(rows), before, received });
+        }
+    }
+}
+
+/// Hands on what arrives. What it was too slow for shows in the numbers of the next batch, as everywhere.
+async fn relay(mut inlet: Receiver<Piece>, outlet: Sender<Piece>) {
+    while let Some(piece) = next(&mut inlet).await {
         // An error means that nobody looks on.
-        let _ = self.sender.send(Piece { rows: Arc::new(rows), before, received });
+        let _ = outlet.send(piece);
+    }
+}
+
+/// The next batch that is still there; `None` at the end. How many rows the lost ones held shows in its number.
+async fn next(receiver: &mut Receiver<Piece>) -> Option<Piece> {
+    loop {
+        match receiver.recv().await {
+            Ok(piece) => return Some(piece),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
     }
 }
 
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").field("subscribers", &self.sender.receiver_count()).finish_non_exhaustive()
+        f.debug_struct("Feed").field("subscribers", &self.watchers()).finish_non_exhaustive()
     }
 }
 
 impl Live for Feed {
     fn subscribe(&self) -> Subscription {
         let published = self.published();
-        let (state, since) = ((self.sender.subscribe(), published.rows), published.last);
+        let (expected, since) = (published.rows, published.last);
+        let Some(receiver) = self.outlet.upgrade().map(|outlet| outlet.subscribe()) else {
+            return Subscription { items: Box::pin(futures::stream::empty()), since };
+        };
         drop(published);
-        let items = Box::pin(futures::stream::unfold(state, async |(mut receiver, expected)| {
-            loop {
-                match receiver.recv().await {
-                    Ok(Piece { rows, before, received }) => {
+        let items =
+            Box::pin(futures::stream::unfold((receiver, expected), async |(mut receiver, expected)| {
+                loop {
+                    let Piece { rows, before, received } = next(&mut receiver).await?;
+                    // What was published before the subscription may be with the relay still.
+                    if before >= expected {
                         let after = before.saturating_add(rows.num_rows() as u64);
-                        let missed = before.saturating_sub(expected);
-                        let item = LiveItem { rows, missed, received };
+                        let item = LiveItem { rows, missed: before - expected, received };
                         return Some((item, (receiver, after)));
                     }
-                    // How many rows the lost batches held shows in the next batch's number.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
                 }
-            }
-        }));
+            }));
         Subscription { items, since }
     }
 
@@ -149,14 +182,37 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_slow_subscriber_missed_is_counted_in_rows() {
-        let feed = Feed::new(2, Micros(0));
+        let onlookers = Onlookers::new(1).unwrap();
+        let feed = Feed::new(2, Micros(0), &onlookers);
         feed.publish(rows(50));
-        let mut slow = feed.subscribe().items;
+        let slow = feed.subscribe().items;
         for n in [1, 2, 4, 8, 16] {
             feed.publish(rows(n));
         }
         drop(feed);
-        let got: Vec<_> = slow.by_ref().map(|i| (i.rows.num_rows(), i.missed)).collect().await;
-        assert_eq!(got, [(8, 7), (16, 0)]);
+        let got: Vec<_> = slow.map(|i| (i.rows.num_rows() as u64, i.missed)).collect().await;
+        // How many the relay had handed on before they were too many is its own affair.
+        assert_eq!(got.last().map(|(rows, _)| *rows), Some(16));
+        assert_eq!(got.iter().map(|(rows, missed)| rows + missed).sum::<u64>(), 31, "{got:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_published_before_is_not_shown_and_nobody_is_kept_waiting() {
+        let onlookers = Onlookers::new(1).unwrap();
+        let feed = Feed::new(100, Micros(0), &onlookers);
+        let mut first = feed.subscribe().items;
+        for n in 1..=60 {
+            feed.publish(rows(n));
+        }
+        // The relay may be anywhere in them.
+        let second = feed.subscribe().items;
+        assert_eq!(feed.watchers(), 2);
+        feed.publish(rows(61));
+        assert_eq!(first.next().await.map(|i| (i.rows.num_rows(), i.missed)), Some((1, 0)));
+        drop(feed);
+        let rest: Vec<_> = first.map(|i| (i.rows.num_rows(), i.missed)).collect().await;
+        assert_eq!(rest, (2..=61).map(|n| (n, 0)).collect::<Vec<_>>());
+        let later: Vec<_> = second.map(|i| (i.rows.num_rows(), i.missed)).collect().await;
+        assert_eq!(later, [(61, 0)]);
     }
 }

@@ -1,17 +1,15 @@
 //! The threads on which tails look at what arrives.
 //!
 //! Each tail looks at every row, so many tails are much work; but a tail that is late only shows later, or counts what
-//! it did not see, while a row that is not taken in keeps a host waiting. So all of them stand back far behind whatever
-//! takes rows in, and share what is left of the processors.
+//! it did not see, while a row that is not taken in keeps a host waiting. So all of them have what nobody else wants of the
+//! processors. A lesser priority alone is not enough: whoever takes rows in waits for a moment again and again, and would
+//! find a tail in its place each time.
 
-use tokio::runtime::Runtime;
-
-/// How far they stand back: a processor that both want is theirs for a thirtieth of the time.
-const NICE: i32 = 15;
+use bartizan_query::{Background, Rank};
 
 /// Runs tails.
 #[derive(Debug)]
-pub struct Onlookers(Option<Runtime>);
+pub struct Onlookers(Background);
 
 impl Onlookers {
     /// With so many threads.
@@ -19,21 +17,10 @@ impl Onlookers {
     /// # Errors
     /// If there can be no threads.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        Ok(Self(Some(bartizan_query::background("tail", threads, NICE)?)))
+        Ok(Self(Background::new("tail", threads, Rank::Last)?))
     }
 
     pub(crate) fn spawn(&self, tail: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.0 {
-            runtime.spawn(tail);
-        }
-    }
-}
-
-impl Drop for Onlookers {
-    fn drop(&mut self) {
-        // May happen on a thread that must not wait.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        self.0.handle().spawn(tail);
     }
 }

@@ -22,6 +22,7 @@
 //!
 //! It does not write, does not know the clock, and does not decide who may see what: it holds to it.
 
+mod background;
 mod bounds;
 mod engine;
 mod error;
@@ -44,6 +45,7 @@ mod table;
 mod tables;
 mod udf;
 
+pub use background::{Background, Rank};
 pub use engine::{
     Arrival, ArrivalError, Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED,
     MAX_FACETS, MAX_GROUPS, Moment, Order, Planned, Search, Sources, Spread,
@@ -53,7 +55,7 @@ pub use export::{Encoder, ExportError, FileFormat};
 pub use files::{Damage, LeftOut};
 pub use id::{ID, RowId, RowIdError};
 pub use position::{Position, PositionError};
-pub use question::{Cost, Inquiry, asked_by, asked_for, background};
+pub use question::{Cost, Inquiry, asked_by, asked_for};
 pub use rollup::{Bucket, Counted};
 pub use sight::{Scoped, Sight};
 pub use source::{Counts, DataFile, History, Part, Rolled, Source, View, Window};

@@ -207,7 +207,8 @@ impl Server {
         let front = listen("listen", settings.listen)?;
         let agents = listen("agents_listen", settings.agents_listen)?;
         let (tables, writer) = open_lake(settings).await?;
-        let feed = Arc::new(Feed::new(TAIL_BATCHES, now));
+        let onlookers = Arc::new(Onlookers::new(settings.query.partitions)?);
+        let feed = Arc::new(Feed::new(TAIL_BATCHES, now, &onlookers));
         let queries = Arc::new(Queries::new(now.0.cast_unsigned() / 1_000_000));
         let show = Arc::clone(&feed);
         let enrichment = crate::enrich::start(settings.enrichment.clone()).await?;
@@ -270,7 +271,7 @@ impl Server {
             sessions: Arc::clone(&browsers) as _,
             lake: Arc::new(keeping.clone()),
             live: feed,
-            onlookers: Arc::new(Onlookers::new(settings.query.partitions)?),
+            onlookers,
             names: Arc::clone(&enrichment) as _,
             enrichment: Arc::clone(&enrichment),
             queries,

@@ -560,7 +560,8 @@ pub(crate) async fn server() -> Server {
 }
 
 pub(crate) async fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
-    let feed = Arc::new(Feed::new(16, Micros(NOW + 5_000_000)));
+    let onlookers = Arc::new(Onlookers::new(2).unwrap());
+    let feed = Arc::new(Feed::new(16, Micros(NOW + 5_000_000), &onlookers));
     let fleet = Arc::new(Fleet::default());
     let catalog = Catalog::open(&dir.path().join("catalog.db")).await.unwrap();
     let people = Arc::new(People::load(catalog, TOKEN, || Micros(NOW)).await.unwrap());
@@ -575,7 +576,7 @@ pub(crate) async fn serving(dir: tempfile::TempDir, tables: Tables) -> Server {
         sessions: Arc::clone(&fleet) as _,
         lake: Arc::clone(&fleet) as _,
         live: Arc::clone(&feed) as _,
-        onlookers: Arc::new(Onlookers::new(2).unwrap()),
+        onlookers,
         names: Arc::new(Arc::new(
             Context::default().with_group("edge", &["gw1".to_owned(), "gw2*".to_owned()]),
         )),

@@ -9,7 +9,6 @@ pub(crate) use gate::Gate;
 pub use inquiry::{Cost, Inquiry, asked_by, asked_for};
 pub(crate) use memory::Share;
 pub(crate) use workers::Workers;
-pub use workers::background;
 
 use crate::files::{Damage, Files, LeftOut, examine};
 use crate::{QueryError, Sight};

@@ -5,7 +5,7 @@
 //! - A task that waits for a slow reader holds no permit.
 
 use super::{Gate, Question};
-use crate::QueryError;
+use crate::{Background, QueryError, Rank};
 use datafusion::error::DataFusionError;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -14,58 +14,29 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
 /// How much the threads stand back. The rows that come in, and the commits, go first (fault F50).
-const NICE: i32 = 5;
-/// Expressions are evaluated by recursion, and SQL may write deep ones. It is reserved, not used.
-const STACK: usize = 8 << 20;
-/// Threads that may wait for a disk.
-const BLOCKING: usize = 16;
+const RANK: Rank = Rank::Behind(5);
 
-/// A runtime whose threads stand back by `nice` behind those that take rows in.
-///
-/// # Errors
-/// If there can be no threads.
-pub fn background(name: &str, threads: usize, nice: i32) -> std::io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .max_blocking_threads(BLOCKING)
-        .thread_name(name)
-        .thread_stack_size(STACK)
-        .enable_all()
-        .on_thread_start(move || {
-            // Of the calling thread alone, on Linux. Without the right to it nothing is lost but the order.
-            if let Err(error) = rustix::process::setpriority_process(None, nice) {
-                tracing::debug!(%error, "background threads keep their priority");
-            }
-        })
-        .build()
-}
-
-/// A runtime of its own.
+/// Runs questions.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    runtime: Option<Runtime>,
+    threads: Background,
     gate: Arc<Gate>,
 }
 
 impl Workers {
     pub(crate) fn new(threads: usize, questions: usize) -> Result<Self, QueryError> {
-        let runtime = background("query", threads, NICE).map_err(DataFusionError::from)?;
-        Ok(Self { runtime: Some(runtime), gate: Gate::new(questions) })
+        let threads = Background::new("query", threads, RANK).map_err(DataFusionError::from)?;
+        Ok(Self { threads, gate: Gate::new(questions) })
     }
 
     /// Tasks that have not ended.
     pub(crate) fn tasks(&self) -> usize {
-        self.handle().metrics().num_alive_tasks()
-    }
-
-    fn handle(&self) -> &Handle {
-        self.runtime.as_ref().expect("it is taken by drop alone").handle()
+        self.threads.handle().metrics().num_alive_tasks()
     }
 
     /// The batches of a stream that is made and run here.
@@ -76,7 +47,7 @@ impl Workers {
     {
         let (send, receive) = mpsc::channel(2);
         let (gate, question) = (Arc::clone(&self.gate), Arc::clone(question));
-        let task = self.handle().spawn(async move {
+        let task = self.threads.handle().spawn(async move {
             let gave_up = tokio::select! {
                 () = question.cancelled() => true,
                 () = drive(make, &gate, &question, &send) => false,
@@ -99,15 +70,6 @@ impl Workers {
         match self.run(question, one).next().await {
             Some(done) => done,
             None => Err(stopped()),
-        }
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        // May happen on a thread that must not wait.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }
