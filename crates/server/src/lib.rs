@@ -53,4 +53,4 @@ pub use place::{Place, WrittenLake};
 pub use run::{run, shut_in};
 pub use settings::{Commit, Compacting, Connections, Enrich, Settings, SettingsError, Spool, Written};
 pub use sinks::{Sink, SinkError, WrittenSink};
-pub use walls::WrittenSandbox;
+pub use walls::{Walls, WrittenSandbox};

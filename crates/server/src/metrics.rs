@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::space::DiskSpace;
+use crate::walls::Walls;
 
 /// Name, type and meaning of each family.
 const FAMILIES: &[(&str, &str, &str)] = &[
@@ -60,6 +61,7 @@ const FAMILIES: &[(&str, &str, &str)] = &[
         "counter",
         "what was refused of hosts and of who wanted to become one, by reason",
     ),
+    ("bartizan_sandbox", "gauge", "whether a part of what shuts the server in holds"),
     ("bartizan_connections", "gauge", "connections that are open, by port"),
     (
         "bartizan_connections_refused_total",
@@ -85,6 +87,7 @@ pub(crate) struct Gauges {
     pub(crate) queries: Arc<Queries>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) dir: PathBuf,
+    pub(crate) walls: Walls,
     pub(crate) started: Micros,
     pub(crate) arrivals: [(&'static str, Arc<Arrivals>); 2],
 }
@@ -282,6 +285,9 @@ impl Metrics for Gauges {
         page.add("bartizan_start_time_seconds", &[], seconds(self.started.0));
         if let Some(bytes) = resident() {
             page.add("bartizan_resident_memory_bytes", &[], float(bytes));
+        }
+        for (part, holds) in self.walls.parts() {
+            page.add("bartizan_sandbox", &[("part", part)], f64::from(u8::from(holds)));
         }
         self.of_ports(&mut page);
         self.of_tables(&mut page, now);

@@ -13,6 +13,7 @@ use crate::saved::Kept;
 use crate::sessions::Browsers;
 use crate::settings::{Settings, Written};
 use crate::upkeep::{self, Work};
+use crate::walls::Walls;
 use anyhow::{Context as _, bail};
 use bartizan_api::{ApiState, Feed, Names, Onlookers, Queries};
 use bartizan_catalog::Catalog;
@@ -55,16 +56,16 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// A wrong setting; with `sandbox.required`, what could not be taken.
-pub fn shut_in(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<()> {
+pub fn shut_in(config: Option<&Path>, dir: Option<&Path>) -> anyhow::Result<Walls> {
     let written = written(config, dir)?;
     crate::walls::shut_in(&written, config.unwrap_or(Path::new(CONFIG)))
 }
 
-/// Runs the server until SIGTERM or SIGINT.
+/// Runs the server, behind these walls, until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// Whatever keeps it from starting: a wrong setting, a directory in use by another server, an address in use.
-pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Result<()> {
+pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>, walls: Walls) -> anyhow::Result<()> {
     let settings = load(config.as_deref(), dir.as_deref())?;
     allow_files();
     let _lock = lock(&settings.dir)?;
@@ -76,7 +77,7 @@ pub async fn run(config: Option<PathBuf>, dir: Option<PathBuf>) -> anyhow::Resul
     }
     let notify = Arc::new(Notify::from_env());
     let files = files(config.as_deref(), &settings)?;
-    let server = Server::start(&settings, files).await?;
+    let server = Server::start(&settings, files, walls).await?;
     let mut signals = Signals::new()?;
     notify.status(&server.line);
     notify.ready();
@@ -192,7 +193,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(settings: &Settings, files: Vec<PathBuf>) -> anyhow::Result<Self> {
+    async fn start(settings: &Settings, files: Vec<PathBuf>, walls: Walls) -> anyhow::Result<Self> {
         let dir = &settings.dir;
         let now = bartizan_clock::now();
         let dialects = dialects(settings.prefixes.as_deref())?;
@@ -251,6 +252,7 @@ impl Server {
             queries: Arc::clone(&queries),
             feed: Arc::clone(&feed),
             dir: dir.clone(),
+            walls,
             started: now,
         });
         let holders = Holders {

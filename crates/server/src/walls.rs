@@ -35,6 +35,9 @@ impl Default for WrittenSandbox {
     }
 }
 
+/// What is taken, in this order: no right of another program, files and ports, calls.
+const PARTS: [&str; 3] = ["no_new_privileges", "landlock", "seccomp"];
+
 /// Certificates of public authorities, for object stores and providers; and how much of the machine is ours.
 const READS: &[&str] = &[
     "/etc/ssl",
@@ -45,24 +48,42 @@ const READS: &[&str] = &[
     "/sys/fs/cgroup",
 ];
 
+/// What was taken from this process.
+#[derive(Clone, Debug, Default)]
+pub struct Walls(Vec<(&'static str, bool)>);
+
+impl Walls {
+    /// The parts, and whether each holds.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.0.iter().copied()
+    }
+}
+
 /// Takes from this process what its settings do not need.
 ///
 /// # Errors
 /// With `sandbox.required`, what could not be taken.
-pub(crate) fn shut_in(written: &Written, config: &Path) -> anyhow::Result<()> {
+pub(crate) fn shut_in(written: &Written, config: &Path) -> anyhow::Result<Walls> {
     let sandbox = &written.sandbox;
     if !sandbox.enabled {
         tracing::warn!("not shut in: `sandbox.enabled` is false");
-        return Ok(());
+        return Ok(Walls(PARTS.iter().map(|part| (*part, false)).collect()));
     }
     // A folder that is not there yet cannot be opened to this process later.
     std::fs::create_dir_all(&written.dir)
         .with_context(|| format!("cannot make {}", written.dir.display()))?;
     let own_user = !rustix::process::geteuid().is_root();
-    let (mut gaps, mut version) = (Gaps::default(), 0);
-    gaps.add("no new privileges", no_new_privileges());
-    gaps.add("landlock", landlock(&needs(written, config, own_user)).map(|v| version = v));
-    gaps.add("seccomp", calls::deny(&[calls::NEVER, calls::PROGRAMS]));
+    let mut version = 0;
+    let results = [
+        no_new_privileges(),
+        landlock(&needs(written, config, own_user)).map(|v| version = v),
+        calls::deny(&[calls::NEVER, calls::PROGRAMS]),
+    ];
+    let walls = Walls(PARTS.iter().zip(&results).map(|(part, result)| (*part, result.is_ok())).collect());
+    let mut gaps = Gaps::default();
+    for (part, result) in PARTS.iter().zip(results) {
+        gaps.add(part, result);
+    }
     for gap in &gaps.0 {
         tracing::warn!(gap, "not shut in as well as it could be");
     }
@@ -70,7 +91,7 @@ pub(crate) fn shut_in(written: &Written, config: &Path) -> anyhow::Result<()> {
         bail!("sandbox.required: {}", gaps.0.join("; "));
     }
     tracing::info!(landlock = version, "shut in");
-    Ok(())
+    Ok(walls)
 }
 
 fn needs(written: &Written, config: &Path, own_user: bool) -> Needs {

@@ -27,7 +27,9 @@ fn the_server_is_shut_in_and_writes_nowhere_else() {
     let elsewhere = tempfile::tempdir().unwrap();
     let to = elsewhere.path().join("backup").display().to_string();
     let refused = server.ask(&["backup", &to]).unwrap_err().to_string();
-    assert!(refused.contains("denied") && !fs::exists(&to).unwrap(), "{refused}");
+    assert!(refused.contains("`sandbox.write`") && !fs::exists(&to).unwrap(), "{refused}");
+    let doctor = server.ask(&["doctor"]).unwrap();
+    assert!(doctor.contains("ok   the server is shut in"), "{doctor}");
     server.ask(&["backup", &dir.path().join("backup").display().to_string()]).unwrap();
     server.stop().unwrap();
     server.configure("sandbox.enabled = false");
@@ -35,6 +37,8 @@ fn the_server_is_shut_in_and_writes_nowhere_else() {
     server.ask(&["backup", &to]).unwrap();
     let id = server.running().unwrap().id();
     assert!(fs::read_to_string(format!("/proc/{id}/status")).unwrap().contains("Seccomp:\t0"));
+    let doctor = server.ask(&["doctor"]).unwrap();
+    assert!(doctor.contains("not shut in by no_new_privileges, landlock, seccomp"), "{doctor}");
 }
 
 #[test]

@@ -76,6 +76,10 @@ async fn examine(args: &ConnectionArgs, style: Style) -> Result<(), Failure> {
     }
     hosts(&mut report, &client.get("/api/v1/hosts").await?)?;
     lake(&mut report, &client).await?;
+    // Who sees a part of the fleet only may not ask that.
+    if let Ok(metrics) = client.text("/api/v1/metrics").await {
+        walls(&mut report, &metrics)?;
+    }
     match report.bad {
         0 => Ok(()),
         n => Err(anyhow!("{n} of these are bad").into()),
@@ -118,4 +122,22 @@ async fn lake(report: &mut Report, client: &Client) -> Result<(), Failure> {
     report
         .ok(&format!("the lake has {rows} rows in {files} files; `bartizan lake verify` reads them all"))?;
     Ok(())
+}
+
+/// Whether the server is shut in, as its metrics say.
+fn walls(report: &mut Report, metrics: &str) -> Result<(), Failure> {
+    let parts: Vec<(&str, bool)> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("bartizan_sandbox{part=\"")?.split_once("\"} "))
+        .map(|(part, holds)| (part, holds == "1"))
+        .collect();
+    let open: Vec<&str> = parts.iter().filter(|(_, holds)| !holds).map(|(part, _)| *part).collect();
+    match (parts.len(), open.len()) {
+        (0, _) => report.warn("the server does not say whether it is shut in: it is of another version"),
+        (_, 0) => report.ok("the server is shut in: it reads and writes what its configuration needs"),
+        _ => report.warn(&format!(
+            "the server is not shut in by {}: its log says why at the start",
+            open.join(", ")
+        )),
+    }
 }

@@ -25,10 +25,10 @@ pub(crate) fn server(args: ServerArgs, dir: Option<PathBuf>) -> Result<(), Failu
         .init();
     let start = || -> anyhow::Result<()> {
         // Before there is a second thread, which would be free.
-        bartizan_server::shut_in(args.config.as_deref(), dir.as_deref())?;
+        let walls = bartizan_server::shut_in(args.config.as_deref(), dir.as_deref())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.context("cannot start the asynchronous runtime")?;
-        runtime.block_on(bartizan_server::run(args.config, dir))
+        runtime.block_on(bartizan_server::run(args.config, dir, walls))
     };
     start().map_err(|error| {
         let wrong_settings = error.is::<bartizan_config::ConfigError>()

@@ -52,7 +52,10 @@ pub(super) async fn backup(keeper: Keeper, mut listener: Listener, to: PathBuf) 
         let text = format!("{what} {}", path.display());
         move |source| KeepError::File(text, source)
     };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&to).map_err(file("make", &to))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&to).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => KeepError::Elsewhere(to.display().to_string(), error),
+        _ => file("make", &to)(error),
+    })?;
     let store: Arc<dyn ObjectStore> = Arc::new(
         DurableLocal::new(&to).map_err(|e| KeepError::File(format!("use {}", to.display()), e.into()))?,
     );

@@ -40,6 +40,12 @@ pub(crate) enum KeepError {
     /// A file could not be read or written.
     #[error("cannot {0}")]
     File(String, #[source] std::io::Error),
+    /// The server may not write there.
+    #[error(
+        "the server may not write to {0}: a folder that its user may write to has to be in `sandbox.write` of its \
+         configuration and, under systemd, in `ReadWritePaths` of its unit"
+    )]
+    Elsewhere(String, #[source] std::io::Error),
     /// What is kept of an erasure cannot be read.
     #[error("an erasure in the catalog is damaged")]
     Receipt(#[from] serde_json::Error),
