@@ -24,8 +24,9 @@ use bartizan_wire::Refusal;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// A host that was heard of this recently is online: agents ping and send at least that often.
 const ONLINE: i64 = 90_000_000;
@@ -74,6 +75,9 @@ pub(crate) struct Fleet {
     others: Others,
     /// Hosts that may send.
     size: AtomicUsize,
+    /// How often the register was changed, and up to which of these changes it was read again.
+    changes: AtomicU64,
+    learned: Mutex<u64>,
 }
 
 impl Fleet {
@@ -85,6 +89,8 @@ impl Fleet {
             contacts: Contacts::new(catalog.clone()),
             joining: Joining::default(),
             size: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
+            learned: Mutex::default(),
             catalog,
             keys,
             ingest,
@@ -185,8 +191,15 @@ impl Fleet {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Lets groups have the hosts that tokens put there, and counts who is in.
+    /// Lets groups have the hosts that tokens put there, and counts who is in. Whoever changed something calls it, and has
+    /// it counted when this returns; when thousands enrol at once, all that wait are counted by one.
     pub(crate) async fn learn_members(&self) {
+        let change = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut learned = self.learned.lock().await;
+        if *learned >= change {
+            return;
+        }
+        *learned = self.changes.load(Ordering::Relaxed);
         match self.catalog.hosts_in().await {
             Ok(size) => self.size.store(size, Ordering::Relaxed),
             Err(error) => tracing::error!(%error, "the size of the fleet is as it was"),
