@@ -6,6 +6,7 @@
 
 pub mod database;
 pub mod demo;
+pub mod firewall;
 pub mod fleet;
 pub mod life;
 pub mod netns;

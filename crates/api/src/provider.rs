@@ -60,9 +60,7 @@ pub(crate) async fn begin(
     (method, uri, headers): (Method, Uri, HeaderMap),
     Body(body): Body<Begin>,
 ) -> Result<Response, Problem> {
-    here(&method, &uri, &headers)?;
-    let oidc = configured(&state)?;
-    let from = address(asker);
+    let (oidc, from) = stranger(&state, asker, &method, &uri, &headers)?;
     if let Err(wait) = state.people.may_try(from, Instant::now()) {
         return refused(wait.into());
     }
@@ -96,9 +94,7 @@ pub(crate) async fn finish(
     (method, uri, headers): (Method, Uri, HeaderMap),
     Body(body): Body<Finish>,
 ) -> Result<Response, Problem> {
-    here(&method, &uri, &headers)?;
-    let oidc = configured(&state)?;
-    let from = address(asker);
+    let (oidc, from) = stranger(&state, asker, &method, &uri, &headers)?;
     if let Err(wait) = state.people.may_try(from, Instant::now()) {
         return refused(wait.into());
     }
@@ -127,14 +123,20 @@ pub(crate) async fn finish(
     Ok((StatusCode::OK, AppendHeaders(cookies), Json(Back { back })).into_response())
 }
 
-fn configured(state: &ApiState) -> Result<&Oidc, Problem> {
+/// Somebody who is not known yet, at the page of this server: the provider, and his address.
+fn stranger<'a>(
+    state: &'a ApiState,
+    asker: Option<Extension<Asker>>,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(&'a Oidc, Option<IpAddr>), Problem> {
+    here(method, uri, headers)?;
     let none =
         || Problem::not_found_thing("no identity provider is configured: see `[oidc]` in docs/people.md");
-    state.oidc.as_deref().ok_or_else(none)
-}
-
-fn address(asker: Option<Extension<Asker>>) -> Option<IpAddr> {
-    asker.map(|Extension(Asker(ip))| ip.to_canonical())
+    let oidc = state.oidc.as_deref().ok_or_else(none)?;
+    let from = asker.map(|Extension(Asker(ip))| ip.to_canonical());
+    Ok((oidc, from))
 }
 
 /// Lets somebody in with what his groups give him; who may not is told why, and it is noted.

@@ -3,9 +3,10 @@
 use super::{
     life::Sender,
     questions::four_ways,
-    stage::{GROUP, SENDER, Stage},
+    stage::{SENDER, Stage},
     tail::Tail,
 };
+use crate::firewall::GROUP;
 use crate::process::{Server, wait_until};
 use anyhow::{Context as _, Result, ensure};
 use std::{collections::BTreeMap, fmt, time::Duration};

@@ -1,7 +1,7 @@
 //! What goes on all the time: packets on every host, and lines of a sender that has no agent.
 
-use super::stage::{Host, PORT, RELP, SENDER, Stage, targets};
-use crate::{rsyslog::Rsyslog, traffic};
+use super::stage::{Host, RELP, SENDER, Stage, targets};
+use crate::{firewall::PORT, rsyslog::Rsyslog, traffic};
 use anyhow::{Result, anyhow};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::{

@@ -10,6 +10,7 @@
 
 use super::disk::Disk;
 use crate::{
+    firewall::{self, GROUP, MARKER, PORT},
     netns::{End, NetNs},
     process::{Agent, Server, family, program},
     traffic,
@@ -22,11 +23,6 @@ use std::{
     sync::Arc,
 };
 
-/// The NFLOG group of every rule here.
-pub(super) const GROUP: u16 = 5;
-/// Where traffic goes, and where the few packets go that end a piece of it.
-pub(super) const PORT: u16 = 9;
-const MARKER: u16 = 10;
 /// Packets that end a piece of traffic.
 const MARKERS: u64 = 10;
 /// Where the server takes RELP.
@@ -89,16 +85,7 @@ impl Host {
         let far = End { netns: &netns, name: "eth0", addresses: &[&format!("10.77.{n}.2/30")] };
         NetNs::link(near, far)?;
         netns.ip(&format!("route add {} via 10.77.{n}.1", server.ip()))?;
-        let log = |prefix: &str| format!("counter log prefix \"{prefix}-drop: \" group {GROUP} drop");
-        let rules = [
-            format!("udp dport {PORT} {}", log("udp")),
-            format!("udp dport {MARKER} {}", log("marker")),
-            format!("tcp dport {PORT} {}", log("tcp")),
-            format!("icmp type echo-request {}", log("ping")),
-        ];
-        let chain = "type filter hook input priority filter; policy accept;";
-        let rules = rules.join("\n");
-        netns.nft(&format!("table inet f {{\n chain input {{\n {chain}\n {rules}\n }}\n }}"))?;
+        firewall::drop_and_count(&netns)?;
         let spool = Disk::mount(&dir.join("spool"), SPOOL_MEGABYTES)?;
         let mut agent = Agent::new(dir, &format!("groups = [{GROUP}]\nspool.megabytes = 64"))?;
         agent.enrol(Some(&netns), server, token, &name)?;

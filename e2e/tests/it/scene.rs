@@ -1,5 +1,6 @@
 //! One host with its firewall, its agent and the server, all in one namespace: traffic goes over loopback.
 
+use bartizan_e2e::firewall;
 use bartizan_e2e::netns::NetNs;
 use bartizan_e2e::process::{Agent, Server, wait_until};
 use bartizan_e2e::traffic;
@@ -13,11 +14,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) use crate::netfilter::possible;
+pub(crate) use bartizan_e2e::firewall::{GROUP, MARKER, PORT};
 
-pub(crate) const GROUP: u16 = 5;
-/// Where most traffic goes, and where the few packets go that a test looks for.
-pub(crate) const PORT: u16 = 9;
-pub(crate) const MARKER: u16 = 10;
 /// How long it may take until everything has arrived.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -51,18 +49,7 @@ pub(crate) struct Figures {
 /// A namespace with rules that log, and count what they log.
 pub(crate) fn host(label: &str) -> Arc<NetNs> {
     let netns = NetNs::new(label).unwrap();
-    let log = |prefix: &str| format!("counter log prefix \"{prefix}-drop: \" group {GROUP} drop");
-    let rules = [
-        format!("udp dport {PORT} {}", log("udp")),
-        format!("udp dport {MARKER} {}", log("marker")),
-        format!("tcp dport {PORT} {}", log("tcp")),
-        format!("icmp type echo-request {}", log("ping")),
-        format!("icmpv6 type echo-request {}", log("ping6")),
-    ];
-    let chain = "type filter hook input priority filter; policy accept;";
-    netns
-        .nft(&format!("table inet f {{\n chain input {{\n {chain}\n {}\n }}\n }}", rules.join("\n")))
-        .unwrap();
+    firewall::drop_and_count(&netns).unwrap();
     Arc::new(netns)
 }
 
