@@ -6,7 +6,7 @@
 use super::record::Record;
 use super::roll::Identity;
 use anyhow::Result;
-use bartizan_model::{Epoch, Kind, Lane, Seq};
+use bartizan_model::{Epoch, IN_FLIGHT, Kind, Lane, Seq};
 use bartizan_pki::agent_client;
 use bartizan_wire::{Ack, Client, ClientSettings, Endpoint, Reconnect, Speaker, WireError};
 use bytes::Bytes;
@@ -14,9 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-
-/// Batches that wait for their acknowledgement.
-const ON_THE_WAY: u64 = 64;
 
 /// A batch of so many rows, in different forms.
 #[derive(Clone, Debug)]
@@ -115,7 +112,7 @@ impl Host {
         let mut sent = Seq(self.done.load(Ordering::Relaxed));
         loop {
             let moment = self.moment(sent.next(), *load.borrow_and_update());
-            let room = sent.0 - self.done.load(Ordering::Relaxed) < ON_THE_WAY;
+            let room = sent.0 - self.done.load(Ordering::Relaxed) < IN_FLIGHT;
             let due = async {
                 tokio::time::sleep_until(moment?.into()).await;
                 Some(())

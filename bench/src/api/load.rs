@@ -3,7 +3,7 @@
 use crate::fleet::{Batching, Fleet, Plan, Senders};
 use anyhow::{Context as _, Result, ensure};
 use bartizan_e2e::process::{Agent, Server};
-use bartizan_model::{Epoch, Kind, Lane, Seq};
+use bartizan_model::{Epoch, IN_FLIGHT, Kind, Lane, Seq};
 use bartizan_pki::agent_client;
 use bartizan_pki::files::HostFiles;
 use bartizan_wire::{Ack, Client, ClientSettings, Encoder, Endpoint, Speaker};
@@ -17,8 +17,6 @@ const DIFFERENT: usize = 40;
 /// One row in so many has the mark that tails look for: one a second at 50,000.
 const ONE_IN: usize = 50_000;
 const MARK: u32 = 0xfeed_beef;
-/// Batches that wait for their acknowledgement.
-const ON_THE_WAY: usize = 64;
 
 /// Batches of a busy host.
 #[derive(Debug)]
@@ -103,7 +101,7 @@ impl Sender {
         while done.0 < count {
             let due = rate
                 .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(sent.0 as f64 * BATCH as f64 / rate));
-            let room = sent.0 < count && (sent.0 - done.0) < ON_THE_WAY as u64;
+            let room = sent.0 < count && (sent.0 - done.0) < IN_FLIGHT;
             tokio::select! {
                 () = tokio::time::sleep_until((begun + due).into()), if room => {
                     let packed = &batches.packed[sent.0 as usize % DIFFERENT];

@@ -13,7 +13,7 @@ use crate::ages::Ages;
 use crate::memory::MemoryLane;
 use crate::settings::Settings;
 use bartizan_decode::losses::Losses;
-use bartizan_model::{Epoch, Kind, Lane, Micros, Reason, Seq, Stage};
+use bartizan_model::{Epoch, IN_FLIGHT, Kind, Lane, Micros, Reason, Seq, Stage};
 use bartizan_spool::{AppendError, Config, DiskError, Head, Hole, Item, RealFs, Spool, SpoolError, Weights};
 use bartizan_wire::{Compression, Waiting, encode};
 use serde_json::{Value, json};
@@ -21,8 +21,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Batches of one lane that may be sent and not yet acknowledged.
-pub(crate) const IN_FLIGHT: u64 = 64;
 /// Copies of refused batches that are kept.
 const REFUSED_KEPT: usize = 16;
 /// Between two attempts to write to a disk that fails.

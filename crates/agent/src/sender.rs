@@ -6,10 +6,9 @@
 use crate::board::Board;
 use crate::central::Central;
 use crate::identity::{AGENT_PORT, Identity};
-use crate::lanes::IN_FLIGHT;
 use crate::recorder::Shared;
 use anyhow::Context as _;
-use bartizan_model::{Epoch, Lane, Micros, Seq};
+use bartizan_model::{Epoch, IN_FLIGHT, Lane, Micros, Seq};
 use bartizan_pki::CertInfo;
 use bartizan_wire::{
     Ack, Client, ClientSettings, Configured, Endpoint, ErrorKind, PutAcks, PutSender, Reconnect, Speaker,

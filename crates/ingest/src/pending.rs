@@ -18,6 +18,11 @@ impl Pending {
         }
     }
 
+    /// How many wait, and what the first of them, which holds the others back, is.
+    pub(crate) fn waiting(&self) -> (usize, Option<Kind>) {
+        (self.waiting.len(), self.waiting.values().next().copied())
+    }
+
     /// Marks moved: `committed` tells a table's mark. Returns the number up to which all is committed (IN-1).
     pub(crate) fn advance(&mut self, committed: impl Fn(Kind) -> Seq) -> Seq {
         while let Some(first) = self.waiting.first_entry() {
@@ -42,8 +47,10 @@ mod tests {
         p.received(Seq(2), Kind::Losses);
         p.received(Seq(3), Kind::Events);
         let marks = |events, losses| move |k| if k == Kind::Events { Seq(events) } else { Seq(losses) };
+        assert_eq!(p.waiting(), (3, Some(Kind::Events)));
         assert_eq!(p.advance(marks(0, 0)), Seq(0));
         assert_eq!(p.advance(marks(3, 0)), Seq(1));
+        assert_eq!(p.waiting(), (2, Some(Kind::Losses)));
         assert_eq!(p.advance(marks(3, 2)), Seq(3));
     }
 

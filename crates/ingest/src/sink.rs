@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use async_trait::async_trait;
 use bartizan_enrich::Enrichment;
 use bartizan_lake::{Append, LakeError, Tables};
-use bartizan_model::{BatchId, Kind, Micros, Seq, StreamId};
+use bartizan_model::{BatchId, IN_FLIGHT, Kind, Micros, Seq, StreamId};
 use bartizan_prefix::Dialects;
 use bartizan_schema::{ColumnKind, Origin, table_columns};
 use bartizan_wire::{IncomingBatch, Peer, Refusal, Sink, Told};
@@ -262,7 +262,16 @@ impl Sink for Ingest {
         if self.append(id, kind, &rows, bytes, received).await? {
             self.activity.batch(peer.host, received, kind, weight);
         }
-        self.pending().entry(id.stream).or_default().received(id.seq, kind);
+        let (waiting, first) = {
+            let mut pending = self.pending();
+            let of_stream = pending.entry(id.stream).or_default();
+            of_stream.received(id.seq, kind);
+            of_stream.waiting()
+        };
+        // Otherwise it would send no more until rows are old enough: who catches up has much more to send.
+        if waiting as u64 >= IN_FLIGHT / 2 {
+            self.tables.of(first.unwrap_or(kind)).hasten();
+        }
         // a duplicate may be committed long since: the stream should hear of it
         self.commits.send_modify(|n| *n += 1);
         Ok(())
@@ -289,6 +298,8 @@ mod tests {
     use super::*;
     use arrow_array::{DictionaryArray, types::Int32Type};
     use arrow_schema::{Field, Schema};
+    use bartizan_lake::{DurableLocal, Options};
+    use bartizan_model::{Epoch, HostId, Lane};
 
     /// A ruleset of a few rows is megabytes, whatever it was packed to.
     #[test]
@@ -300,5 +311,44 @@ mod tests {
         let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(content)]).unwrap();
         let bytes = memory_of(Kind::Rulesets, &batch);
         assert!((3 * (256 << 10)..1 << 20).contains(&bytes), "{bytes}");
+    }
+
+    /// A host that was away has thousands of small batches to send, and would send as many as it may have on the way only
+    /// each time that rows are old enough.
+    #[tokio::test]
+    async fn who_has_much_on_the_way_hears_sooner_of_a_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DurableLocal::new(dir.path()).unwrap();
+        let tables =
+            Tables::open(&(Arc::new(store) as _), &Options::default(), bartizan_clock::now()).await.unwrap();
+        let ingest = Ingest::new(tables.clone(), drop);
+        let host = HostId::from_bytes([1; 16]);
+        let peer = Peer { host, name: "h".into(), serial: String::new(), cert_not_after: Micros(0) };
+        let batch = |seq| {
+            let rows = DictionaryArray::<Int32Type>::from_iter(["x"]);
+            let schema = Schema::new(vec![Field::new("prefix", rows.data_type().clone(), true)]);
+            IncomingBatch {
+                id: BatchId {
+                    stream: StreamId { host, lane: Lane::DISK[0], epoch: Epoch(1) },
+                    seq: Seq(seq),
+                },
+                kind: Kind::Events,
+                batch: RecordBatch::try_new(Arc::new(schema), vec![Arc::new(rows)]).unwrap(),
+                weight: 1,
+                bytes: 0,
+            }
+        };
+        let events = tables.of(Kind::Events);
+        let soon = || Micros(bartizan_clock::now().0 + 1_000_000);
+        for seq in 1..IN_FLIGHT / 2 {
+            ingest.accept(&peer, batch(seq)).await.unwrap();
+        }
+        assert!(!events.is_due(soon()), "few wait");
+        ingest.accept(&peer, batch(IN_FLIGHT / 2)).await.unwrap();
+        assert!(events.is_due(soon()) && !events.is_due(bartizan_clock::now()), "it waits, but not as long");
+        events.commit(bartizan_clock::now()).await.unwrap();
+        ingest.committed(&batch(1).id.stream);
+        ingest.accept(&peer, batch(IN_FLIGHT / 2 + 1)).await.unwrap();
+        assert!(!events.is_due(soon()), "it has heard");
     }
 }

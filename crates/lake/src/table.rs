@@ -18,6 +18,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
+/// When somebody waits for a commit, it is due at such a part of the size and of the age at which it is otherwise: so many
+/// small files more do not matter for as long as a sender catches up.
+const HASTENED: (u64, i64) = (4, 10);
+
 /// One Delta table, open for reading and writing. Copies are handles of the same table.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -46,6 +50,8 @@ pub(crate) struct Shared {
     pub holds: Mutex<HashMap<String, i64>>,
     /// How many keep removed files from being deleted.
     pub pins: AtomicUsize,
+    /// Somebody waits for the next commit.
+    pub hastened: AtomicBool,
 }
 
 /// How compaction goes.
@@ -181,6 +187,7 @@ impl Table {
                 backlog: AtomicU8::new(Backlog::Idle as u8),
                 holds: Mutex::default(),
                 pins: AtomicUsize::new(0),
+                hastened: AtomicBool::new(false),
             }),
         })
     }
@@ -300,13 +307,20 @@ impl Table {
         }
     }
 
-    /// Whether a commit is due, by size or by age.
+    /// Lets the next commit come sooner: somebody may soon send no more before he hears of one.
+    pub fn hasten(&self) {
+        self.shared.hastened.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a commit is due, by size or by age; sooner, where [`Table::hasten`] was called since the last one.
     #[must_use]
     pub fn is_due(&self, now: Micros) -> bool {
         let (hot, options) = (self.hot(), &self.shared.options);
-        hot.oldest.is_some_and(|oldest| {
-            hot.bytes >= options.commit_bytes || now.0.saturating_sub(oldest.0) >= options.commit_age
-        })
+        let (bytes, age) = match self.shared.hastened.load(Ordering::Relaxed) {
+            true => (options.commit_bytes / HASTENED.0, options.commit_age / HASTENED.1),
+            false => (options.commit_bytes, options.commit_age),
+        };
+        hot.oldest.is_some_and(|oldest| hot.bytes >= bytes || now.0.saturating_sub(oldest.0) >= age)
     }
 
     /// All rows of a file, in the table's schema; columns that the file is too old for are null.

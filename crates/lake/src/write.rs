@@ -54,6 +54,8 @@ impl Shared {
     async fn commit(&self, now: Micros) -> Result<Option<Committed>, LakeError> {
         let mut turn = self.turn.lock().await;
         self.settle_turn(&mut turn).await?;
+        // Who comes from here on waits for the next one.
+        self.hastened.store(false, Ordering::Relaxed);
         let mut lost = 0;
         while lost < ATTEMPTS {
             let (mut version, _, hot) = self.state().view();

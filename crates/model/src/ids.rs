@@ -97,6 +97,9 @@ impl Seq {
     }
 }
 
+/// Batches of a stream that its sender may have on the way, sent and not yet acknowledged.
+pub const IN_FLIGHT: u64 = 64;
+
 /// One life of one stream: host, lane and epoch. High-water marks are kept per stream life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {

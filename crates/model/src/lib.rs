@@ -14,7 +14,7 @@ mod time;
 
 pub use action::Action;
 pub use address::{addr_from_ip, addr_from_v4, addr_to_ip, is_v4_mapped};
-pub use ids::{BatchId, Epoch, HostId, Lane, ParseIdError, Seq, StreamId};
+pub use ids::{BatchId, Epoch, HostId, IN_FLIGHT, Lane, ParseIdError, Seq, StreamId};
 pub use loss::{Kind, Loss, Reason, Stage};
 pub use role::{Role, RoleError};
 pub use time::Micros;
