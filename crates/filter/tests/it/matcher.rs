@@ -292,3 +292,32 @@ fn a_batch_without_columns_or_rows_has_an_answer() {
     let none = batch(&mut [], &vec![0; EVENTS.len()]);
     assert_eq!(answer(filter.expr(), &none), [false; 0]);
 }
+
+/// Numbers are compared many at a time; the last of them are fewer.
+#[test]
+fn a_batch_of_any_length_has_an_answer_for_each_row() {
+    for rows in [1, 7, 8, 63, 64, 65, 127, 128, 129, 1000] {
+        let numbers: Vec<i64> = (0..rows).map(|at| at * 37 % 211).collect();
+        let narrow = |n: &i64| i16::try_from(*n).unwrap();
+        let port = |n: &i64| i32::try_from(*n).unwrap();
+        let columns: [(&str, ArrayRef); 3] = [
+            ("ttl", Arc::new(Int16Array::from_iter_values(numbers.iter().map(narrow)))),
+            ("dport", Arc::new(Int32Array::from_iter_values(numbers.iter().map(port)))),
+            ("mark", Arc::new(Int64Array::from_iter_values(numbers.iter().copied()))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        for field in ["ttl", "dport", "mark"] {
+            let passes: [(&str, fn(i64) -> bool); 4] = [
+                ("0", |n| n == 0),
+                ("37", |n| n == 37),
+                ("40-200", |n| (40..=200).contains(&n)),
+                ("1,9,100-150", |n| n == 1 || n == 9 || (100..=150).contains(&n)),
+            ];
+            for (values, passes) in passes {
+                let filter = Filter::parse(&format!("{field}:{values}"), &check::context()).unwrap();
+                let expected: Vec<bool> = numbers.iter().map(|n| passes(*n)).collect();
+                assert_eq!(answer(filter.expr(), &batch), expected, "{field}:{values} of {rows}");
+            }
+        }
+    }
+}
