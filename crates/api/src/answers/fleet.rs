@@ -1,0 +1,130 @@
+//! Hosts, how they get in, their configuration, and senders without an agent.
+
+use super::Form;
+
+pub(super) const FORMS: &[Form] = &[
+    (
+        "Authority",
+        &[
+            ("pin", "text", "the authority that counts: the first digits of its certificate's hash"),
+            ("next", "text?", "its successor, while hosts learn of it"),
+            ("renewed", "integer", "live hosts whose certificate is of the newest"),
+            ("left", "integer", "live hosts that have not learned of the successor"),
+            ("names", "list text", "some of them"),
+        ],
+    ),
+    (
+        "Configuration",
+        &[
+            ("version", "integer", "its number; no two versions of whatever target have the same"),
+            ("target", "text", "whom it is for: `*`, `group:NAME` or `host:NAME`"),
+            ("text", "text", "what it says, in TOML"),
+            ("who", "text", "who wrote it"),
+            ("comment", "text", "why"),
+            ("at", "time", "when"),
+            ("counts", "bool", "whether it is the newest of its target"),
+            ("hosts", "integer", "for how many hosts it is, by the groups of today"),
+        ],
+    ),
+    (
+        "Host",
+        &[
+            ("name", "text", "its label"),
+            ("id", "text?", "its identity, if it has an agent"),
+            ("reports", "text", "how it reports: `agent`, `syslog`, …"),
+            ("first_seen", "time", "when it enrolled, or the first of its messages came"),
+            ("last_contact", "time?", "when it last sent anything"),
+            ("last_event", "time?", "the time of its latest event"),
+            ("events", "integer", "packets of its events, of the last day"),
+            ("lost", "integer", "packets lost on the way to events, from the ledger, of the last day"),
+            ("cert_not_after", "time?", "when its certificate ends"),
+            (
+                "clock_offset_ms",
+                "integer?",
+                "how far its clock is ahead of the server's, in milliseconds; behind where negative",
+            ),
+            ("clone_seen", "time?", "when another machine with its key was last turned away"),
+            ("version", "text?", "version of its agent, as it enrolled or renewed its certificate"),
+            ("rate", "number", "events a second, over the last minute or so"),
+            ("spool_bytes", "integer?", "bytes of its spool's files, as it said with its latest batch"),
+            ("spool_batches", "integer?", "batches that waited behind that one"),
+            ("spool_oldest", "time?", "when the oldest of them was closed"),
+            ("group", "text?", "the group that its token put it into"),
+            ("waiting_for", "text?", "why it waits for approval, if it does"),
+            ("refused", "integer", "how much of it was refused since the server started"),
+            ("refused_at", "time?", "when something last was"),
+            ("refused_why", "text?", "why: the kind, and words"),
+            (
+                "config",
+                "text?",
+                "how far it is with its configuration: `as wanted`, `not yet`, or `refused`; none, if its agent has said nothing of it since the server started",
+            ),
+            (
+                "config_wanted",
+                "list integer",
+                "the versions that are for it, the later ones over those before",
+            ),
+            ("config_has", "list integer", "those that count there"),
+            ("config_why", "text?", "why it refused what it should have"),
+            ("config_held", "list text", "keys that it decides itself"),
+            ("config_after_restart", "list text", "keys that count when its agent is started anew"),
+            ("state", "text", "`online`, `offline`, `waiting`, `revoked`, `retired`, or `no agent`"),
+        ],
+    ),
+    (
+        "HostChange",
+        &[
+            ("id", "text", "which host"),
+            ("was", "HostStanding", "as it was"),
+            ("now", "HostStanding", "as it is"),
+        ],
+    ),
+    (
+        "HostStanding",
+        &[
+            ("name", "text", "its label"),
+            ("state", "text", "`in`, `waiting`, `revoked`, or `retired`"),
+            ("group", "text?", "its group"),
+        ],
+    ),
+    (
+        "JoinToken",
+        &[
+            ("id", "text", "what it is called: the first digits of its secret's hash"),
+            ("state", "text", "`good`, `expired`, `used`, or `revoked`"),
+            ("comment", "text", "what it is for"),
+            ("group", "text?", "the group that hosts are in which enrol with it"),
+            ("networks", "list text", "from where hosts may enrol with it; from anywhere, if there are none"),
+            ("approval", "bool", "whether somebody has to approve of each"),
+            ("created", "time", "when it was made"),
+            ("expires", "time", "when its time is over"),
+            ("uses_left", "integer", "how many hosts it still lets in"),
+            ("used", "integer", "how many it has let in"),
+            ("refused", "integer", "how often somebody came with it from elsewhere than it is for"),
+        ],
+    ),
+    (
+        "Sender",
+        &[
+            ("host", "text", "the host that wrote it; `*` for those that there was no room to tell apart"),
+            ("sender", "text", "who delivered it: an address, or the name in a certificate"),
+            ("source", "text", "how it came: `syslog`, `ulogd`, …"),
+            ("messages", "integer", "messages that came"),
+            ("rows", "integer", "of them, events, flows and counters that were understood"),
+            ("unparsed", "integer", "events that were not fully understood"),
+            ("other", "integer", "messages of other services"),
+            ("kept", "integer", "of those, kept in the table `lines`"),
+            ("cut", "integer", "messages that were cut because they were too long"),
+            ("over", "integer", "messages that were dropped because there were more than the rate allows"),
+            ("first_seen", "time", "when the first came"),
+            ("last_seen", "time", "when the last came"),
+        ],
+    ),
+    (
+        "Token",
+        &[
+            ("token", "text", "the token, as it is typed; nobody can tell it again"),
+            ("id", "text", "what it is called"),
+        ],
+    ),
+];
