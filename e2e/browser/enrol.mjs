@@ -73,7 +73,9 @@ try {
   // who only looks sees no button that would be refused
   const made = await api("access", { name: "looker", role: "viewer", days: 1 });
   const viewer = await open(chrome, { signedIn: false });
-  await viewer.goto(`${URL_}/#token=${made.token}`);
+  await viewer.goto(`${URL_}/sign-in#token=${made.token}`);
+  // who goes on earlier takes the question back
+  await viewer.getByRole("heading", { name: "Overview" }).waitFor();
   await viewer.goto(`${URL_}/fleet/edge-01`);
   await viewer.getByText("last contact").waitFor();
   await viewer.getByText("looker", { exact: false }).first().waitFor();

@@ -260,13 +260,14 @@ impl<'a> Told<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use arrow_array::DictionaryArray;
     use bartizan_model::{Epoch, HostId, Lane, Seq, StreamId};
     use bartizan_schema::wire_schema;
 
-    fn wire_batch(prefixes: &[&str]) -> RecordBatch {
+    /// Events with these prefixes and what every event has.
+    pub(crate) fn wire_batch(prefixes: &[&str]) -> RecordBatch {
         let rows = prefixes.len();
         let text = |v: &str| -> ArrayRef {
             Arc::new(std::iter::repeat_n(Some(v), rows).collect::<DictionaryArray<Int32Type>>())

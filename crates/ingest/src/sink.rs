@@ -296,6 +296,7 @@ impl Sink for Ingest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::complete::tests::wire_batch;
     use arrow_array::{DictionaryArray, types::Int32Type};
     use arrow_schema::{Field, Schema};
     use bartizan_lake::{DurableLocal, Options};
@@ -324,19 +325,13 @@ mod tests {
         let ingest = Ingest::new(tables.clone(), drop);
         let host = HostId::from_bytes([1; 16]);
         let peer = Peer { host, name: "h".into(), serial: String::new(), cert_not_after: Micros(0) };
-        let batch = |seq| {
-            let rows = DictionaryArray::<Int32Type>::from_iter(["x"]);
-            let schema = Schema::new(vec![Field::new("prefix", rows.data_type().clone(), true)]);
-            IncomingBatch {
-                id: BatchId {
-                    stream: StreamId { host, lane: Lane::DISK[0], epoch: Epoch(1) },
-                    seq: Seq(seq),
-                },
-                kind: Kind::Events,
-                batch: RecordBatch::try_new(Arc::new(schema), vec![Arc::new(rows)]).unwrap(),
-                weight: 1,
-                bytes: 0,
-            }
+        let stream = StreamId { host, lane: Lane::DISK[0], epoch: Epoch(1) };
+        let batch = |seq| IncomingBatch {
+            id: BatchId { stream, seq: Seq(seq) },
+            kind: Kind::Events,
+            batch: wire_batch(&["drop"]),
+            weight: 1,
+            bytes: 0,
         };
         let events = tables.of(Kind::Events);
         let soon = || Micros(bartizan_clock::now().0 + 1_000_000);
@@ -347,7 +342,7 @@ mod tests {
         ingest.accept(&peer, batch(IN_FLIGHT / 2)).await.unwrap();
         assert!(events.is_due(soon()) && !events.is_due(bartizan_clock::now()), "it waits, but not as long");
         events.commit(bartizan_clock::now()).await.unwrap();
-        ingest.committed(&batch(1).id.stream);
+        ingest.committed(&stream);
         ingest.accept(&peer, batch(IN_FLIGHT / 2 + 1)).await.unwrap();
         assert!(!events.is_due(soon()), "it has heard");
     }

@@ -293,6 +293,8 @@ fn a_batch_without_columns_or_rows_has_an_answer() {
     assert_eq!(answer(filter.expr(), &none), [false; 0]);
 }
 
+type Passes = fn(i64) -> bool;
+
 /// Numbers are compared many at a time; the last of them are fewer.
 #[test]
 fn a_batch_of_any_length_has_an_answer_for_each_row() {
@@ -307,7 +309,7 @@ fn a_batch_of_any_length_has_an_answer_for_each_row() {
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         for field in ["ttl", "dport", "mark"] {
-            let passes: [(&str, fn(i64) -> bool); 4] = [
+            let passes: [(&str, Passes); 4] = [
                 ("0", |n| n == 0),
                 ("37", |n| n == 37),
                 ("40-200", |n| (40..=200).contains(&n)),
