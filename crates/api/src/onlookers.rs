@@ -1,11 +1,14 @@
 //! The threads on which tails look at what arrives.
 //!
 //! Each tail looks at every row, so many tails are much work; but a tail that is late only shows later, or counts what
-//! it did not see, while a row that is not taken in keeps a host waiting. So all of them have what nobody else wants of the
-//! processors. A lesser priority alone is not enough: whoever takes rows in waits for a moment again and again, and would
-//! find a tail in its place each time.
+//! it did not see, while a row that is not taken in keeps a host waiting. So all of them stand back far behind whatever
+//! takes rows in, and share what is left of the processors. They are not idle threads (`SCHED_IDLE`): those cost taking in
+//! hardly less, and showed nothing for as long as anything else kept the processors busy.
 
-use bartizan_query::{Background, Rank};
+use bartizan_query::Background;
+
+/// How far they stand back: a processor that both want is theirs for a thirtieth of the time.
+const NICE: i32 = 15;
 
 /// Runs tails.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ impl Onlookers {
     /// # Errors
     /// If there can be no threads.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        Ok(Self(Background::new("tail", threads, Rank::Last)?))
+        Ok(Self(Background::new("tail", threads, NICE)?))
     }
 
     pub(crate) fn spawn(&self, tail: impl Future<Output = ()> + Send + 'static) {

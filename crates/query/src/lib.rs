@@ -45,7 +45,7 @@ mod table;
 mod tables;
 mod udf;
 
-pub use background::{Background, Rank};
+pub use background::Background;
 pub use engine::{
     Arrival, ArrivalError, Compare, Count, Engine, Facet, Facets, Histogram, Limits, MAX_COMPARED,
     MAX_FACETS, MAX_GROUPS, Moment, Order, Planned, Search, Sources, Spread,

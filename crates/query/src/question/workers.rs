@@ -5,7 +5,7 @@
 //! - A task that waits for a slow reader holds no permit.
 
 use super::{Gate, Question};
-use crate::{Background, QueryError, Rank};
+use crate::{Background, QueryError};
 use datafusion::error::DataFusionError;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -19,7 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
 /// How much the threads stand back. The rows that come in, and the commits, go first (fault F50).
-const RANK: Rank = Rank::Behind(5);
+const NICE: i32 = 5;
 
 /// Runs questions.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) fn new(threads: usize, questions: usize) -> Result<Self, QueryError> {
-        let threads = Background::new("query", threads, RANK).map_err(DataFusionError::from)?;
+        let threads = Background::new("query", threads, NICE).map_err(DataFusionError::from)?;
         Ok(Self { threads, gate: Gate::new(questions) })
     }
 
