@@ -14,6 +14,8 @@ try {
   const page = await open(chrome);
 
   // the first load, as a browser that was never here sees it: encoded bytes as they come over the wire
+  // from an empty page: the overview that signing in led to may still ask for something
+  await page.goto("about:blank");
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
   await session.send("Network.clearBrowserCache");
