@@ -1,11 +1,12 @@
 //! The threads on which tails look at what arrives.
 //!
-//! Each tail looks at every row, so many tails are much work; but a tail that is late only shows later, or counts what
-//! it did not see, while a row that is not taken in keeps a host waiting. So all of them stand back far behind whatever
+//! Every row is looked at for each filter, so many tails are much work; but a tail that is late only shows later, or counts
+//! what it did not see, while a row that is not taken in keeps a host waiting. So all of them stand back far behind whatever
 //! takes rows in, and share what is left of the processors. They are not idle threads (`SCHED_IDLE`): those cost taking in
 //! hardly less, and showed nothing for as long as anything else kept the processors busy.
 
 use bartizan_query::Background;
+use tokio::runtime::Handle;
 
 /// How far they stand back: a processor that both want is theirs for a thirtieth of the time.
 const NICE: i32 = 15;
@@ -23,7 +24,8 @@ impl Onlookers {
         Ok(Self(Background::new("tail", threads, NICE)?))
     }
 
-    pub(crate) fn spawn(&self, tail: impl Future<Output = ()> + Send + 'static) {
-        self.0.handle().spawn(tail);
+    /// Where tails are begun.
+    pub(crate) fn handle(&self) -> &Handle {
+        self.0.handle()
     }
 }

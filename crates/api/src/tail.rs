@@ -11,8 +11,8 @@
 //! on with what arrives: no row twice, and none left out. A tail that was resumed also looks into the store for what
 //! went by too fast.
 //!
-//! A task per tail filters and writes into a channel of a few chunks. When the reader does not keep up, the
-//! task first waits a moment, then skips and counts; so the feed, the other tails and the memory of the
+//! A task per tail writes what passes its filter (see [`crate::live`]) into a channel of a few chunks. When the reader does
+//! not keep up, the task first waits a moment, then skips and counts; so the feed, the other tails and the memory of the
 //! server do not depend on any reader. What comes from the store waits for its reader instead. The task ends when the
 //! reader or the feed does.
 
@@ -25,7 +25,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bartizan_filter::{Filter, Matcher};
+use bartizan_filter::Filter;
 use bartizan_model::{Kind, Micros};
 use bartizan_query::render::{Rows, time_text};
 use bartizan_query::{Arrival, Engine, Inquiry, QueryError, Sight};
@@ -87,12 +87,11 @@ pub(crate) async fn tail(
         return Err(Problem::bad_request(StatusCode::BAD_REQUEST, text));
     }
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    // Subscribed here and not in the task: a row that arrives after the answer's head is in the tail.
-    let subscription = state.live.subscribe();
     let inquiry = Inquiry::current();
     let scoped = inquiry.sight().scoped(Kind::Events, &filter)?.into_owned();
+    // Subscribed here and not in the task: a row that arrives after the answer's head is in the tail.
+    let subscription = state.live.subscribe(&scoped);
     let tail = Tail {
-        matcher: Matcher::new(&scoped),
         shown: shown(inquiry.sight()),
         filter,
         engine: Arc::clone(&state.engine),
@@ -100,12 +99,15 @@ pub(crate) async fn tail(
         sender,
         totals: Totals::default(),
         slow: false,
-        at: Arrival::end_of(subscription.since),
+        at: Arrival::end_of(subscription.since()),
         resumed: after.is_some(),
         rate: body.rate.map(|rate| Rate::new(rate, Instant::now())),
     };
     let question = Arc::clone(&asked);
-    state.onlookers.spawn(async move { question.inside(tail.run(subscription, after, asked)).await });
+    state
+        .onlookers
+        .handle()
+        .spawn(async move { question.inside(tail.run(subscription, after, asked)).await });
     // Whoever reads keeps the threads, so that the last words are said when the server stops.
     let onlookers = Arc::clone(&state.onlookers);
     let chunks = tokio_stream::wrappers::ReceiverStream::new(receiver).map(move |chunk| {
@@ -124,7 +126,6 @@ pub(crate) async fn tail(
 struct Gone;
 
 struct Tail {
-    matcher: Matcher,
     /// The columns that are in sight of who asks, if not all are.
     shown: Option<Vec<usize>>,
     filter: Filter,
@@ -176,9 +177,9 @@ impl Tail {
         }
     }
 
-    async fn work(&mut self, Subscription { mut items, since }: Subscription, after: Option<Arrival>) {
+    async fn work(&mut self, mut subscription: Subscription, after: Option<Arrival>) {
         if let Some(after) = after
-            && self.replay(after, Arrival::end_of(since)).await.is_err()
+            && self.replay(after, self.at).await.is_err()
         {
             return;
         }
@@ -186,8 +187,13 @@ impl Tail {
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
-                _ = second.tick() => self.tell(),
-                item = items.next() => match item {
+                _ = second.tick() => {
+                    if let Some(seen) = subscription.seen() {
+                        self.at = self.at.max(Arrival::end_of(seen));
+                    }
+                    self.tell()
+                }
+                item = subscription.next() => match item {
                     Some(item) => self.show(&item).await,
                     None => {
                         // The feed has ended: the totals are the last word, even to a slow reader.
@@ -236,21 +242,23 @@ impl Tail {
     }
 
     async fn show(&mut self, item: &LiveItem) -> Result<(), Gone> {
-        if item.missed > 0 && self.resumed {
+        if self.resumed && item.missed + item.skipped > 0 {
             let before = Arrival::end_of(Micros(item.received.0.saturating_sub(1)));
             self.replay(self.at, before).await?;
         } else {
             self.totals.missed += item.missed;
+            self.totals.matched += item.skipped;
+            self.totals.skipped += item.skipped;
         }
         self.at = Arrival::end_of(item.received);
-        let matched: Vec<usize> = self.matcher.matches(&item.rows).values().set_indices().collect();
+        let matched = &*item.passed;
         if matched.is_empty() {
             return Ok(());
         }
         self.totals.matched += matched.len() as u64;
         let may = self.rate.as_mut().map_or(matched.len(), |rate| rate.take(matched.len(), Instant::now()));
         self.totals.sampled += (matched.len() - may) as u64;
-        let wanted = apart(&matched, may);
+        let wanted = apart(matched, may);
         let rows = self.in_sight(&item.rows);
         for chunk in wanted.chunks(CHUNK_ROWS) {
             let n = chunk.len() as u64;
