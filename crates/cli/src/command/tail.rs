@@ -49,6 +49,7 @@ pub(crate) async fn tail(args: &ConnectionArgs, tail: TailArgs, style: Style) ->
     loop {
         let end = follow(&client, &tail.filter, &mut shown, &mut connected_before, &mut wait).await;
         shown.rows.flush()?;
+        shown.seen.lost();
         match end {
             Ok(()) => return Ok(shown.rows.finish()?),
             // Only what may pass by itself is tried again, and only after it has worked once.

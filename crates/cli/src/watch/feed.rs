@@ -169,6 +169,7 @@ async fn rows(client: &Client, shared: &Shared, mut wanted: Receiver<Wanted>) {
             () = other_filter => { wait = FIRST_WAIT; continue }
             failed = connection(client, shared, &now, &mut worked, (&mut last, &mut seen)) => failed,
         };
+        seen.lost();
         shared.put(now.turn, |inbox| inbox.connected = Some(false));
         let may_pass = matches!(failed, Failure::Partial(_) | Failure::Unreachable(_)) && worked;
         // A place that the server does not know any more is no place to go on behind.
