@@ -2,7 +2,8 @@
 
 ask.py search ADDRESS CA TOKEN SINCE UNTIL QUESTIONS   milliseconds to the first rows of random filters, each new
 ask.py facets ADDRESS CA TOKEN SINCE UNTIL QUESTIONS   milliseconds of facets on eight fields, of all rows and of random filters
-ask.py tails ADDRESS CA TOKEN FILTER COUNT             so many tails until stdin ends; what they were told in the end
+ask.py tails ADDRESS CA TOKEN FILTER COUNT             so many tails until stdin ends; what they were told in the end;
+                                                       `{}` in the filter is the number of the tail, in three digits
 """
 import asyncio
 import http.client
@@ -122,7 +123,8 @@ async def tail(reader, writer, end):
 
 async def tails(server, filter, count):
     turns, end = asyncio.Semaphore(16), asyncio.Event()
-    streams = await asyncio.gather(*(opened(server, filter, turns) for _ in range(int(count))))
+    filters = [filter.replace("{}", f"{n:03}") for n in range(int(count))]
+    streams = await asyncio.gather(*(opened(server, filter, turns) for filter in filters))
     all = [asyncio.create_task(tail(*stream, end)) for stream in streams]
     await asyncio.sleep(1)
     print(json.dumps("ready"), flush=True)

@@ -17,12 +17,17 @@ const DIFFERENT: usize = 40;
 /// One row in so many has the mark that tails look for: one a second at 50,000.
 const ONE_IN: usize = 50_000;
 const MARK: u32 = 0xfeed_beef;
+/// One batch in so many has, in one of its rows, another one: about one a second at full speed.
+const ONE_BATCH_IN: u64 = 400;
+const RARE: u32 = 0xdead_beef;
 
 /// Batches of a busy host.
 #[derive(Debug)]
 pub(super) struct Batches {
     packed: Vec<Bytes>,
+    rare: Bytes,
     filter: String,
+    rare_filter: String,
 }
 
 impl Batches {
@@ -39,15 +44,23 @@ impl Batches {
         }
         let mut senders = Senders::new(Batching { rows: BATCH, age: i64::MAX / 4 });
         let mut encoder = Encoder::default();
-        let pack = |sent: &crate::fleet::Sent| Ok(Bytes::copy_from_slice(encoder.encode(&sent.wire())?));
-        let packed = senders.cut(&events).iter().map(pack).collect::<Result<Vec<_>>>()?;
+        let mut pack = |sent: &crate::fleet::Sent| Ok(Bytes::copy_from_slice(encoder.encode(&sent.wire())?));
+        let packed = senders.cut(&events).iter().map(&mut pack).collect::<Result<Vec<_>>>()?;
         ensure!(packed.len() == DIFFERENT, "{} batches", packed.len());
-        Ok(Self { packed, filter: format!("mark:{MARK}") })
+        events.truncate(BATCH);
+        events.iter_mut().enumerate().for_each(|(at, event)| event.mark = (at == 0).then_some(RARE));
+        let rare = senders.cut(&events).iter().map(&mut pack).next().context("one more")??;
+        Ok(Self { packed, rare, filter: format!("mark:{MARK}"), rare_filter: format!("mark:{RARE}") })
     }
 
     /// What finds the marked rows.
     pub(super) fn filter(&self) -> &str {
         &self.filter
+    }
+
+    /// What finds the one row of the batch that is rare.
+    pub(super) fn rare_filter(&self) -> &str {
+        &self.rare_filter
     }
 }
 
@@ -104,7 +117,10 @@ impl Sender {
             let room = sent.0 < count && (sent.0 - done.0) < IN_FLIGHT;
             tokio::select! {
                 () = tokio::time::sleep_until((begun + due).into()), if room => {
-                    let packed = &batches.packed[sent.0 as usize % DIFFERENT];
+                    let packed = match rate.is_none() && (sent.0 + 1).is_multiple_of(ONE_BATCH_IN) {
+                        true => &batches.rare,
+                        false => &batches.packed[sent.0 as usize % DIFFERENT],
+                    };
                     sent = sent.next();
                     let now = bartizan_clock::now();
                     sender.send(Kind::Events, sent, BATCH as u64, packed, now).await?;
