@@ -2,7 +2,7 @@
 //!
 //! A server, hosts with rules and agents, a sender of RELP, tails, and whoever asks questions all the time ([`stage`],
 //! [`life`], [`tail`], [`questions`]). Storms, in which faults are drawn from a seed ([`faults`]), take turns with calm,
-//! in which everything has to add up ([`check`]):
+//! in which everything has to add up ([`mod@check`]):
 //!
 //! - of each host, rows and losses are what its rules counted;
 //! - of the sender, every line is there;

@@ -97,6 +97,10 @@ async fn a_filter_is_looked_for_once_and_wakes_only_whom_it_concerns() {
         let item = subscription.next().await.unwrap();
         assert_eq!((&*item.passed, numbers(&item)), (&[30][..], (40, 0, 0)));
     }
+    for _ in 0..20 {
+        assert_eq!(other.seen(), None, "what waits for it has not been seen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     for n in [10, 20, 40, 10] {
         assert_eq!(other.next().await.as_ref().map(numbers), Some((n, 0, 0)));
     }
