@@ -29,8 +29,8 @@ const SECONDS: u64 = 60;
 /// Tails at once; rows that arrive meanwhile at that rate, and as fast as they are taken.
 const TAILS: &str = "200";
 const STEADY: u64 = 500_000;
-/// A filter of each of them: something that some of a thousand rows have.
-const DIFFERENT: &str = "sport:40{}";
+/// A filter of each of them: a source port, which few rows have.
+const OWN_FILTER: &str = "sport:40{}";
 const ROWS: u64 = 4_000_000;
 const ROUNDS: usize = 3;
 /// Rows a second that `bartizan watch` shows.
@@ -56,14 +56,9 @@ pub(crate) fn run(lake: Option<&Path>, figure: &mut dyn FnMut(Figure)) -> Result
     watch(&batches, figure)
 }
 
-fn asker(server: &Server, what: &str, more: &[&str]) -> Result<Child> {
+fn asker(mut command: Command, server: &Server, what: &str, more: &[&str]) -> Result<Child> {
     let file = |name: &str| server.dir().join(name);
-    let mut command = match what {
-        // Hundreds of readers are on machines of their own. What these have no time for waits in their sockets.
-        "tails" => Command::new("nice"),
-        _ => Command::new("env"),
-    };
-    command.arg("python3").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/ask.py")).arg(what);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/ask.py")).arg(what);
     command.arg(server.front().to_string()).arg(file("ca.pem")).arg(file("admin.token")).args(more);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("run ask.py")
 }
@@ -86,12 +81,13 @@ fn part(values: &Value, part: f64) -> f64 {
 fn questions(server: &Server, figure: &mut dyn FnMut(Figure)) -> Result<()> {
     let until = crate::fleet::END.0;
     let (since, until) = ((until - 3_600_000_000).to_string(), until.to_string());
-    let found = told(asker(server, "search", &[&since, &until, SEARCHES])?)?;
+    let ask = |what, count| told(asker(Command::new("python3"), server, what, &[&since, &until, count])?);
+    let found = ask("search", SEARCHES)?;
     for (at, name, goal) in [(0.5, "p50", 50.0), (0.95, "p95", 150.0)] {
         let name = format!("search, an hour of 20 million, first rows, {name}");
         figure(Figure::new(&name, part(&found["first"], at), "ms", Goal::Under(goal)));
     }
-    let found = told(asker(server, "facets", &[&since, &until, FACETS])?)?;
+    let found = ask("facets", FACETS)?;
     let name = "facets on 8 fields, all of the hour";
     figure(Figure::new(name, part(&found["whole"], 0.5), "ms", Goal::Under(300.0)));
     let name = "facets on 8 fields, random filters, p95";
@@ -113,7 +109,10 @@ struct Tails(Child);
 
 impl Tails {
     fn start(server: &Server, filter: &str, count: &str) -> Result<Self> {
-        let mut child = asker(server, "tails", &[filter, count])?;
+        // Hundreds of readers are on machines of their own. What these have no time for waits in their sockets.
+        let mut python = Command::new("nice");
+        python.arg("python3");
+        let mut child = asker(python, server, "tails", &[filter, count])?;
         let mut ready = String::new();
         // One byte at a time would do; what follows this line comes only after stdin has ended.
         BufReader::new(child.stdout.as_mut().context("the output")?).read_line(&mut ready)?;
@@ -145,8 +144,8 @@ fn one_tail(batches: &Batches, figure: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// Nobody looks on; many for the same, which comes once a second; many, each for something else, of which each has some
-/// rows a second, and at full speed some thirty.
+/// Nobody looks on; many for the same, which comes once a second; many, each for a source port
+/// of its own, of which many come a second.
 fn many_tails(
     batches: &Batches,
     speed: &str,
@@ -155,7 +154,7 @@ fn many_tails(
     figure: &mut dyn FnMut(Figure),
 ) -> Result<()> {
     let one = if rate.is_some() { batches.filter() } else { batches.rare_filter() };
-    let kinds = [None, Some(one), Some(DIFFERENT)];
+    let kinds = [None, Some(one), Some(OWN_FILTER)];
     let mut rates = kinds.map(|_| Vec::new());
     let mut cpu = kinds.map(|_| Vec::new());
     for _ in 0..ROUNDS {
